@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up `.venv` once and then run.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-fast lint types doctest setup clean
+
+help:
+	@echo "make demo       set up, then grokking on demand at the paper's size (under 2 minutes on 2 cores)"
+	@echo "make test       set up, then all tests"
+	@echo "make test-fast  set up, then the tests that take seconds"
+	@echo "make lint       set up, then formatting, lint and types"
+
+setup: $(VENV)/.installed
+
+# The stamp is written last, so an interrupted set-up starts over.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found: install it, or run 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: install Python 3.11 or newer, or run 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, run 'apt-get install python3-venv'" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[experiments,dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m experiments.grokking.demo
+
+test: setup
+	@$(BIN)/python -m pytest
+
+test-fast: setup
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Normalize-and-Project and effective-learning-rate re-warming for optax."""
