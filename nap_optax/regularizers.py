@@ -1,0 +1,86 @@
+"""Regularizers as gradient transformations, placed before the learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import optax
+
+from nap_optax import masks
+
+__all__ = ["decay_scales"]
+
+
+def decay_scales(
+    decay: float | jax.Array, mask: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    r"""Adds decoupled weight decay of the normalisation scales only ("scale decay").
+
+    .. math::
+
+        u \to u + \lambda\, s \quad \text{for each normalisation scale } s
+
+    Placed before the learning rate (as ``optax.add_decayed_weights``), so that a scale
+    shrinks by the learning rate times ``decay`` of itself per update. Projected weights
+    cannot shrink the inputs of the attention's softmax; smaller scales can, and with
+    normalisation layers the paper finds that projected networks generalise only so.
+
+    Args:
+      decay: the rate :math:`\lambda \ge 0`; may be traced.
+      mask: which leaves are scales: a tree of booleans, a prefix of one, or a function
+        from parameters to one. Default: leaves named ``scale``
+        (:func:`nap_optax.masks.scales`).
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      ValueError: if ``decay`` is concrete and negative; from ``init`` if it is concrete
+        and positive but the mask selects no leaf; from ``update`` if ``params`` is
+        missing. Under ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import decay_scales
+      >>> params = {"scale": jnp.ones(2), "kernel": jnp.ones((2, 2))}
+      >>> tx = decay_scales(0.5)
+      >>> zeros = {"scale": jnp.zeros(2), "kernel": jnp.zeros((2, 2))}
+      >>> updates, _ = tx.update(zeros, tx.init(params), params)
+      >>> print(updates["scale"], updates["kernel"].sum())
+      [0.5 0.5] 0.0
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, section 4.1
+    """
+    concrete = not isinstance(decay, jax.core.Tracer)
+    if concrete and decay < 0:
+        raise ValueError(f"decay={decay}: must be 0 or more")
+    scales = masks.scales if mask is None else mask
+    inner = optax.with_extra_args_support(
+        optax.add_decayed_weights(decay, lambda tree: masks.resolve(scales, tree))
+    )
+
+    def init_fn(params: optax.Params) -> optax.OptState:
+        chosen = jax.tree.leaves(masks.resolve(scales, params))
+        if concrete and decay > 0 and chosen and not any(chosen):
+            raise ValueError(
+                f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
+                "would do nothing; name the scales by mask, or leave it out"
+            )
+        return inner.init(params)
+
+    def update_fn(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        if params is None:
+            raise ValueError(
+                "decay_scales needs the parameters: call update(updates, state, params)"
+            )
+        return inner.update(updates, state, params, **extra_args)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -1,0 +1,239 @@
+"""Starts the learning-rate schedule, or an optimizer's state, again on an alarm."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nap_optax import detectors
+
+__all__ = [
+    "RestartState",
+    "ScaleByRewarmingState",
+    "restart",
+    "scale_by_rewarming",
+]
+
+
+class ScaleByRewarmingState(NamedTuple):
+    """State of :func:`scale_by_rewarming`."""
+
+    rewarming_step: jax.Array  # shape=(), dtype=int32: updates seen so far
+    steps_since_rewarm: jax.Array  # shape=(), dtype=int32: 1 after a re-warming update
+    num_rewarms: jax.Array  # shape=(), dtype=int32
+    last_rewarm_step: jax.Array  # shape=(), dtype=int32: -1 before the first
+    learning_rate: jax.Array  # shape=(), dtype=float: the rate last used
+    rewarm_detector_state: Any
+
+
+class RestartState(NamedTuple):
+    """State of :func:`restart`."""
+
+    restart_step: jax.Array  # shape=(), dtype=int32: updates seen so far
+    num_restarts: jax.Array  # shape=(), dtype=int32
+    restart_detector_state: Any
+    restarted_state: Any  # the inner transformation's
+
+
+def scale_by_rewarming(
+    schedule: optax.Schedule,
+    detector: detectors.Detector | None = None,
+    *,
+    flip_sign: bool = True,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Scales updates by a schedule that starts again whenever an alarm is raised.
+
+    .. math::
+
+        u_t \to -\eta(t - t_{\text{rewarm}})\, u_t
+
+    where :math:`t_{\text{rewarm}}` is the update of the last alarm, 0 before any.
+    Takes the place of ``optax.scale_by_learning_rate``. Under
+    :func:`nap_optax.project_weights` the effective learning rate follows the schedule,
+    so restarting it re-warms the effective learning rate.
+
+    An alarm takes effect in the update that raises it: the update that gets
+    ``rewarm=True``, or whose ``value`` makes the detector fire, is scaled by
+    ``schedule(0)``. (Algorithm 1 of the paper checks after the update, which is the
+    same rule seen from the next one.) At the very first update there is nothing to
+    re-warm and none is counted.
+
+    ``update`` takes two extra arguments: ``value``, what the detector reads (the global
+    mean loss when training is data-parallel, so that all devices decide alike), and
+    ``rewarm``, a boolean (or boolean array) by which the caller re-warms, whatever the
+    detector says.
+
+    .. note::
+        ``optax.MultiSteps`` runs its inner transformation at each micro-step but keeps
+        the result only of those that emit: alarms and values of the others are lost.
+        Pass ``rewarm=True`` with the emitting micro-step.
+
+    Args:
+      schedule: the learning rate as a function of the updates since the last re-warm.
+      detector: raises alarms; ``None`` is :func:`nap_optax.on_signal`.
+      flip_sign: negate, to descend, as ``optax.scale_by_learning_rate`` does.
+
+    Returns:
+      A transformation. ``optax.tree.get(state, "num_rewarms")`` reads its state; so do
+      ``"last_rewarm_step"``, ``"steps_since_rewarm"`` and ``"learning_rate"``.
+
+    Raises:
+      ValueError: if ``schedule`` is not callable. Under ``optax.inject_hyperparams``,
+        pass ``static_args=("schedule", "detector", "flip_sign")``: otherwise the
+        schedule would be replaced by its value, and nothing would ever be re-warmed.
+
+    Examples:
+      >>> import jax.numpy as jnp, optax
+      >>> from nap_optax import scale_by_rewarming
+      >>> tx = scale_by_rewarming(optax.exponential_decay(1.0, 1, 0.5))
+      >>> state = tx.init(jnp.ones(2))
+      >>> for rewarm in (False, False, True, False):
+      ...     updates, state = tx.update(jnp.ones(2), state, rewarm=rewarm)
+      ...     print(updates[0], end=" ")
+      -1.0 -0.5 -1.0 -0.5
+      >>> print(optax.tree.get(state, "num_rewarms"))
+      1
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
+    """
+    if not callable(schedule):
+        raise ValueError(
+            f"schedule={schedule!r}: must be an optax.Schedule (for a constant, "
+            "optax.constant_schedule); under optax.inject_hyperparams, name it in "
+            'static_args=("schedule",)'
+        )
+    detector = detectors.on_signal() if detector is None else detector
+
+    def rate(steps: jax.Array) -> jax.Array:
+        return jnp.asarray(schedule(steps), jnp.result_type(float))
+
+    def init_fn(params: optax.Params) -> ScaleByRewarmingState:
+        del params
+        zero = jnp.zeros([], jnp.int32)
+        return ScaleByRewarmingState(
+            rewarming_step=zero,
+            steps_since_rewarm=zero,
+            num_rewarms=zero,
+            last_rewarm_step=jnp.full([], -1, jnp.int32),
+            learning_rate=rate(zero),
+            rewarm_detector_state=detector.init(),
+        )
+
+    def update_fn(
+        updates: optax.Updates,
+        state: ScaleByRewarmingState,
+        params: optax.Params | None = None,
+        *,
+        value: Any = None,
+        rewarm: Any = False,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, ScaleByRewarmingState]:
+        del params, extra_args
+        step = state.rewarming_step
+        detector_state, fired = detectors.observe(
+            detector, state.rewarm_detector_state, step, value=value, signal=rewarm
+        )
+        steps_since_rewarm = jnp.where(fired, 0, state.steps_since_rewarm)
+        learning_rate = rate(steps_since_rewarm)
+        factor = -learning_rate if flip_sign else learning_rate
+        updates = jax.tree.map(lambda u: u * factor.astype(u.dtype), updates)
+        return updates, ScaleByRewarmingState(
+            rewarming_step=optax.safe_increment(step),
+            steps_since_rewarm=optax.safe_increment(steps_since_rewarm),
+            num_rewarms=state.num_rewarms + fired.astype(jnp.int32),
+            last_rewarm_step=jnp.where(fired, step, state.last_rewarm_step),
+            learning_rate=learning_rate,
+            rewarm_detector_state=detector_state,
+        )
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def restart(
+    inner: optax.GradientTransformation,
+    detector: detectors.Detector | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Starts an inner transformation's state again whenever an alarm is raised.
+
+    Meant for preconditioners, whose moments describe the data before the change. The
+    update that raises the alarm already runs from the fresh state. Extra arguments go
+    to ``inner`` as well, and alarms follow the rule of
+    :func:`nap_optax.scale_by_rewarming`, so that both act in the same update.
+
+    .. warning::
+        Do not wrap a transformation that stores a reference, such as
+        :func:`nap_optax.project_weights`: it would take the current weights for the
+        initial ones.
+
+    Args:
+      inner: the transformation to restart.
+      detector: raises alarms; ``None`` is :func:`nap_optax.on_signal`.
+
+    Returns:
+      A transformation whose ``update`` needs ``params`` and takes ``value`` and
+      ``rewarm``.
+
+    Raises:
+      ValueError: in ``update`` if ``params`` is missing.
+
+    Examples:
+      >>> import jax.numpy as jnp, optax
+      >>> from nap_optax import restart
+      >>> tx = restart(optax.trace(decay=0.5))
+      >>> params = jnp.zeros(1)
+      >>> state = tx.init(params)
+      >>> for rewarm in (False, False, True):
+      ...     updates, state = tx.update(jnp.ones(1), state, params, rewarm=rewarm)
+      ...     print(updates[0], end=" ")
+      1.0 1.5 1.0
+    """
+    inner = optax.with_extra_args_support(inner)
+    detector = detectors.on_signal() if detector is None else detector
+
+    def init_fn(params: optax.Params) -> RestartState:
+        return RestartState(
+            restart_step=jnp.zeros([], jnp.int32),
+            num_restarts=jnp.zeros([], jnp.int32),
+            restart_detector_state=detector.init(),
+            restarted_state=inner.init(params),
+        )
+
+    def update_fn(
+        updates: optax.Updates,
+        state: RestartState,
+        params: optax.Params | None = None,
+        *,
+        value: Any = None,
+        rewarm: Any = False,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, RestartState]:
+        if params is None:
+            raise ValueError(
+                "restart needs the parameters: call update(updates, state, params)"
+            )
+        detector_state, fired = detectors.observe(
+            detector,
+            state.restart_detector_state,
+            state.restart_step,
+            value=value,
+            signal=rewarm,
+        )
+        if value is not None:
+            extra_args["value"] = value
+        inner_state = optax.tree.where(fired, inner.init(params), state.restarted_state)
+        updates, inner_state = inner.update(
+            updates, inner_state, params, rewarm=rewarm, **extra_args
+        )
+        return updates, RestartState(
+            restart_step=optax.safe_increment(state.restart_step),
+            num_restarts=state.num_restarts + fired.astype(jnp.int32),
+            restart_detector_state=detector_state,
+            restarted_state=inner_state,
+        )
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -1,0 +1,277 @@
+"""Learning-rate schedules for re-warming, as plain ``optax.Schedule`` functions.
+
+Values and durations may be traced, so that a sweep over them compiles once (optax's
+own linear, cosine and warm-up schedules branch on their durations in Python). A count
+is the number of updates since the schedule began: since the last re-warm under
+:func:`nap_optax.scale_by_rewarming`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+__all__ = [
+    "cyclic",
+    "delayed",
+    "growing_cycles",
+    "warmup_constant",
+    "warmup_cosine_decay",
+]
+
+Scalar = float | jax.Array
+
+
+def warmup_constant(
+    peak_value: Scalar, *, warmup_steps: int | jax.Array, init_value: Scalar = 0.0
+) -> optax.Schedule:
+    r"""Rises linearly for ``warmup_steps`` updates and stays at the peak.
+
+    Args:
+      peak_value: the value from count ``warmup_steps`` on.
+      warmup_steps: updates of the warm-up; 0 starts at the peak.
+      init_value: the value at count 0 if there is a warm-up.
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if ``warmup_steps`` is concrete and negative.
+
+    Examples:
+      >>> schedule = warmup_constant(1.0, warmup_steps=4)
+      >>> [float(schedule(t)) for t in (0, 1, 4, 9)]
+      [0.0, 0.25, 1.0, 1.0]
+    """
+    _check_at_least(0, warmup_steps=warmup_steps)
+
+    def schedule(count: Any) -> jax.Array:
+        return _warmed(jnp.asarray(count), peak_value, warmup_steps, init_value)
+
+    return schedule
+
+
+def warmup_cosine_decay(
+    peak_value: Scalar,
+    *,
+    warmup_steps: int | jax.Array,
+    decay_steps: int | jax.Array,
+    init_value: Scalar = 0.0,
+    end_value: Scalar = 0.0,
+) -> optax.Schedule:
+    r"""Rises linearly, then falls along half a cosine, then stays.
+
+    The same function as ``optax.warmup_cosine_decay_schedule``, for traced durations:
+
+    .. math::
+
+        \eta(t) = \eta_{end} + (\eta_{peak} - \eta_{end})
+            \tfrac12 \left(1 + \cos \pi \tfrac{t - w}{d - w}\right),
+            \quad w \le t \le d.
+
+    Args:
+      peak_value: the value at the end of the warm-up.
+      warmup_steps: updates of the warm-up.
+      decay_steps: updates until the end value is reached, *with* the warm-up.
+      init_value: the value at count 0.
+      end_value: the value from ``decay_steps`` on.
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if ``warmup_steps`` is negative or ``decay_steps`` does not exceed it,
+        as far as they are concrete.
+
+    Examples:
+      >>> schedule = warmup_cosine_decay(1.0, warmup_steps=2, decay_steps=6)
+      >>> [round(float(schedule(t)), 3) for t in (0, 1, 2, 4, 6, 9)]
+      [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, appendix A.1
+    """
+    _check_at_least(0, warmup_steps=warmup_steps)
+    if _are_concrete(warmup_steps, decay_steps) and decay_steps <= warmup_steps:
+        raise ValueError(
+            f"decay_steps={decay_steps}: must exceed warmup_steps={warmup_steps}, "
+            "which it includes"
+        )
+
+    def schedule(count: Any) -> jax.Array:
+        count = jnp.asarray(count)
+        share = (count - warmup_steps) / (decay_steps - warmup_steps)
+        cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
+        decayed = end_value + (peak_value - end_value) * cosine
+        rising = _warmed(count, peak_value, warmup_steps, init_value)
+        return jnp.where(count < warmup_steps, rising, decayed)
+
+    return schedule
+
+
+def delayed(
+    schedule: optax.Schedule, delay_steps: int | jax.Array, low_value: Scalar
+) -> optax.Schedule:
+    """Holds a low value for some updates, then runs a schedule from its beginning.
+
+    Args:
+      schedule: what runs from count ``delay_steps`` on.
+      delay_steps: updates at the low value.
+      low_value: the value until then.
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if ``delay_steps`` is concrete and negative.
+
+    Examples:
+      >>> schedule = delayed(warmup_constant(1.0, warmup_steps=2), 3, 0.1)
+      >>> [round(float(schedule(t)), 3) for t in range(6)]
+      [0.1, 0.1, 0.1, 0.0, 0.5, 1.0]
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, figure 3
+    """
+    _check_at_least(0, delay_steps=delay_steps)
+
+    def delayed_schedule(count: Any) -> jax.Array:
+        since = jnp.maximum(jnp.asarray(count) - delay_steps, 0)
+        return jnp.where(count < delay_steps, low_value, schedule(since))
+
+    return delayed_schedule
+
+
+def cyclic(
+    peak_value: Scalar,
+    *,
+    period: int | jax.Array,
+    warmup_fraction: Scalar = 0.1,
+    floor: Scalar = 0.0,
+    num_cycles: int | None = None,
+    final_value: Scalar | None = None,
+) -> optax.Schedule:
+    """Repeats a cycle of linear warm-up and cosine decay.
+
+    Args:
+      peak_value: the value at the end of each warm-up.
+      period: updates in a cycle.
+      warmup_fraction: the part of a cycle that is warm-up.
+      floor: where each cycle begins and ends.
+      num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
+      final_value: the value after the last cycle; ``None`` stays at the floor. (A
+        constant after the last cycle is "early stopping of the cycle" in the paper's
+        reinforcement-learning runs.)
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if a concrete argument is out of range.
+
+    Examples:
+      >>> schedule = cyclic(1.0, period=4, warmup_fraction=0.5, num_cycles=2)
+      >>> [round(float(schedule(t)), 2) for t in range(10)]
+      [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+
+    References:
+      Smith, `Cyclical Learning Rates for Training Neural Networks
+      <https://arxiv.org/abs/1506.01186>`_, 2017
+
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, figures 6, 7, 9 and 10
+    """
+    return growing_cycles(
+        peak_value,
+        growth=1.0,
+        period=period,
+        warmup_fraction=warmup_fraction,
+        floor=floor,
+        num_cycles=num_cycles,
+        final_value=final_value,
+    )
+
+
+def growing_cycles(
+    peak_value: Scalar,
+    *,
+    growth: Scalar,
+    period: int | jax.Array,
+    warmup_fraction: Scalar = 0.1,
+    floor: Scalar = 0.0,
+    num_cycles: int | None = None,
+    final_value: Scalar | None = None,
+) -> optax.Schedule:
+    """Repeats a cycle whose peak is ``growth`` times the one before.
+
+    Args:
+      peak_value: the first cycle's peak.
+      growth: by what the peak is multiplied from cycle to cycle (2 in the figure).
+      period: updates in a cycle.
+      warmup_fraction: the part of a cycle that is linear warm-up.
+      floor: where each cycle begins and ends.
+      num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
+      final_value: the value after the last cycle; ``None`` stays at the floor.
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if a concrete argument is out of range.
+
+    Examples:
+      >>> schedule = growing_cycles(1.0, growth=2.0, period=4, warmup_fraction=0.5)
+      >>> [round(float(schedule(t)), 2) for t in range(8)]
+      [0.0, 0.5, 1.0, 0.5, 0.0, 1.0, 2.0, 1.0]
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, figure 13
+    """
+    _check_at_least(1, period=period)
+    if _are_concrete(warmup_fraction) and not 0 <= warmup_fraction < 1:
+        raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
+    if num_cycles is not None:
+        _check_at_least(1, num_cycles=num_cycles)
+    last = floor if final_value is None else final_value
+
+    def schedule(count: Any) -> jax.Array:
+        count = jnp.asarray(count)
+        cycle = count // period
+        peak = peak_value * jnp.power(jnp.asarray(growth, float), cycle.astype(float))
+        value = warmup_cosine_decay(
+            peak,
+            warmup_steps=jnp.asarray(warmup_fraction) * period,
+            decay_steps=period,
+            init_value=floor,
+            end_value=floor,
+        )(count % period)
+        return (
+            value if num_cycles is None else jnp.where(cycle < num_cycles, value, last)
+        )
+
+    return schedule
+
+
+def _warmed(
+    count: jax.Array, peak_value: Any, warmup_steps: Any, init_value: Any
+) -> jax.Array:
+    # Clipped below by 1, so that no warm-up at all does not divide by zero.
+    share = count / jnp.maximum(warmup_steps, 1)
+    rising = init_value + (peak_value - init_value) * share
+    return jnp.where(count < warmup_steps, rising, peak_value)
+
+
+def _are_concrete(*values: Any) -> bool:
+    return not any(isinstance(value, jax.core.Tracer) for value in values)
+
+
+def _check_at_least(minimum: int, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if _are_concrete(value) and value < minimum:
+            raise ValueError(f"{name}={value}: must be {minimum} or more")
