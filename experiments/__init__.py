@@ -1,0 +1,1 @@
+"""Runnable experiments: configs, data, training and figures, run from a checkout."""

@@ -1,0 +1,160 @@
+"""From command-line arguments to a config, and from mistakes to one line.
+
+A mistake of the user is exactly one line on stderr that names the flag, the value and
+what is allowed (exit code 2); a condition of the machine that the user can change is
+one line that says what to change (exit code 1). A bug keeps its traceback.
+
+This module imports neither jax nor tyro at the top, so that `--help` stays quick.
+"""
+
+import errno
+import io
+import os
+import sys
+import typing
+from collections.abc import Callable, Sequence
+
+from experiments.harness import argument_errors
+
+_Config = typing.TypeVar("_Config")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+
+
+class UserError(Exception):
+    """Something the user can correct; its message is the one line they see."""
+
+
+def parse(
+    config_class: type[_Config], argv: Sequence[str] | None = None, *, prog: str
+) -> _Config:
+    """Parses arguments into a frozen dataclass.
+
+    Flags are `--kebab-case` (underscores are accepted), nested dataclasses give
+    `--outer.inner`, booleans `--flag/--no-flag`; the docstring below a field is its
+    help. A `ValueError` raised by `__post_init__` is reported as the user's mistake.
+
+    Args:
+      config_class: A dataclass whose fields all have defaults.
+      argv: The arguments, without the program's name; `sys.argv[1:]` by default.
+      prog: The command as the user types it, for messages and help.
+
+    Returns:
+      An instance of `config_class`.
+
+    Raises:
+      SystemExit: With code 2 after one line on stderr, or 0 after `--help`.
+    """
+    import tyro
+
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(argv):
+        return tyro.cli(config_class, args=argv, prog=prog)
+    printed = io.StringIO()
+    try:
+        with argument_errors.captured(printed):
+            config, unknown = tyro.cli(
+                config_class, args=argv, prog=prog, return_unknown_args=True
+            )
+    except SystemExit as stop:
+        message = argument_errors.explain(stop, printed.getvalue(), argv)
+    else:
+        if not unknown:
+            return config
+        message = argument_errors.explain_unknown(unknown, config_class)
+    _print_line(f"{prog}: {message}; see {prog} --help")
+    raise SystemExit(2)
+
+
+def run(main: Callable[[], object]) -> int:
+    """Calls `main` and returns the exit code for the shell.
+
+    Use as `sys.exit(run(main))`. `UserError` and operating-system errors that a user
+    can mend (no space, no permission) give one line and 1, an interrupt gives one line
+    and 130; every other exception is a bug and passes through.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        _print_line(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _print_line("interrupted: run the same command again to continue")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        advice = _advice(error)
+        if advice is None:
+            raise
+        _print_line(f"error: {advice}")
+        return 1
+    return 0
+
+
+def warn(message: str) -> None:
+    """Prints a warning as one line on stderr."""
+    _print_line(f"warning: {message}")
+
+
+def check_range(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Raises `ValueError` unless a config's number lies in a range; NaN never does.
+
+    Args:
+      name: The field, with dots for nested dataclasses: `"optimizer.learning_rate"`.
+      value: Its value.
+      above: Exclusive lower bound.
+      at_least: Inclusive lower bound.
+      below: Exclusive upper bound.
+      at_most: Inclusive upper bound.
+
+    Raises:
+      ValueError: Names the field, the value, the range and the flag.
+    """
+    bounds = (
+        (above, "greater than", above is None or value > above),
+        (at_least, "at least", at_least is None or value >= at_least),
+        (below, "less than", below is None or value < below),
+        (at_most, "at most", at_most is None or value <= at_most),
+    )
+    if not all(holds for _, _, holds in bounds):
+        words = [f"{word} {bound}" for bound, word, _ in bounds if bound is not None]
+        check(name, value, False, " and ".join(words))
+
+
+def check(name: str, value: object, holds: bool, allowed: str) -> None:
+    """Raises `ValueError` "name=value: must be <allowed> (--flag)" unless `holds`."""
+    if not holds:
+        raise ValueError(
+            f"{name}={value}: must be {allowed} ({argument_errors.flag_of(name)})"
+        )
+
+
+def _print_line(text: str) -> None:
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
+
+
+def _advice(error: OSError) -> str | None:
+    """One line for an error that the user can mend, None for any other."""
+    what = error.strerror or str(error)
+    where = f" ({os.fspath(error.filename)!s})" if error.filename else ""
+    again = "run the same command again to continue"
+    if error.errno in _FULL:
+        return f"{what}{where}: free some space or raise the limit, then {again}"
+    if error.errno in _REFUSED:
+        return (
+            f"{what}{where}: choose another directory, or make it writable and {again}"
+        )
+    return None

@@ -1,0 +1,160 @@
+"""The training loop: compiled chunks of steps, yielded as they finish.
+
+A chunk is some steps followed by one evaluation. Its boundaries depend on the config
+only, never on where a run was killed, so that a continued run evaluates at the same
+steps. The loop knows nothing of files: consumers read what it yields.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+
+from experiments.harness import backend, sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """What the loop yields at a boundary."""
+
+    step: int
+    """Steps done."""
+    metrics: Any
+    """What the evaluation returned, on the host."""
+    state: Any
+    """The state, where it was asked for and at the end; elsewhere None."""
+    includes_compilation: bool
+    """Whether a program was compiled since the chunk before, for honest rates."""
+
+
+class ChunkFn(Protocol):
+    """Runs `num_steps` steps, then evaluates."""
+
+    def __call__(
+        self, state: Any, *inputs: Any, num_steps: int
+    ) -> tuple[Any, Any]:  # (state, metrics)
+        """Returns the new state and the metrics, without waiting for them."""
+        ...
+
+
+def run_chunks(
+    chunk_fn: ChunkFn,
+    state: Any,
+    *inputs: Any,
+    start_step: int = 0,
+    num_steps: int,
+    steps_per_chunk: int,
+    needs_state: Callable[[int], bool] | None = None,
+) -> Iterator[Chunk]:
+    """Runs chunks from `start_step` to `num_steps` and yields after each.
+
+    The next chunk is dispatched before the metrics of the last are read, so that the
+    device never waits for the host. Only where the state itself is needed does the
+    loop wait: there the consumer has it until it asks for the next chunk, which may
+    donate its buffers.
+
+    Args:
+      chunk_fn: See `compile_chunk`; anything with its signature will do.
+      state: The state at `start_step`. It may be donated: do not use it afterwards.
+      *inputs: Passed to every chunk.
+      start_step: 0 or a boundary, as given by a checkpoint.
+      num_steps: Where to stop; the last chunk may be shorter.
+      steps_per_chunk: Boundaries are its multiples.
+      needs_state: Asked once at each boundary; True to have the state yielded there.
+
+    Raises:
+      ValueError: `start_step` is not a boundary.
+    """
+    step = start_step
+    if step != num_steps and (step % steps_per_chunk or not 0 <= step <= num_steps):
+        raise ValueError(
+            f"start_step={step}: must be a multiple of steps_per_chunk="
+            f"{steps_per_chunk} up to num_steps={num_steps}"
+        )
+    compiled_lengths = set()
+    compiled = False
+    waiting: tuple[int, Any] | None = None
+    while step < num_steps:
+        length = min(steps_per_chunk, num_steps - step)
+        compiled |= length not in compiled_lengths
+        compiled_lengths.add(length)
+        state, metrics = chunk_fn(state, *inputs, num_steps=length)
+        step += length
+        if waiting is not None:
+            yield Chunk(waiting[0], jax.device_get(waiting[1]), None, compiled)
+            compiled = False
+        waiting = (step, metrics)
+        if step == num_steps or (needs_state is not None and needs_state(step)):
+            yield Chunk(step, jax.device_get(metrics), state, compiled)
+            compiled, waiting = False, None
+
+
+def compile_chunk(
+    step_fn: Callable[..., Any],
+    evaluate_fn: Callable[..., Any],
+    *,
+    in_axes: Sequence[int | None] | None = None,
+    has_convolutions: bool = False,
+    compiler_options: Mapping[str, Any] | None = None,
+) -> ChunkFn:
+    """Compiles steps and an evaluation into a chunk, as the backend likes it best.
+
+    One program scans over the steps and maps over the members of a sweep; where that
+    would be slow (`backend.loops_in_program`) each step is a dispatch of its own. The
+    state's buffers are donated.
+
+    Args:
+      step_fn: `(state, *inputs) -> state`, one step of one member. What changes from
+        step to step (keys, counters, running means) lives in the state.
+      evaluate_fn: `(state, *inputs) -> metrics`, a pytree of arrays of one member.
+      in_axes: None for a single run. For a sweep 0 or None for the state and each
+        input: whether it has the members' axis or is shared (see `sweep.batch`).
+      has_convolutions: Whether the steps convolve.
+      compiler_options: For `jax.jit`.
+
+    Returns:
+      A function for `run_chunks`.
+    """
+    options = dict(compiler_options) if compiler_options else None
+    jit = partial(jax.jit, compiler_options=options)
+    in_program = backend.loops_in_program(has_convolutions=has_convolutions)
+    if not in_program:
+        step_fn = jit(step_fn, donate_argnums=0)
+        evaluate_fn = jit(evaluate_fn)
+
+    def run_member(num_steps: int, state: Any, *inputs: Any) -> tuple[Any, Any]:
+        if in_program:
+            state, _ = jax.lax.scan(
+                lambda carry, _: (step_fn(carry, *inputs), None),
+                state,
+                length=num_steps,
+            )
+        else:
+            for _ in range(num_steps):
+                state = step_fn(state, *inputs)
+        return state, evaluate_fn(state, *inputs)
+
+    def run_all(state: Any, *inputs: Any, num_steps: int) -> tuple[Any, Any]:
+        run: Callable[..., Any] = partial(run_member, num_steps)
+        if in_axes is not None:
+            run = sweep.batch(run, in_axes=in_axes, has_convolutions=has_convolutions)
+        return run(state, *inputs)
+
+    if in_program:
+        run_all = jit(run_all, static_argnames="num_steps", donate_argnums=0)
+    return run_all if in_axes is None else _placed(run_all, in_axes)
+
+
+def _placed(chunk_fn: ChunkFn, in_axes: Sequence[int | None]) -> ChunkFn:
+    """Puts the arguments of a sweep where they run, whatever they came from."""
+
+    def run(state: Any, *inputs: Any, num_steps: int) -> tuple[Any, Any]:
+        placed = [
+            sweep.place(arg, in_axes=axis)
+            for arg, axis in zip((state, *inputs), in_axes, strict=True)
+        ]
+        return chunk_fn(*placed, num_steps=num_steps)
+
+    return run

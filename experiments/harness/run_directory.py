@@ -1,0 +1,246 @@
+"""One run on disk, so that the same command continues it.
+
+A directory belongs to one config and, at any moment, to one process. What lies in
+`metrics.jsonl` depends on the config only: clock times go elsewhere, and a run that
+continues first cuts the file back to what its checkpoint covers. So a run killed at
+any moment and continued leaves the same bytes as one never stopped.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from experiments.harness import environment, files
+from experiments.harness.command_line import UserError, warn
+
+if TYPE_CHECKING:
+    from experiments.harness.checkpoints import Checkpoints
+
+_MARK = "run_directory_version"
+_LEFT_BY_A_KILL = {".lock", ".config.json.tmp"}
+
+
+class RunDirectory:
+    """A context manager for the directory of one run.
+
+    On entering, `summary` is the summary of a finished run (nothing is locked then and
+    nothing should be computed), or None. Otherwise the directory is locked until the
+    exit, also for a process that dies by `kill -9`.
+
+    Args:
+      path: Created if it does not exist.
+      config: A dataclass; all of it decides the results, except `ignored`.
+      ignored: Names of fields that may differ when the run continues, such as the path
+        itself or how to show progress.
+      checkpoint_seconds: Least time between two checkpoints.
+      saving_share: Largest part of the time spent on saving, however large the state.
+
+    Raises:
+      UserError: The path is a file, holds something else or another config, or another
+        process uses it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        config: Any,
+        *,
+        ignored: Collection[str] = (),
+        checkpoint_seconds: float = 60.0,
+        saving_share: float = 0.05,
+    ):
+        self.path = Path(path)
+        self.summary: dict[str, Any] | None = None
+        self._config: dict[str, Any] = files.to_json(dataclasses.asdict(config))
+        self._ignored = frozenset(ignored)
+        self._checkpoint_seconds = checkpoint_seconds
+        self._saving_share = saving_share
+        self._open_files = contextlib.ExitStack()
+        self._metrics: BinaryIO | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._saved_at = time.monotonic()
+        self._save_seconds = 0.0
+
+    def __enter__(self) -> "RunDirectory":
+        self._inspect()
+        if self.summary is not None:
+            return self
+        self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_locked(self.path / ".lock"))
+            # Another process may have been here before the lock was ours.
+            saved = self._inspect()
+            if self.summary is None:
+                self._describe(saved)
+            self._open_files = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open_files.close()
+
+    @property
+    def clock_path(self) -> Path:
+        """Where clock times go."""
+        return self.path / "clock.jsonl"
+
+    def restore(self, state: Any) -> tuple[Any, int]:
+        """Returns the state to start from and its step; call it before `record`.
+
+        Args:
+          state: The state of step 0; what is read takes its structure and shardings.
+
+        Returns:
+          The newest usable checkpoint and its step, or (`state`, 0).
+        """
+        from experiments.harness.checkpoints import Checkpoints
+
+        path = self.path / "metrics.jsonl"
+        self._checkpoints = self._open_files.enter_context(
+            contextlib.closing(Checkpoints(self.path / "checkpoints"))
+        )
+        size = path.stat().st_size if path.exists() else 0
+        restored = self._checkpoints.restore(state, metrics_bytes=size)
+        covered = restored.metrics_bytes if restored else 0
+        self._metrics = self._open_files.enter_context(
+            files.open_for_append(path, covered)
+        )
+        self._saved_at = time.monotonic()
+        return (restored.state, restored.step) if restored else (state, 0)
+
+    def record(
+        self, step: int, rows: Iterable[Mapping[str, Any]], state: Any = None
+    ) -> None:
+        """Appends metrics, and saves a checkpoint if a state is given.
+
+        Args:
+          step: Becomes the first key of each line; the others follow in sorted order,
+            which is the order in which jax returns dictionaries.
+          rows: One mapping of numbers and labels for each line.
+          state: The state that these metrics complete. Both come in one call because
+            a checkpoint covers exactly the metrics recorded before it.
+        """
+        if self._metrics is None or self._checkpoints is None:
+            raise RuntimeError("call restore() before record()")
+        for row in rows:
+            line = {"step": step, **{name: row[name] for name in sorted(row)}}
+            self._metrics.write(files.dump_json(line).encode() + b"\n")
+        self._metrics.flush()
+        if state is None:
+            return
+        started = time.monotonic()
+        os.fsync(self._metrics.fileno())
+        size = os.fstat(self._metrics.fileno()).st_size
+        self._checkpoints.save(step, state, metrics_bytes=size)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - started
+
+    def checkpoint_due(self, step: int) -> bool:
+        """Whether to save at this step; depends on the clock, as no result does."""
+        wait = max(self._checkpoint_seconds, self._save_seconds / self._saving_share)
+        return time.monotonic() - self._saved_at >= wait
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All metrics recorded so far."""
+        return files.read_json_lines(self.path / "metrics.jsonl")
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Writes the summary, which marks the run as finished: the very last step."""
+        text = files.dump_json(summary, indent=2) + "\n"
+        files.write_atomically(self.path / "summary.json", text.encode())
+        self.summary = json.loads(text)
+
+    def report(self) -> str:
+        """One line on a finished run."""
+        facts = ", ".join(
+            f"{key} {value}" for key, value in (self.summary or {}).items()
+        )
+        return f"{self.path} is finished: {facts}"
+
+    def _inspect(self) -> dict[str, Any] | None:
+        """Refuses what is not this run; returns its saved description, if any."""
+        if not self.path.exists():
+            return None
+        if not self.path.is_dir():
+            raise UserError(f"{self.path} is not a directory: name another")
+        saved = _read_description(self.path / "config.json")
+        if saved is None:
+            if {entry.name for entry in self.path.iterdir()} - _LEFT_BY_A_KILL:
+                raise UserError(
+                    f"{self.path} holds files but no run: name a new or empty directory"
+                )
+            return None
+        self._refuse_another_config(saved["config"])
+        summary = self.path / "summary.json"
+        if summary.exists():
+            self.summary = json.loads(summary.read_text())
+        return saved
+
+    def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:
+        differ = [
+            f"{name} is {before} there and {now} here"
+            for name, before, now in environment.differences(saved, self._config)
+            if name.split(".")[0] not in self._ignored
+        ]
+        if differ:
+            raise UserError(
+                f"{self.path} holds a run with another config: {', '.join(differ)}; "
+                "name another directory, or use its settings to continue it"
+            )
+
+    def _describe(self, saved: Mapping[str, Any] | None) -> None:
+        """Writes `config.json`, or warns if the run continues elsewhere."""
+        now = files.to_json(environment.describe())
+        if saved is None:
+            text = files.dump_json(
+                {_MARK: 1, "config": self._config, "environment": now}, indent=2
+            )
+            files.write_atomically(self.path / "config.json", f"{text}\n".encode())
+            return
+        changed = [
+            f"{name} was {before} and is {after}"
+            for name, before, after in environment.differences(
+                saved["environment"], now
+            )
+        ]
+        if changed:
+            warn(f"the last bits of results may differ: {', '.join(changed)}")
+
+
+def _read_description(path: Path) -> dict[str, Any] | None:
+    """The contents of a `config.json` that this module wrote, else None."""
+    try:
+        saved = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return saved if isinstance(saved, dict) and _MARK in saved else None
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Opens a file and holds its lock, which the system drops when the process ends."""
+    file = open(path, "ab+")  # noqa: SIM115 -- open as long as the run
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().decode() or "unknown"
+        file.close()
+        raise UserError(
+            f"{path.parent} is in use by another process ({holder}): wait until it "
+            "ends, or name another directory"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    file.flush()
+    return file

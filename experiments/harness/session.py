@@ -1,0 +1,74 @@
+"""Takes a run from wherever it is to its last step: the wiring of the other parts.
+
+Restore, run chunks, record each, save now and then, show progress. Every experiment
+does this the same way; what differs comes in as pure functions and labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.harness import loop, sweep
+from experiments.harness.progress import Progress
+from experiments.harness.run_directory import RunDirectory
+
+
+def run_to_end(
+    run: RunDirectory,
+    chunk_fn: loop.ChunkFn,
+    state: Any,
+    *inputs: Any,
+    num_steps: int,
+    steps_per_chunk: int,
+    labels: Sequence[Mapping[str, Any]] | None = None,
+    shown: Sequence[str] = (),
+    quiet: bool = False,
+) -> tuple[Any, dict[str, float | None]]:
+    """Continues a run to its end.
+
+    Args:
+      run: An entered directory of an unfinished run.
+      chunk_fn: See `loop.compile_chunk`; its metrics are a dictionary.
+      state: The state of step 0; its buffers may be donated.
+      *inputs: Passed to every chunk.
+      num_steps: Steps of the whole run.
+      steps_per_chunk: Steps between two evaluations.
+      labels: For a sweep, what identifies each member; one row is recorded for each.
+        None for a single run.
+      shown: Names of metrics to show beside the progress (means over the members).
+      quiet: Show no progress.
+
+    Returns:
+      The final state, and `Progress.totals()`.
+    """
+    state, start_step = run.restore(state)
+    chunks = loop.run_chunks(
+        chunk_fn,
+        state,
+        *inputs,
+        start_step=start_step,
+        num_steps=num_steps,
+        steps_per_chunk=steps_per_chunk,
+        needs_state=run.checkpoint_due,
+    )
+    with Progress(
+        num_steps, start_step=start_step, clock_path=run.clock_path, quiet=quiet
+    ) as progress:
+        for chunk in chunks:
+            run.record(chunk.step, _rows(chunk.metrics, labels), chunk.state)
+            state = chunk.state
+            text = ", ".join(f"{k} {np.mean(chunk.metrics[k]):.4g}" for k in shown)
+            progress.update(
+                chunk.step, text, includes_compilation=chunk.includes_compilation
+            )
+        return state, progress.totals()
+
+
+def _rows(
+    metrics: Mapping[str, Any], labels: Sequence[Mapping[str, Any]] | None
+) -> list[Mapping[str, Any]]:
+    if labels is None:
+        return [metrics]
+    members = sweep.unstack(metrics)
+    return [{**label, **row} for label, row in zip(labels, members, strict=True)]

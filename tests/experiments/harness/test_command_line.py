@@ -1,0 +1,213 @@
+import dataclasses
+import errno
+import os
+import pty
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+
+from experiments.harness import command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    """Inner settings."""
+
+    learning_rate: float = 1e-3
+    """Step size."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings."""
+
+    train_fraction: float = 0.5
+    """Part of the table that is trained on."""
+    num_steps: int = 10
+    """Steps in all."""
+    project: bool = True
+    """Whether to project."""
+    mode: Literal["lazy", "rich"] = "lazy"
+    """The regime."""
+    widths: tuple[int, ...] = (1, 2)
+    """Of each layer."""
+    run_dir: str = "runs"
+    """Where to."""
+    inner: Inner = dataclasses.field(default_factory=Inner)
+
+    def __post_init__(self):
+        command_line.check_range(
+            "train_fraction", self.train_fraction, above=0, below=1
+        )
+        if self.run_dir == "/":
+            raise ValueError("run_dir=/: must not\nbe the root")
+
+
+def test_parse_reads_every_kind_of_flag():
+    argv = ["--train_fraction=0.25", "--num-steps", "3", "--no-project"]
+    argv += ["--mode", "rich", "--widths", "4", "5", "--inner.learning-rate", "0.1"]
+    expected = Config(0.25, 3, False, "rich", (4, 5), inner=Inner(0.1))
+    assert command_line.parse(Config, argv, prog="toy") == expected
+    assert command_line.parse(Config, [], prog="toy") == Config()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--foo", "1"], "unknown flag --foo"),
+        (["--foo"], "unknown flag --foo"),
+        (
+            ["--train-fractoin", "1"],
+            "unknown flag --train-fractoin (did you mean --train-fraction?)",
+        ),
+        (["--no_projct"], "unknown flag --no-projct (did you mean --no-project?)"),
+        (
+            ["--inner.lerning-rate=3"],
+            "unknown flag --inner.lerning-rate (did you mean --inner.learning-rate?)",
+        ),
+        (["stray"], "unexpected argument 'stray'"),
+        (["--num-steps", "many"], "--num-steps many: must be an integer"),
+        (["--num_steps=1.5"], "--num-steps 1.5: must be an integer"),
+        (
+            ["--inner.learning-rate", "fast"],
+            "--inner.learning-rate fast: must be a number",
+        ),
+        (["--widths", "1", "a"], "--widths 1 a: must be [INT [INT ...]]"),
+        (
+            ["--mode", "wild"],
+            "invalid choice 'wild' for argument '--mode'. "
+            "Expected one of ('lazy', 'rich')",
+        ),
+        (
+            ["--num-steps"],
+            "Missing value for argument '--num-steps'. Expected 1 values",
+        ),
+        (
+            ["--train-fraction", "1.5"],
+            "train_fraction=1.5: must be greater than 0 and less than 1 "
+            "(--train-fraction)",
+        ),
+        (
+            ["--train-fraction", "nan"],
+            "train_fraction=nan: must be greater than 0 and less than 1 "
+            "(--train-fraction)",
+        ),
+        (["--run-dir", "/"], "run_dir=/: must not be the root"),
+    ],
+)
+def test_every_mistake_is_one_line(argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.parse(Config, argv, prog="toy")
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"toy: {message}; see toy --help\n"
+
+
+@pytest.mark.parametrize("columns", ["20", "200"])
+def test_a_mistake_is_one_line_on_a_terminal_of_any_width(columns):
+    script = (
+        "import dataclasses\n"
+        "from experiments.harness import command_line\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    num_steps: int = 3\n"
+        "command_line.parse(Config, ['--num-steps', 'x'], prog='toy')\n"
+    )
+    reader, terminal = pty.openpty()
+    environment = {**os.environ, "COLUMNS": columns, "TERM": "xterm-256color"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        check=False,
+    )
+    shown = os.read(reader, 10_000).decode()
+    os.close(reader)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert shown == "toy: --num-steps x: must be an integer; see toy --help\r\n"
+
+
+def test_help_shows_the_docstring_of_each_field(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.parse(Config, ["--help"], prog="toy")
+    assert stop.value.code in (None, 0)
+    shown = capsys.readouterr().out
+    assert "--no-project" in shown
+    assert "Part of the table that is trained on." in shown
+
+
+def test_check_range_names_bounds_and_flag_and_refuses_nan():
+    command_line.check_range("a", 1, at_least=1, at_most=1)
+    for value in (0.9, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="at least 1 and at most 1"):
+            command_line.check_range("a", value, at_least=1, at_most=1)
+    for bound in ("above", "at_least", "below", "at_most"):
+        with pytest.raises(ValueError, match="a=nan"):
+            command_line.check_range("a", float("nan"), **{bound: 0})
+    with pytest.raises(ValueError, match=r"^o.l_r=0: must be greater than 0 \(--o.l-r"):
+        command_line.check_range("o.l_r", 0, above=0)
+    with pytest.raises(ValueError, match=r"^k=3: must be even \(--k\)$"):
+        command_line.check("k", 3, False, "even")
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (command_line.UserError("no\nsuch thing"), 1, ["error: no such thing\n"]),
+        (KeyboardInterrupt(), 130, ["interrupted", "same command"]),
+        (OSError(errno.ENOSPC, "full", "/d/m"), 1, ["full", "/d/m", "free some space"]),
+        (OSError(errno.EFBIG, "too large"), 1, ["free some space", "same command"]),
+        (OSError(errno.EDQUOT, "quota"), 1, ["raise the limit", "same command"]),
+        (OSError(errno.EACCES, "denied", "/d"), 1, ["/d", "another directory"]),
+        (OSError(errno.EROFS, "read-only", "/d"), 1, ["/d", "another directory"]),
+    ],
+)
+def test_run_gives_one_line(error, code, words, capsys):
+    assert command_line.run(raising(error)) == code
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    for word in words:
+        assert word in err
+
+
+def test_run_keeps_the_traceback_of_a_bug():
+    with pytest.raises(ZeroDivisionError):
+        command_line.run(lambda: 1 // 0)
+    with pytest.raises(FileNotFoundError):
+        command_line.run(raising(OSError(errno.ENOENT, "gone", "/d")))
+    assert command_line.run(lambda: None) == 0
+
+
+def test_run_is_silent_when_the_reader_of_stdout_leaves():
+    script = (
+        "import sys; from experiments.harness import command_line\n"
+        "sys.exit(command_line.run(lambda: [print(i) for i in range(100000)]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_import_needs_neither_jax_nor_tyro():
+    script = (
+        "import sys; import experiments.harness.command_line\n"
+        "sys.exit(bool({'jax', 'tyro', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

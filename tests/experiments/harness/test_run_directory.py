@@ -1,0 +1,209 @@
+import dataclasses
+import json
+import os
+import sys
+
+import jax.numpy as jnp
+import pytest
+
+from experiments.harness import command_line, environment
+from experiments.harness.command_line import UserError
+from experiments.harness.run_directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    rate: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    steps: int = 3
+    quiet: bool = False
+    delay: float = float("inf")
+    widths: tuple[int, ...] = (1, 2)
+    inner: Inner = dataclasses.field(default_factory=Inner)
+
+
+def opened(path, config=None, **options):
+    return RunDirectory(path, config or Config(), ignored=("quiet",), **options)
+
+
+def state_at(step):
+    return {"x": jnp.full(3, step, jnp.float32)}
+
+
+def test_a_run_is_continued_from_its_checkpoint(tmp_path, capsys):
+    with opened(tmp_path / "run") as run:
+        initial = state_at(0)
+        state, step = run.restore(initial)
+        assert (state is initial, step) == (True, 0)
+        run.record(1, [{"b": 1, "a": 0.5}], state_at(1))
+        run.record(2, [{"a": 1.0, "b": 2}])
+    with opened(tmp_path / "run") as run:
+        state, step = run.restore(state_at(0))
+        assert step == 1
+        assert (state["x"] == 1).all()
+        assert [row["step"] for row in run.rows()] == [1]
+        run.record(2, [{"a": 1.0, "b": 2}, {"a": float("nan"), "b": 3}])
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == (
+        '{"step": 1, "a": 0.5, "b": 1}\n'
+        '{"step": 2, "a": 1.0, "b": 2}\n'
+        '{"step": 2, "a": "NaN", "b": 3}\n'
+    )
+    assert capsys.readouterr().err == ""
+
+
+def test_rows_of_another_attempt_are_cut_off(tmp_path):
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.record(1, [{"a": 1}])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "a"')
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 0
+        assert run.rows() == []
+
+
+def test_a_checkpoint_covers_exactly_the_metrics_before_it(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size))
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        saves = []
+
+        def save(step, state, *, metrics_bytes):
+            saves.append((metrics_bytes, list(synced)))
+
+        monkeypatch.setattr(run._checkpoints, "save", save)
+        synced.clear()
+        run.record(1, [{"a": 1}], state_at(1))
+    size = len('{"step": 1, "a": 1}\n')
+    assert saves == [(size, [size])]
+
+
+def test_a_finished_run_is_reported_and_locks_nothing(tmp_path):
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.finish({"accuracy": jnp.float32(0.9), "rate": None})
+        assert run.summary == {"accuracy": 0.9, "rate": None}
+    (tmp_path / ".lock").unlink()
+    with opened(tmp_path) as run:
+        assert run.summary == {"accuracy": 0.9, "rate": None}
+        assert run.report() == f"{tmp_path} is finished: accuracy 0.9, rate None"
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
+    with opened(tmp_path):
+        pass
+    with opened(tmp_path, Config(quiet=True)):
+        pass
+    with (
+        pytest.raises(UserError) as error,
+        opened(tmp_path, Config(steps=4, delay=2.0, inner=Inner(0.2))),
+    ):
+        pass
+    assert (
+        "another config: steps is 3 there and 4 here, delay is Infinity there and "
+        "2.0 here, inner.rate is 0.1 there and 0.2 here;" in str(error.value)
+    )
+
+
+def test_a_second_user_is_refused_until_the_first_leaves(tmp_path):
+    with opened(tmp_path):
+        with pytest.raises(UserError, match=rf"in use by .* \({os.getpid()}\)"):
+            opened(tmp_path).__enter__()
+        with pytest.raises(UserError, match="in use by"):
+            opened(tmp_path).__enter__()
+    with opened(tmp_path):
+        pass
+
+
+def test_a_failure_on_entering_leaves_no_lock(tmp_path, monkeypatch):
+    def fail():
+        raise OSError("no device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environment, "describe", fail)
+        with pytest.raises(OSError, match="no device"):
+            opened(tmp_path).__enter__()
+    with opened(tmp_path):  # and what a kill at that moment leaves is no obstacle
+        assert (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "config.json"])
+def test_a_directory_of_something_else_is_refused(tmp_path, name):
+    (tmp_path / name).write_text('{"model": "another program\'s"}')
+    with pytest.raises(UserError, match="holds files but no run"):
+        opened(tmp_path).__enter__()
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="not a directory"):
+        opened(tmp_path / "file").__enter__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a directory root cannot use")
+def test_an_unwritable_directory_is_one_line(capsys):
+    assert command_line.run(opened("/sys/run").__enter__) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "/sys/run" in err
+    assert "another directory" in err
+
+
+def test_config_json_says_what_ran(tmp_path):
+    with opened(tmp_path):
+        saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["config"] == {
+        "steps": 3,
+        "quiet": False,
+        "delay": "Infinity",
+        "widths": [1, 2],
+        "inner": {"rate": 0.1},
+    }
+    assert saved["environment"]["versions"]["jax"]
+
+
+def test_continuing_elsewhere_warns_in_one_line(tmp_path, capsys):
+    with opened(tmp_path):
+        pass
+    path = tmp_path / "config.json"
+    saved = json.loads(path.read_text())
+    saved["environment"]["versions"]["jaxlib"] = "0.0.1"
+    saved["environment"]["device"]["cpu_cores"] = 99
+    path.write_text(json.dumps(saved))
+    with opened(tmp_path):
+        pass
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "versions.jaxlib was 0.0.1 and is" in err
+    assert "device.cpu_cores was 99 and is" in err
+
+
+def test_checkpoints_are_due_by_the_clock_and_by_what_they_cost(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with opened(tmp_path, checkpoint_seconds=60.0) as run:
+        run.restore(state_at(0))
+        assert not run.checkpoint_due(1)
+        clock[0] += 60
+        assert run.checkpoint_due(1)
+
+        def slow_save(step, state, *, metrics_bytes):
+            clock[0] += 10
+
+        monkeypatch.setattr(run._checkpoints, "save", slow_save)
+        run.record(1, [], state_at(1))
+        clock[0] += 199  # 10 s of saving may be 5 % of the time: every 200 s
+        assert not run.checkpoint_due(2)
+        clock[0] += 1
+        assert run.checkpoint_due(2)
+
+
+def test_recording_before_restoring_is_a_bug(tmp_path):
+    with opened(tmp_path) as run, pytest.raises(RuntimeError, match="restore"):
+        run.record(1, [])
