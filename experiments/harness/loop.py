@@ -108,7 +108,8 @@ def compile_chunk(
     Args:
       step_fn: `(state, *inputs) -> state`, one step of one member. What changes from
         step to step (keys, counters, running means) lives in the state.
-      evaluate_fn: `(state, *inputs) -> metrics`, a pytree of arrays of one member.
+      evaluate_fn: `(state, *inputs) -> (state, metrics)`, of one member; metrics are a
+        pytree of arrays. The state may keep what the next evaluation compares with.
       in_axes: None for a single run. For a sweep 0 or None for the state and each
         input: whether it has the members' axis or is shared (see `sweep.batch`).
       has_convolutions: Whether the steps convolve.
@@ -122,7 +123,7 @@ def compile_chunk(
     in_program = backend.loops_in_program(has_convolutions=has_convolutions)
     if not in_program:
         step_fn = jit(step_fn, donate_argnums=0)
-        evaluate_fn = jit(evaluate_fn)
+        evaluate_fn = jit(evaluate_fn, donate_argnums=0)
 
     def run_member(num_steps: int, state: Any, *inputs: Any) -> tuple[Any, Any]:
         if in_program:
@@ -134,7 +135,7 @@ def compile_chunk(
         else:
             for _ in range(num_steps):
                 state = step_fn(state, *inputs)
-        return state, evaluate_fn(state, *inputs)
+        return evaluate_fn(state, *inputs)
 
     def run_all(state: Any, *inputs: Any, num_steps: int) -> tuple[Any, Any]:
         run: Callable[..., Any] = partial(run_member, num_steps)

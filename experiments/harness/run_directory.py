@@ -9,6 +9,7 @@ any moment and continued leaves the same bytes as one never stopped.
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -57,7 +58,7 @@ class RunDirectory:
         saving_share: float = 0.05,
     ):
         self.path = Path(path)
-        self.summary: dict[str, Any] | None = None
+        self.summary: Any = None
         self._config: dict[str, Any] = files.to_json(dataclasses.asdict(config))
         self._ignored = frozenset(ignored)
         self._checkpoint_seconds = checkpoint_seconds
@@ -95,14 +96,18 @@ class RunDirectory:
         """Where clock times go."""
         return self.path / "clock.jsonl"
 
-    def restore(self, state: Any) -> tuple[Any, int]:
+    def restore(self, state: Any, step: int = 0) -> tuple[Any, int]:
         """Returns the state to start from and its step; call it before `record`.
 
+        On a finished run it gives the final state.
+
         Args:
-          state: The state of step 0; what is read takes its structure and shardings.
+          state: The state to begin with; what is read takes its structure and
+            shardings.
+          step: The step of that state.
 
         Returns:
-          The newest usable checkpoint and its step, or (`state`, 0).
+          The newest usable checkpoint and its step, or (`state`, `step`).
         """
         from experiments.harness.checkpoints import Checkpoints
 
@@ -112,12 +117,13 @@ class RunDirectory:
         )
         size = path.stat().st_size if path.exists() else 0
         restored = self._checkpoints.restore(state, metrics_bytes=size)
-        covered = restored.metrics_bytes if restored else 0
-        self._metrics = self._open_files.enter_context(
-            files.open_for_append(path, covered)
-        )
-        self._saved_at = time.monotonic()
-        return (restored.state, restored.step) if restored else (state, 0)
+        if self.summary is None:
+            covered = restored.metrics_bytes if restored else 0
+            self._metrics = self._open_files.enter_context(
+                files.open_for_append(path, covered)
+            )
+            self._saved_at = time.monotonic()
+        return (restored.state, restored.step) if restored else (state, step)
 
     def record(
         self, step: int, rows: Iterable[Mapping[str, Any]], state: Any = None
@@ -155,18 +161,11 @@ class RunDirectory:
         """All metrics recorded so far."""
         return files.read_json_lines(self.path / "metrics.jsonl")
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Writes the summary, which marks the run as finished: the very last step."""
+    def finish(self, summary: Any) -> None:
+        """Writes the summary, any JSON: the last step, which marks the run finished."""
         text = files.dump_json(summary, indent=2) + "\n"
         files.write_atomically(self.path / "summary.json", text.encode())
         self.summary = json.loads(text)
-
-    def report(self) -> str:
-        """One line on a finished run."""
-        facts = ", ".join(
-            f"{key} {value}" for key, value in (self.summary or {}).items()
-        )
-        return f"{self.path} is finished: {facts}"
 
     def _inspect(self) -> dict[str, Any] | None:
         """Refuses what is not this run; returns its saved description, if any."""
@@ -216,6 +215,17 @@ class RunDirectory:
         ]
         if changed:
             warn(f"the last bits of results may differ: {', '.join(changed)}")
+
+
+def default_path(experiment: str, config: Any, ignored: Collection[str]) -> Path:
+    """runs/<experiment>/<digest of the settings>: the same settings find it again."""
+    settings = {
+        name: value
+        for name, value in files.to_json(dataclasses.asdict(config)).items()
+        if name not in ignored
+    }
+    digest = hashlib.sha256(files.dump_json(settings).encode()).hexdigest()
+    return Path("runs") / experiment / digest[:10]
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ def run_to_end(
     *inputs: Any,
     num_steps: int,
     steps_per_chunk: int,
+    start_step: int = 0,
     labels: Sequence[Mapping[str, Any]] | None = None,
     shown: Sequence[str] = (),
     quiet: bool = False,
@@ -30,10 +31,11 @@ def run_to_end(
     Args:
       run: An entered directory of an unfinished run.
       chunk_fn: See `loop.compile_chunk`; its metrics are a dictionary.
-      state: The state of step 0; its buffers may be donated.
+      state: The state to begin with; its buffers may be donated.
       *inputs: Passed to every chunk.
       num_steps: Steps of the whole run.
       steps_per_chunk: Steps between two evaluations.
+      start_step: The step of `state`; not 0 where a run goes on from another's end.
       labels: For a sweep, what identifies each member; one row is recorded for each.
         None for a single run.
       shown: Names of metrics to show beside the progress (means over the members).
@@ -42,7 +44,7 @@ def run_to_end(
     Returns:
       The final state, and `Progress.totals()`.
     """
-    state, start_step = run.restore(state)
+    state, start_step = run.restore(state, start_step)
     chunks = loop.run_chunks(
         chunk_fn,
         state,

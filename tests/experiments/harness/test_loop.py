@@ -75,15 +75,23 @@ def test_intervals_with_a_compilation_are_marked():
 def step_fn(state, rate):
     key, noise_key = jax.random.split(state["key"])
     x = state["x"] - rate * (jnp.sin(state["x"]) + jax.random.normal(noise_key, (4,)))
-    return {"key": key, "x": x, "count": state["count"] + 1}
+    return {**state, "key": key, "x": x, "count": state["count"] + 1}
 
 
 def evaluate_fn(state, rate):
-    return {"norm": jnp.sum(jnp.square(state["x"])), "count": state["count"]}
+    # The number of evaluations so far is kept for the next.
+    state = {**state, "evaluations": state["evaluations"] + 1}
+    norm = jnp.sum(jnp.square(state["x"]))
+    return state, {"norm": norm, "count": state["count"], "x": state["x"]}
 
 
 def new_state(key):
-    return {"key": key, "x": jnp.ones(4), "count": jnp.int32(0)}
+    return {
+        "key": key,
+        "x": jnp.ones(4),
+        "count": jnp.int32(0),
+        "evaluations": jnp.int32(0),
+    }
 
 
 @pytest.fixture(params=[True, False], ids=["one program", "step by step"])
@@ -111,7 +119,8 @@ def test_a_chunk_equals_its_steps_and_outlives_donation(assert_same_bits):
     for step in range(1, 9):
         state = jax.jit(step_fn)(state, jnp.float32(0.1))
         if step in (3, 6, 8):
-            expected.append(jax.jit(evaluate_fn)(state, 0.1))
+            state, metrics = jax.jit(evaluate_fn)(state, 0.1)
+            expected.append(metrics)
     assert_same_bits(last.state, state)
     assert_same_bits([chunk.metrics for chunk in chunks], expected)
 
@@ -139,7 +148,7 @@ def test_convolutions_on_a_cpu_are_dispatched_step_by_step(monkeypatch):
     def chunk(has_convolutions):
         calls.clear()
         chunk_fn = loop.compile_chunk(
-            counted, lambda state: state, has_convolutions=has_convolutions
+            counted, lambda state: (state, state), has_convolutions=has_convolutions
         )
         return chunk_fn(jnp.float32(0), num_steps=3), str(
             jax.make_jaxpr(lambda state: chunk_fn(state, num_steps=3))(jnp.float32(0))

@@ -82,15 +82,20 @@ def test_a_checkpoint_covers_exactly_the_metrics_before_it(tmp_path, monkeypatch
     assert saves == [(size, [size])]
 
 
-def test_a_finished_run_is_reported_and_locks_nothing(tmp_path):
+def test_a_finished_run_is_read_and_locks_nothing(tmp_path, assert_same_bits):
     with opened(tmp_path) as run:
         run.restore(state_at(0))
+        run.record(1, [{"a": 1}], state_at(1))
         run.finish({"accuracy": jnp.float32(0.9), "rate": None})
         assert run.summary == {"accuracy": 0.9, "rate": None}
     (tmp_path / ".lock").unlink()
+    (tmp_path / "metrics.jsonl").chmod(0o444)
     with opened(tmp_path) as run:
         assert run.summary == {"accuracy": 0.9, "rate": None}
-        assert run.report() == f"{tmp_path} is finished: accuracy 0.9, rate None"
+        state, step = run.restore(state_at(0))
+        assert step == 1
+        assert_same_bits(state, state_at(1))
+        assert [row["a"] for row in run.rows()] == [1]
     assert not (tmp_path / ".lock").exists()
 
 

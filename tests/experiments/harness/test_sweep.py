@@ -82,7 +82,7 @@ for num, in_axes, on_each in ((8, 0, 1), (16, 0, 2), (3, 0, 3), (8, None, 8)):
 # A sweep's chunk, and a checkpoint of it: values and shardings come back.
 chunk_fn = loop.compile_chunk(
     lambda s, t: {"x": jnp.tanh(t @ s["x"]), "key": jax.random.fold_in(s["key"], 0)},
-    lambda s, t: {"sum": jnp.sum(s["x"])},
+    lambda s, t: (s, {"sum": jnp.sum(s["x"])}),
     in_axes=(0, None),
 )
 for num in (3, 8):

@@ -85,7 +85,8 @@ def build(config):
 
     def evaluate_fn(state, target):
         loss = jnp.mean(jnp.square(state["params"]["w"] - target))
-        return {"loss": loss, "updates": state["step"]}  # the second is the state's own
+        # The second metric is the state's own buffer.
+        return state, {"loss": loss, "updates": state["step"]}
 
     chunk = loop.compile_chunk(
         step_fn,
@@ -110,7 +111,7 @@ def train(config):
         saving_share=float("inf"),
     ) as run:
         if run.summary is not None:
-            print(run.report())
+            print(f"{run.path} is finished: loss {run.summary['loss']}")
             return None
         chunk, state, target = build(config)
 

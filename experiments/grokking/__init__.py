@@ -1,0 +1,1 @@
+"""Grokking in modular arithmetic: `python -m experiments.grokking --help`."""

@@ -1,0 +1,127 @@
+"""What a grokking run can be asked for; the defaults are the paper's sizes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from experiments.harness.command_line import check, check_range
+
+Schedule = Literal["constant", "cosine", "cyclic"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Trains the transformer of Lyle et al. (2025) on x + y mod p and tests it.
+
+    Full batch; after a run, the directory holds its metrics, figures, summary and
+    checkpoints. The same command continues an interrupted run.
+    """
+
+    modulus: int = 117
+    """p: the network learns x + y mod p from all pairs 0 <= x, y < p."""
+    train_fraction: float = 0.2
+    """Share of the p * p ordered pairs to train on; the rest is the test set."""
+    num_steps: int = 2000
+    """Updates (the paper: 1,000,000)."""
+    learning_rate: float = 0.01
+    """Peak of the schedule."""
+    warmup_steps: int = 100
+    """Updates of linear warm-up from zero (the paper: 1000)."""
+    schedule: Schedule = "constant"
+    """What follows the warm-up: constant, half a cosine down to the low learning
+    rate, or cycles of warm-up and cosine."""
+    num_cycles: int = 5
+    """Cycles of the cyclic schedule, over the updates after the delay."""
+    delay_steps: int = 0
+    """Updates at the low learning rate before the schedule starts."""
+    low_learning_rate: float = 1e-4
+    """The rate during the delay, and where the cosine and the cycles end."""
+    weight_decay: float = 0.0
+    """Decoupled decay, times the learning rate, of the matrices (adamw: of all)."""
+    scale_decay: float = 0.0
+    """Decoupled decay, times the learning rate, of the normalisation scales."""
+    normalize: bool = False
+    """RMSNorm before the attention, before the MLP and before the read-out."""
+    project: bool = True
+    """Hold the Frobenius norm of each matrix at its initial value."""
+    project_every: int = 1
+    """Updates from one projection to the next."""
+    optimizer: Optimizer = "adam"
+    """Adam and SGD decay matrices only; AdamW is optax's, which decays every leaf."""
+    num_heads: int = 4
+    """Attention heads."""
+    head_dim: int = 32
+    """Width of a head; the model's width is num_heads * head_dim."""
+    mlp_dim: int = 512
+    """Hidden width of the MLP."""
+    seed: int = 0
+    """Seed of the split and of the initial weights."""
+    num_seeds: int = 1
+    """Seeds seed, seed + 1, … trained as one batch, sharded over the devices."""
+    eval_every: int = 50
+    """Updates between evaluations."""
+    checkpoint_seconds: float = 5.0
+    """Least time between two checkpoints."""
+    run_directory: Path | None = None
+    """Where the run is kept; by default runs/grokking/<digest of the settings>."""
+
+    def __post_init__(self) -> None:
+        """Checks every field that has a range.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        check_range("modulus", self.modulus, at_least=2)
+        check_range("train_fraction", self.train_fraction, above=0, below=1)
+        for name in ("num_steps", "num_cycles", "num_heads", "head_dim", "mlp_dim"):
+            check_range(name, getattr(self, name), at_least=1)
+        for name in ("num_seeds", "eval_every", "project_every"):
+            check_range(name, getattr(self, name), at_least=1)
+        for name in ("warmup_steps", "delay_steps", "seed"):
+            check_range(name, getattr(self, name), at_least=0)
+        for name in ("learning_rate", "low_learning_rate"):
+            check_range(name, getattr(self, name), above=0, below=float("inf"))
+        for name in ("weight_decay", "scale_decay"):
+            check_range(name, getattr(self, name), at_least=0, below=float("inf"))
+        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        pairs = self.modulus**2
+        check(
+            "train_fraction",
+            self.train_fraction,
+            0 < self.num_train_pairs < pairs,
+            f"such that both sets have a pair; there are {pairs} in all",
+        )
+        check(
+            "scale_decay",
+            self.scale_decay,
+            self.scale_decay == 0 or self.normalize,
+            "0 without normalisation layers: add --normalize",
+        )
+        check(
+            "delay_steps",
+            self.delay_steps,
+            self.delay_steps < self.num_steps,
+            f"less than num_steps={self.num_steps}, or the schedule never starts",
+        )
+        check(
+            "warmup_steps",
+            self.warmup_steps,
+            self.schedule == "constant" or self.warmup_steps < self.cycle_steps,
+            f"less than the {self.cycle_steps} updates of the {self.schedule} schedule"
+            + (" in each cycle" if self.schedule == "cyclic" else ""),
+        )
+
+    @property
+    def num_train_pairs(self) -> int:
+        """Size of the training set: the fraction of all ordered pairs, rounded."""
+        return round(self.train_fraction * self.modulus**2)
+
+    @property
+    def cycle_steps(self) -> int:
+        """Updates in which the schedule runs its course once, after the delay."""
+        num_cycles = self.num_cycles if self.schedule == "cyclic" else 1
+        return (self.num_steps - self.delay_steps) // num_cycles

@@ -1,0 +1,100 @@
+"""Figures of grokking runs: accuracy and feature change over updates."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from experiments.grokking.config import Config
+from experiments.harness import plots
+
+TRAIN_COLOR = "0.55"
+
+
+def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None:
+    """Accuracy and activation-pattern change of one run, a faint line for each seed."""
+    figure, axes = plots.figure(2, 1, width=7.0, height=2.8)
+    top, bottom = axes[:, 0]
+    _accuracy(top, rows)
+    _pattern_change(bottom, rows, config.eval_every)
+    if config.delay_steps:
+        mark_rewarm((top, bottom), config.delay_steps)
+    plots.label(
+        top,
+        title=f"x + y mod {config.modulus}, {config.train_fraction:.0%} of the pairs "
+        f"to train on, learning rate {config.learning_rate:g}",
+        x="",
+        y="accuracy",
+    )
+    plots.label(
+        bottom,
+        x="updates",
+        y=f"share of ReLUs that\nflip in {config.eval_every} updates",
+    )
+    plots.save(figure, path)
+
+
+def draw_arms(
+    memorise: Sequence[dict[str, Any]],
+    arms: Mapping[str, Sequence[dict[str, Any]]],
+    rewarm_step: int,
+    eval_every: int,
+    path: Path,
+) -> None:
+    """One run that memorises, and what becomes of it under several learning rates."""
+    figure, axes = plots.figure(2, 1, width=8.0, height=3.0)
+    top, bottom = axes[:, 0]
+    _line(top, memorise, "train_accuracy", "training accuracy", TRAIN_COLOR)
+    _line(top, memorise, "test_accuracy", "test accuracy while memorising", "black")
+    _line(bottom, memorise, "activation_pattern_change", "", "black")
+    for (name, rows), color in zip(arms.items(), plots.PALETTE, strict=False):
+        joined = [memorise[-1], *rows]
+        _line(top, joined, "train_accuracy", "", TRAIN_COLOR)
+        _line(top, joined, "test_accuracy", f"test accuracy, {name}", color)
+        _line(bottom, joined, "activation_pattern_change", "", color)
+    mark_rewarm((top, bottom), rewarm_step)
+    top.set_ylim(-0.03, 1.05)
+    plots.label(
+        top,
+        title="Grokking on demand: the network generalises when the\n"
+        "effective learning rate is re-warmed far enough",
+        x="",
+        y="accuracy",
+    )
+    plots.label(
+        bottom, x="updates", y=f"share of ReLUs that\nflip in {eval_every} updates"
+    )
+    plots.save(figure, path)
+
+
+def mark_rewarm(axes: Sequence[Axes], step: int) -> None:
+    """A vertical line in each of the axes, with its name."""
+    for ax in axes:
+        ax.axvline(step, color="0.3", linestyle="--", linewidth=1)
+        ax.annotate(
+            "re-warm ",
+            (step, 0.85),
+            xycoords=("data", "axes fraction"),
+            ha="right",
+            color="0.3",
+        )
+
+
+def _accuracy(ax: Axes, rows: Sequence[dict[str, Any]]) -> None:
+    _line(ax, rows, "train_accuracy", "training", TRAIN_COLOR)
+    _line(ax, rows, "test_accuracy", "test", plots.PALETTE[0])
+    ax.set_ylim(-0.03, 1.05)
+
+
+def _pattern_change(ax: Axes, rows: Sequence[dict[str, Any]], eval_every: int) -> None:
+    # At the first evaluation the change is since the initial weights.
+    _line(ax, rows, "activation_pattern_change", "", plots.PALETTE[0])
+    ax.set_ylim(bottom=0)
+
+
+def _line(
+    ax: Axes, rows: Sequence[dict[str, Any]], y: str, label: str, color: str
+) -> None:
+    steps, values = plots.by_group(rows, "step", y)
+    plots.line_with_spread(ax, steps, values, label=label, color=color)

@@ -1,0 +1,80 @@
+import dataclasses
+
+import pytest
+
+from experiments.grokking.config import Config
+from experiments.grokking.demo import DemoConfig
+
+
+def test_defaults_are_the_papers_sizes():
+    config = Config()
+    assert (config.modulus, config.train_fraction) == (117, 0.2)
+    assert (config.num_heads, config.head_dim, config.mlp_dim) == (4, 32, 512)
+    assert config.num_train_pairs == 2738  # .2 * 117 * 117 = 2737.8
+
+
+def test_the_cycle_is_what_is_left_after_the_delay():
+    config = Config(num_steps=1000, delay_steps=200, schedule="cosine")
+    assert config.cycle_steps == 800
+    cyclic = dataclasses.replace(config, schedule="cyclic", num_cycles=4)
+    assert cyclic.cycle_steps == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"modulus": 1}, "modulus=1: must be at least 2 (--modulus)"),
+        (
+            {"train_fraction": 1.5},
+            "train_fraction=1.5: must be greater than 0 and less than 1 "
+            "(--train-fraction)",
+        ),
+        ({"num_steps": -5}, "num_steps=-5: must be at least 1 (--num-steps)"),
+        ({"project_every": 0}, "project_every=0: must be at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: must be greater than 0"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf: must be greater than 0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0: must be at least 0"),
+        ({"train_fraction": 1e-9}, "both sets have a pair; there are 13689"),
+        ({"scale_decay": 1.0}, "add --normalize"),
+        ({"delay_steps": 2000}, "less than num_steps=2000"),
+        (
+            {"schedule": "cosine", "warmup_steps": 2000},
+            "less than the 2000 updates of the cosine schedule",
+        ),
+        (
+            {"schedule": "cyclic", "warmup_steps": 400},
+            "less than the 400 updates of the cyclic schedule in each cycle",
+        ),
+    ],
+)
+def test_impossible_values_are_named(fields, message):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- the text is compared
+        Config(**fields)
+    assert message in str(raised.value)
+
+
+def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
+    arm = DemoConfig().arm(1e-2)
+    assert arm == Config(
+        normalize=True,
+        scale_decay=1.0,
+        delay_steps=2000,
+        num_steps=2600,
+        learning_rate=1e-2,
+        schedule="cosine",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"memorise_steps": 30}, "a multiple of eval_every=50"),
+        ({"peak_learning_rates": (-1.0,)}, "learning_rate=-1.0"),
+        ({"peak_learning_rates": ()}, "peak_learning_rates=(): must be one or more"),
+        ({"modulus": 0}, "modulus=0"),
+    ],
+)
+def test_impossible_demos_are_named(fields, message):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- the text is compared
+        DemoConfig(**fields)
+    assert message in str(raised.value)
