@@ -20,7 +20,6 @@ reported; the option is for the CPU backend only.
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -70,10 +69,9 @@ class Run:
         lowered = jax.jit(step, donate_argnums=(0, 1), compiler_options=options).lower(
             self.params, self.state, self.grads
         )
-        self.step: Callable[..., Any] = lowered.compile()
-        self.temporary_leaves = (
-            self.step.memory_analysis().temp_size_in_bytes / LEAF_BYTES  # type: ignore[attr-defined]
-        )
+        self.step: Any = lowered.compile()
+        memory: Any = self.step.memory_analysis()
+        self.temporary_leaves = memory.temp_size_in_bytes / LEAF_BYTES
         self.seconds: list[float] = []
 
     def round(self, num_steps: int) -> None:

@@ -1,0 +1,5 @@
+"""Flax models of the experiments: no optimiser, no data, no training code."""
+
+from models.grokking_transformer import GrokkingTransformer
+
+__all__ = ["GrokkingTransformer"]

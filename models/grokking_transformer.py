@@ -1,0 +1,330 @@
+"""A one-block transformer that adds two numbers modulo p, read out at one token.
+
+Only the last position is read out, so the query, the MLP and the unembedding are needed
+there alone. And with one block, keys and values depend on a token and its position only
+(p numbers in first place, p in third, and one row for each of `·`, `=` and `□`), so the
+2p + 3 rows serve all p² pairs by gathering. `GrokkingTransformer.__call__` does that;
+`GrokkingTransformer.full_sequence` is the same function in its textbook form.
+
+Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
+H heads, K dimensions of a head, F units of the MLP, P numbers (the modulus).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+__all__ = ["GrokkingTransformer"]
+
+SEQUENCE_LENGTH = 5
+
+
+class GrokkingTransformer(nnx.Module):
+    r"""Predicts x + y mod p from the five tokens ``x · y = □``, read out at ``□``.
+
+    .. math::
+
+        h &= E_\text{token} + P_\text{position} \\
+        h &\leftarrow h + W_O \operatorname{attention}(\operatorname{rms}_1(h)) \\
+        h &\leftarrow h + W_2 \operatorname{relu}(W_1 \operatorname{rms}_2(h)) \\
+        \text{logits} &= W_U \operatorname{rms}_3(h_\square)
+
+    No biases, no causal mask; all five tokens attend to all five. Every matrix starts
+    as a normal with variance 1 / (inputs), both tables with variance 1 / width. The
+    width is ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
+    two-dimensional ``kernel``, tables ``embedding``, gains of a normalisation
+    ``scale``. Numbers must lie in 0..modulus - 1; this is not checked.
+
+    Args:
+      modulus: p, the number of numbers and of classes.
+      num_heads: number of attention heads.
+      head_dim: dimensions of each head.
+      mlp_dim: hidden units of the MLP.
+      normalize: whether the three rms normalisations (ε = 1e-6) are there; without
+        them each is the identity and has no parameters.
+      rngs: random number generators for the initial parameters.
+
+    Raises:
+      ValueError: if ``modulus`` is below 2 or another size below 1; when called, if x
+        and y are not integer arrays of the same shape ``(n,)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from models import GrokkingTransformer
+      >>> model = GrokkingTransformer(7, rngs=nnx.Rngs(0))
+      >>> model(jnp.array([1, 2, 3]), jnp.array([6, 0, 5])).shape
+      (3, 7)
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, section 4
+    """
+
+    def __init__(
+        self,
+        modulus: int,
+        *,
+        num_heads: int = 4,
+        head_dim: int = 32,
+        mlp_dim: int = 512,
+        normalize: bool = False,
+        rngs: nnx.Rngs,
+    ) -> None:
+        _check_sizes(modulus, num_heads, head_dim, mlp_dim)
+        width = num_heads * head_dim
+        self.modulus = modulus
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.token_embedding = _table(modulus + 3, width, rngs)
+        self.position_embedding = _table(SEQUENCE_LENGTH, width, rngs)
+        self.attention_norm = _rms_norm(width, normalize, rngs)
+        self.query = _linear(width, width, rngs)
+        self.key = _linear(width, width, rngs)
+        self.value = _linear(width, width, rngs)
+        self.output = _linear(width, width, rngs)
+        self.mlp_norm = _rms_norm(width, normalize, rngs)
+        self.mlp_in = _linear(width, mlp_dim, rngs)
+        self.mlp_out = _linear(mlp_dim, width, rngs)
+        self.unembedding_norm = _rms_norm(width, normalize, rngs)
+        self.unembedding = _linear(width, modulus, rngs)
+
+    def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Logits of the sum at ``□``.
+
+        Args:
+          x: first numbers, shape ``(n,)``, integers.
+          y: second numbers, shape ``(n,)``, integers.
+
+        Returns:
+          Logits, shape ``(n, modulus)``.
+        """
+        residual_ND = self.features(x, y)["residual"]
+        return self.unembedding(self.unembedding_norm(residual_ND))
+
+    def features(self, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        """What the layers compute at ``□``; under ``jit``, unused ones cost nothing.
+
+        Args:
+          x: first numbers, shape ``(n,)``, integers.
+          y: second numbers, shape ``(n,)``, integers.
+
+        Returns:
+          ``attention_output``, shape ``(n, width)``, after W_O; ``mlp_hidden``, shape
+          ``(n, mlp_dim)``, after the ReLU; ``residual``, shape ``(n, width)``, the
+          residual stream that the last normalisation and the unembedding read.
+        """
+        _check_pairs(x, y)
+        rows_RD = self._rows()
+        normed_RD = self.attention_norm(rows_RD)
+        attended_ND = self._attended(self._weights(normed_RD, x, y), normed_RD, x, y)
+        attention_ND = self.output(attended_ND)
+        residual_ND = rows_RD[-1:] + attention_ND
+        hidden_NF = jax.nn.relu(self.mlp_in(self.mlp_norm(residual_ND)))
+        residual_ND = residual_ND + matmul_tall(hidden_NF, self.mlp_out.kernel[...])
+        return {
+            "attention_output": attention_ND,
+            "mlp_hidden": hidden_NF,
+            "residual": residual_ND,
+        }
+
+    def attention_weights(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """How much ``□`` attends to each of the five tokens.
+
+        Args:
+          x: first numbers, shape ``(n,)``, integers.
+          y: second numbers, shape ``(n,)``, integers.
+
+        Returns:
+          Weights in the order of the tokens, shape ``(n, num_heads, 5)``.
+        """
+        _check_pairs(x, y)
+        weights = self._weights(self.attention_norm(self._rows()), x, y)
+        first_NH, second_NH, dot_NH, equals_NH, square_NH = weights
+        in_order = (first_NH, dot_NH, second_NH, equals_NH, square_NH)
+        return jnp.stack(in_order, axis=-1)
+
+    def full_sequence(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """The same logits, computed at all five positions without any short cut.
+
+        Args:
+          x: first numbers, shape ``(n,)``, integers.
+          y: second numbers, shape ``(n,)``, integers.
+
+        Returns:
+          Logits, shape ``(n, modulus)``.
+        """
+        _check_pairs(x, y)
+        dot, equals, square = (jnp.full_like(x, self.modulus + i) for i in range(3))
+        tokens_NL = jnp.stack([x, dot, y, equals, square], axis=1)
+        # Indexed, not called: `nnx.Embed` casts to the dtype it was built with.
+        h_NLD = self.token_embedding.embedding[...][tokens_NL]
+        h_NLD += self.position_embedding.embedding[...][None]
+
+        normed_NLD = self.attention_norm(h_NLD)
+        heads = (len(x), SEQUENCE_LENGTH, self.num_heads, self.head_dim)
+        query_NLHK = self.query(normed_NLD).reshape(heads)
+        key_NLHK = self.key(normed_NLD).reshape(heads)
+        value_NLHK = self.value(normed_NLD).reshape(heads)
+        scores_NHLL = jnp.einsum("nqhk,nlhk->nhql", query_NLHK, key_NLHK)
+        weights_NHLL = jax.nn.softmax(scores_NHLL / self.head_dim**0.5)
+        attended_NLHK = jnp.einsum("nhql,nlhk->nqhk", weights_NHLL, value_NLHK)
+        h_NLD = h_NLD + self.output(attended_NLHK.reshape(h_NLD.shape))
+
+        hidden_NLF = jax.nn.relu(self.mlp_in(self.mlp_norm(h_NLD)))
+        h_NLD = h_NLD + self.mlp_out(hidden_NLF)
+        return self.unembedding(self.unembedding_norm(h_NLD))[:, -1]
+
+    def _rows(self) -> jax.Array:
+        """The residual stream before attention: rows of x, y, `·`, `=` and `□`."""
+        tokens_PD, others_3D = jnp.split(
+            self.token_embedding.embedding[...], [self.modulus]
+        )
+        positions_LD = self.position_embedding.embedding[...]
+        first_PD = tokens_PD + positions_LD[0:1]
+        second_PD = tokens_PD + positions_LD[2:3]
+        others_3D = others_3D + jnp.stack([positions_LD[i] for i in (1, 3, 4)])
+        return jnp.concatenate([first_PD, second_PD, others_3D])
+
+    def _weights(
+        self, normed_RD: jax.Array, x: jax.Array, y: jax.Array
+    ) -> list[jax.Array]:
+        """Attention of `□` to x, y, `·`, `=` and `□`: five arrays of shape (N, H)."""
+        heads = (self.num_heads, self.head_dim)
+        query_HK = self.query(normed_RD[-1]).reshape(heads) / self.head_dim**0.5
+        # All queries are this one, so that keys are needed along its direction only.
+        key_kernel_DHK = self.key.kernel[...].reshape(-1, *heads)
+        scores_RH = normed_RD @ jnp.einsum("dhk,hk->dh", key_kernel_DHK, query_HK)
+        first_PH, second_PH, others_3H = self._split_rows(scores_RH)
+        first_NH, second_NH = first_PH[x], second_PH[y]
+        others_NH = [jnp.broadcast_to(row_H, first_NH.shape) for row_H in others_3H]
+        return _softmax([first_NH, second_NH, *others_NH])
+
+    def _attended(
+        self,
+        weights: Sequence[jax.Array],
+        normed_RD: jax.Array,
+        x: jax.Array,
+        y: jax.Array,
+    ) -> jax.Array:
+        """Values averaged with the attention weights, shape (N, D)."""
+        heads = (self.num_heads, self.head_dim)
+        first_PD, second_PD, others_3D = self._split_rows(self.value(normed_RD))
+        first_NHK = first_PD[x].reshape(-1, *heads)
+        second_NHK = second_PD[y].reshape(-1, *heads)
+        gathered_NHK = weights[0][..., None] * first_NHK
+        gathered_NHK += weights[1][..., None] * second_NHK
+        # The values of `·`, `=` and `□` are the same for all pairs: a small matrix
+        # product with one block for each head, instead of N copies of them.
+        blocks_3HHK = jnp.einsum(
+            "ihk,hg->ihgk",
+            others_3D.reshape(-1, *heads),
+            jnp.eye(self.num_heads, dtype=others_3D.dtype),
+        )
+        width = self.num_heads * self.head_dim
+        others_ND = jnp.concatenate(weights[2:], axis=1) @ blocks_3HHK.reshape(
+            -1, width
+        )
+        return gathered_NHK.reshape(-1, width) + others_ND
+
+    def _split_rows(self, rows: jax.Array) -> list[jax.Array]:
+        return jnp.split(rows, [self.modulus, 2 * self.modulus])
+
+
+@jax.custom_jvp
+def matmul_tall(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
+    """``inputs @ kernel`` for a kernel with more rows than columns.
+
+    The kernel's gradient, inputsᵀ @ cotangents, reads two matrices along their slow
+    axis. XLA's CPU backend does that at half its usual rate; transposing the narrow
+    cotangents first costs a few per cent of what it saves.
+    """
+    return inputs_NF @ kernel_FD
+
+
+@matmul_tall.defjvp
+def _matmul_tall_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    inputs_NF, kernel_FD = primals
+    inputs_dot_NF, kernel_dot_FD = tangents
+    # Written so that its transpose is (cotangentsᵀ @ inputs)ᵀ. Without the barriers
+    # XLA would cancel the two transpositions.
+    kernel_dot_DF = lax.optimization_barrier(kernel_dot_FD.T)
+    from_kernel_DN = lax.dot_general(
+        kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
+    )
+    from_kernel_ND = lax.optimization_barrier(from_kernel_DN).T
+    outputs_dot_ND = inputs_dot_NF @ kernel_FD + from_kernel_ND
+    return inputs_NF @ kernel_FD, outputs_dot_ND
+
+
+def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
+    """Softmax over a few arrays, element by element: fuses where a stack would not.
+
+    The maximum is over the gathered scores of each pair. With a maximum over the whole
+    table, the weights of a pair far below it would all underflow, and give NaN.
+    """
+    largest = scores[0]
+    for score in scores[1:]:
+        largest = jnp.maximum(largest, score)
+    largest = lax.stop_gradient(largest)
+    exponentials = [jnp.exp(score - largest) for score in scores]
+    normalizer = 1 / sum(exponentials)
+    return [exponential * normalizer for exponential in exponentials]
+
+
+def _linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    return nnx.Linear(
+        num_inputs,
+        num_outputs,
+        use_bias=False,
+        kernel_init=nnx.initializers.normal(num_inputs**-0.5),
+        rngs=rngs,
+    )
+
+
+def _table(num_rows: int, width: int, rngs: nnx.Rngs) -> nnx.Embed:
+    return nnx.Embed(
+        num_rows,
+        width,
+        embedding_init=nnx.initializers.normal(width**-0.5),
+        rngs=rngs,
+    )
+
+
+def _rms_norm(
+    width: int, normalize: bool, rngs: nnx.Rngs
+) -> Callable[[jax.Array], jax.Array]:
+    if not normalize:
+        return _identity
+    return nnx.RMSNorm(width, epsilon=1e-6, rngs=rngs)
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
+
+
+def _check_sizes(modulus: int, num_heads: int, head_dim: int, mlp_dim: int) -> None:
+    if modulus < 2:
+        raise ValueError(f"modulus must be at least 2, got {modulus}.")
+    sizes = {"num_heads": num_heads, "head_dim": head_dim, "mlp_dim": mlp_dim}
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}.")
+
+
+def _check_pairs(x: jax.Array, y: jax.Array) -> None:
+    for name, array in {"x": x, "y": y}.items():
+        if jnp.ndim(array) != 1 or not jnp.issubdtype(array.dtype, jnp.integer):
+            raise ValueError(
+                f"{name} must be an integer array of shape (n,), got "
+                f"{array.dtype} of shape {jnp.shape(array)}."
+            )
+    if x.shape != y.shape:
+        raise ValueError(f"x and y must have one shape, got {x.shape} and {y.shape}.")

@@ -1,0 +1,51 @@
+"""Measures of attention weights."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from nap_optax.metrics._precision import at_least_float32
+
+__all__ = ["attention_entropy"]
+
+
+def attention_entropy(weights: jax.Array) -> jax.Array:
+    r"""Mean entropy of attention distributions, in nats.
+
+    .. math::
+
+        \operatorname{mean}_q \Bigl(-\sum_k w_{qk} \log w_{qk}\Bigr),
+        \qquad 0 \log 0 = 0,
+
+    between 0 (each query attends to one key) and :math:`\log` of the number of keys
+    (uniform attention). Values and gradients are finite for weights of exactly zero;
+    there, the gradient is 0. Computed in float32 at least.
+
+    Args:
+      weights: attention weights, shape ``(..., keys)``, non-negative, with a sum of 1
+        over the last axis.
+
+    Returns:
+      The mean over all leading axes, shape ``()``.
+
+    Raises:
+      ValueError: if ``weights`` is a scalar.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax.metrics import attention_entropy
+      >>> weights = jnp.array([[0.5, 0.5], [1.0, 0.0]])
+      >>> print(f"{attention_entropy(weights):.4f}")  # log(2) / 2
+      0.3466
+
+    References:
+      Zhai et al., `Stabilizing Transformer Training by Preventing Attention Entropy
+      Collapse <https://arxiv.org/abs/2303.06296>`_, 2023
+    """
+    if jnp.ndim(weights) < 1:
+        raise ValueError("weights must have shape (..., keys), got shape ().")
+    weights = at_least_float32(weights)
+    # The logarithm never sees a zero: its infinite derivative would give NaN.
+    log_weights = jnp.log(jnp.where(weights == 0, 1, weights))
+    return jnp.mean(-jnp.sum(weights * log_weights, axis=-1))
