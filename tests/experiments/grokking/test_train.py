@@ -1,0 +1,305 @@
+"""The experiment from end to end at a tiny size."""
+
+import dataclasses
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.grokking import __main__ as program
+from experiments.grokking import train
+from experiments.grokking.config import Config
+from experiments.harness import command_line, files
+from experiments.harness.checkpoints import Checkpoints
+
+ROOT = Path(__file__).parents[3]
+PLAIN = {"normalize": False, "scale_decay": 0.0}
+TINY = Config(
+    modulus=7,
+    train_fraction=0.5,
+    num_steps=12,
+    eval_every=5,
+    warmup_steps=4,
+    num_heads=2,
+    head_dim=4,
+    mlp_dim=16,
+    normalize=True,
+    scale_decay=1.0,
+    weight_decay=0.1,
+)
+
+
+def flags(config, **changes):
+    """The command line of a config."""
+    argv = []
+    for name, value in (dataclasses.asdict(config) | changes).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            argv += [f"--{flag}", str(value)]
+    return argv
+
+
+@pytest.fixture
+def run_program(monkeypatch, capsys):
+    def run(*argv):
+        monkeypatch.setattr("sys.argv", ["grokking", *map(str, argv)])
+        try:
+            code = command_line.run(program.main)
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run of two seeds."""
+    path = tmp_path_factory.mktemp("grokking") / "run"
+    config = dataclasses.replace(TINY, num_seeds=2, run_directory=path)
+    return config, *train.train(config)
+
+
+def test_a_run_leaves_a_summary_for_each_seed(finished):
+    config, path, summary = finished
+    assert json.loads((path / "summary.json").read_text()) == summary
+    assert [entry["seed"] for entry in summary] == [0, 1]
+    assert set(summary[0]) == {
+        "seed",
+        "final_train_accuracy",
+        "final_test_accuracy",
+        "median_late_test_accuracy",
+        "first_step_test_accuracy_99",
+        "steps_per_second",
+        "wall_seconds",
+    }
+    assert summary[0]["first_step_test_accuracy_99"] is None
+    assert (path / "grokking.png").read_bytes().startswith(b"\x89PNG")
+    rows = files.read_json_lines(path / "metrics.jsonl")
+    assert [(row["step"], row["seed"]) for row in rows] == [
+        (step, seed) for step in (5, 10, 12) for seed in (0, 1)
+    ]
+    last = rows[-2]
+    assert last["test_accuracy"] == summary[0]["final_test_accuracy"]
+    assert last["learning_rate"] == pytest.approx(config.learning_rate)
+    assert all(np.isfinite(value) for value in last.values())
+
+
+def test_seeds_differ_and_a_batch_is_its_single_runs(finished, tmp_path):
+    config, path, _ = finished
+    rows = files.read_json_lines(path / "metrics.jsonl")
+    single = dataclasses.replace(
+        config, num_seeds=1, seed=1, run_directory=tmp_path / "single"
+    )
+    train.train(single)
+    own = files.read_json_lines(tmp_path / "single" / "metrics.jsonl")
+    assert own == [row for row in rows if row["seed"] == 1]
+    assert [row["test_loss"] for row in own] != [
+        row["test_loss"] for row in rows if row["seed"] == 0
+    ]
+
+
+def test_a_finished_run_is_reported_not_repeated(finished, run_program, monkeypatch):
+    config, path, _ = finished
+    before = (path / "metrics.jsonl").stat().st_mtime_ns
+    monkeypatch.setattr(train, "Experiment", pytest.fail)
+    code, out, err = run_program(*flags(config))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith("seed 0: train ")
+    assert out.splitlines()[-1] == str(path / "grokking.png")
+    assert (path / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def first_step(config):
+    """Scalars of the state after one update, from seed 0."""
+    experiment = train.Experiment(config)
+    hypers = [train.hyperparameters(config)]
+    state, hyper, split = jax.tree.map(
+        lambda a: a[0], train.init_members(experiment, [0], hypers)
+    )
+    before = state.params
+    state = jax.jit(experiment.step)(state, hyper, split)
+    _, results = jax.jit(experiment.evaluate)(state, hyper, split)
+    change = jax.tree.map(lambda a, b: jnp.sum(jnp.square(a - b)), state.params, before)
+    scales = [w for w in jax.tree.leaves(state.params) if w.ndim == 1]
+    return {
+        "train_loss": float(results["train_loss"]),
+        "test_loss": float(results["test_loss"]),
+        "weight_norm": float(results["weight_norm"]),
+        "update_norm": float(jnp.sqrt(sum(jax.tree.leaves(change)))),
+        "scales": float(sum(jnp.sum(w) for w in scales)),
+    }
+
+
+# Regenerate only when the model, the task or the optimizer is meant to change: print
+# `first_step(...)` and say why in the commit.
+GOLDEN = {
+    "normalised": {
+        "train_loss": 2.255539894104004,
+        "test_loss": 2.190074920654297,
+        "weight_norm": 9.246439933776855,
+        "update_norm": 0.26062989234924316,
+        "scales": 23.68000030517578,
+    },
+    "plain": {
+        "train_loss": 2.155529260635376,
+        "test_loss": 1.935860276222229,
+        "weight_norm": 8.990983009338379,
+        "update_norm": 0.24157540500164032,
+        "scales": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["normalised", "plain"])
+def test_the_first_step_is_as_recorded(name):
+    config = dataclasses.replace(
+        TINY, warmup_steps=0, **({} if name == "normalised" else PLAIN)
+    )
+    assert first_step(config) == pytest.approx(GOLDEN[name], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 0.0101},
+        {"weight_decay": 0.2},
+        {"scale_decay": 2.0},
+        {"project": False},
+        {"optimizer": "sgd"},
+    ],
+)
+def test_the_golden_check_notices_a_change(change):
+    config = dataclasses.replace(TINY, warmup_steps=0, **change)
+    assert first_step(config) != pytest.approx(GOLDEN["normalised"], rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "cyclic"])
+def test_every_optimizer_and_schedule_runs(optimizer, schedule):
+    config = dataclasses.replace(
+        TINY,
+        optimizer=optimizer,
+        schedule=schedule,
+        num_cycles=2,
+        delay_steps=2,
+        project=schedule != "cosine",
+        project_every=3,
+    )
+    experiment = train.Experiment(config)
+    schedule_fn = train.make_schedule(config, train.hyperparameters(config))
+    assert schedule_fn(0) == pytest.approx(config.low_learning_rate)
+    # After the delay of 2: a warm-up of 4 updates, to the peak.
+    assert schedule_fn(6) == pytest.approx(config.learning_rate)
+    members = train.init_members(experiment, [0], [train.hyperparameters(config)])
+    state, hyper, split = jax.tree.map(lambda a: a[0], members)
+    after = jax.jit(experiment.step)(state, hyper, split)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), after.params, state.params)
+    moved.pop("attention_norm")  # the keys' gradient may vanish under SGD
+    assert any(jax.tree.leaves(moved))
+
+
+def test_members_may_differ_in_every_number():
+    config = dataclasses.replace(TINY, schedule="cosine")
+    experiment = train.Experiment(config)
+    base = train.hyperparameters(config)
+    hypers = [base, base._replace(learning_rate=np.float32(0.1)), base]
+    hypers[2] = base._replace(delay_steps=np.asarray(6))
+    state, hyper, split = train.init_members(experiment, [0, 0, 0], hypers)
+
+    def two_steps(*member):
+        state, *rest = member
+        return experiment.step(experiment.step(state, *rest), *rest).params
+
+    params = jax.jit(jax.vmap(two_steps))(state, hyper, split)
+    kernel = np.asarray(params["mlp_in"]["kernel"])
+    assert np.abs(kernel[1] - kernel[0]).max() > 1e-3
+    assert np.abs(kernel[2] - kernel[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--train-fraction", "1.5"], "train_fraction=1.5: must be greater than 0 and"),
+        (["--modulus", "1"], "modulus=1: must be at least 2"),
+        (["--num-steps", "-4"], "num_steps=-4: must be at least 1"),
+        (["--modulos", "5"], "unknown flag --modulos (did you mean --modulus?)"),
+        (["--num-steps", "many"], "--num-steps many: must be an integer"),
+        (["--schedule", "linear"], "invalid choice 'linear'"),
+    ],
+)
+def test_a_mistake_is_one_line(run_program, argv, message):
+    code, out, err = run_program(*argv)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_another_config_in_the_directory_is_refused(finished, run_program):
+    config, *_ = finished
+    code, _, err = run_program(*flags(config, learning_rate=0.5))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "learning_rate is 0.01 there and 0.5 here" in err
+
+
+@pytest.mark.slow
+def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
+    """Kills the command at random moments and continues it each time."""
+    config = dataclasses.replace(
+        TINY, num_steps=4000, eval_every=10, num_seeds=2, checkpoint_seconds=0.0
+    )
+
+    def start(name):
+        argv = flags(config, run_directory=tmp_path / name)
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.grokking", *argv],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+    assert start("whole").wait() == 0
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    moments = random.Random(0)
+    kills, most_done = 0, 0
+    for _ in range(10):
+        process = start("killed")
+        size = metrics.stat().st_size if metrics.exists() else 0
+        # Wait until it has gone on from where it was, then some more.
+        while process.poll() is None and (
+            not metrics.exists() or metrics.stat().st_size <= size
+        ):
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        done = len(files.read_json_lines(metrics))
+        assert done > most_done  # finished work is not done again
+        most_done = done
+    assert kills == 10
+    assert start("killed").wait() == 0
+
+    name = "metrics.jsonl"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    experiment = train.Experiment(config)
+    target = train.init_members(
+        experiment, [0, 1], [train.hyperparameters(config)] * 2
+    ).state
+    finals = []
+    for path in (whole, killed):
+        checkpoints = Checkpoints(path / "checkpoints")
+        finals.append(checkpoints.restore(target, metrics_bytes=1 << 30))
+        checkpoints.close()
+    assert finals[0].step == finals[1].step == 4000
+    jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)
