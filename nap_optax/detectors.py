@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 __all__ = ["Detector", "every", "observe", "on_signal"]
@@ -53,12 +54,14 @@ def every(period: int | jax.Array) -> Detector:
       Smith, `Cyclical Learning Rates for Training Neural Networks
       <https://arxiv.org/abs/1506.01186>`_, 2017
     """
-    if not isinstance(period, jax.core.Tracer) and period < 1:
-        raise ValueError(f"period={period}: must be 1 or more updates")
+    if not isinstance(period, jax.core.Tracer):
+        value = np.asarray(period)
+        if np.any(value < 1) or np.any(value % 1 != 0):
+            raise ValueError(f"period={period}: must be a whole number of 1 or more")
 
     def update(state: jax.Array, value: Any) -> tuple[jax.Array, jax.Array]:
         del value
-        fired = state >= period
+        fired = state >= jnp.asarray(period, state.dtype)
         return jnp.where(fired, 1, optax.safe_increment(state)), fired
 
     # The state counts the updates since the last alarm.

@@ -109,11 +109,16 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
 def matrices(tree: Any) -> Any:
     """Selects the floating-point leaves with two or more dimensions.
 
+    Raises:
+      ValueError: under ``optax.inject_hyperparams``, if it was not named in
+        ``static_args``.
+
     Examples:
       >>> import jax.numpy as jnp
       >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
       {'bias': False, 'kernel': True}
     """
+    _reject_hyperparameter(tree, "matrices")
     return jax.tree.map(_is_matrix, tree)
 
 
@@ -123,11 +128,16 @@ def scales(tree: Any) -> Any:
     That is their name in Linen and NNX. Where it is another, pass a mask of your own,
     for instance ``by_path([("norm/weight", True), (".*", False)])``.
 
+    Raises:
+      ValueError: under ``optax.inject_hyperparams``, if it was not named in
+        ``static_args``.
+
     Examples:
       >>> import jax.numpy as jnp
       >>> scales({"norm": {"scale": jnp.ones(3), "bias": jnp.ones(3)}})
       {'norm': {'bias': False, 'scale': True}}
     """
+    _reject_hyperparameter(tree, "scales")
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path_name(path).rsplit("/", 1)[-1] == "scale", tree
     )
@@ -204,20 +214,25 @@ def per_leaf(
         # optax.tree.map_params calls init on a placeholder without leaves.
         return []
     option = option(tree) if callable(option) else option
-    leaves, treedef = jax.tree.flatten(option, is_leaf=is_leaf)
-    index = jax.tree.unflatten(treedef, range(len(leaves)))
+    leaves = jax.tree.leaves(option, is_leaf=is_leaf)
+    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
     try:
-        return [leaves[i] for i in jax.tree.leaves(jax.tree.broadcast(index, tree))]
+        subtrees = treedef.flatten_up_to(tree)
     except ValueError as error:
         raise ValueError(
             f"{name} does not fit the parameters: it has the structure {treedef}, they "
             f"have {jax.tree.structure(tree)}"
         ) from error
+    return [
+        value
+        for value, subtree in zip(leaves, subtrees, strict=True)
+        for _ in jax.tree.leaves(subtree)
+    ]
 
 
 def _reject_hyperparameter(value: Any, name: str) -> None:
     # optax.inject_hyperparams calls every callable argument with its step count.
-    if isinstance(value, jax.Array):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(
             f"{name} was given an array where it needs a tree of parameters; under "
             f'optax.inject_hyperparams, name masks in static_args=("mask",)'

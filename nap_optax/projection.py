@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import masks
+from nap_optax import masks, norms
 
 __all__ = ["ProjectWeightsState", "project_weights"]
 
@@ -59,8 +59,9 @@ def project_weights(
     **Zero leaves.** A leaf (or unit) that is zero at ``init`` has no radius to keep:
     with ``radius="init"`` it is never projected and trains freely, and ``init`` warns
     (where it runs outside ``jit``). Give a number as its radius to project it. A norm
-    that is zero or not finite leaves the update as it is, so NaN and infinity reach
-    ``optax.apply_if_finite`` unchanged and never enter this state.
+    that is zero or not finite leaves the update as it is (to the rounding of
+    :math:`W + u`), so NaN and infinity reach ``optax.apply_if_finite`` where they are
+    and never enter this state.
 
     **Every k-th step.** With ``every=k > 1`` the weights are restored at the *start* of
     updates 0, k, 2k, …: that update is added to the restored weights, and in between
@@ -174,14 +175,16 @@ def project_weights(
 
 
 def _projected_update(param: Any, update: Any, target: jax.Array) -> jax.Array:
-    dtype = _norm_dtype(param)
+    dtype = norms.norm_dtype(param)
     old = jnp.asarray(param, dtype)
     new = old + jnp.asarray(update, dtype)
-    return (new * _factor(new, target) - old).astype(jnp.result_type(update))
+    factor = _factor(new, target).astype(dtype)
+    return (new * factor - old).astype(jnp.result_type(update))
 
 
 def _restored_update(param: Any, update: Any, excess: jax.Array) -> jax.Array:
-    dtype = _norm_dtype(param)
+    dtype = norms.norm_dtype(param)
+    excess = excess.astype(dtype)
     restored = jnp.asarray(param, dtype) * excess + jnp.asarray(update, dtype)
     return restored.astype(jnp.result_type(update))
 
@@ -193,7 +196,7 @@ def _excess(
 
     def measure() -> list[jax.Array]:
         return [
-            _factor(jnp.asarray(param, _norm_dtype(param)), target) - 1
+            _factor(jnp.asarray(param, norms.norm_dtype(param)), target) - 1
             for param, target in zip(params, targets, strict=True)
         ]
 
@@ -202,20 +205,20 @@ def _excess(
 
 
 def _factor(weights: jax.Array, target: jax.Array) -> jax.Array:
-    norm = _norm(weights, _norm_axes(weights.shape, target.shape))
+    norm = norms.norm(weights, _norm_axes(weights.shape, target.shape))
     usable = (norm > 0) & jnp.isfinite(norm) & (target > 0)
     return jnp.where(usable, target / jnp.where(usable, norm, 1), 1)
 
 
 def _target(name: str, leaf: Any, radius: Any, granularity: Any) -> jax.Array:
     """The norm a leaf is held at, of the shape that says over which axes."""
-    weights = jnp.asarray(leaf, _norm_dtype(leaf))
-    norm = _norm(weights, _axes(name, weights.ndim, granularity))
+    weights = jnp.asarray(leaf, norms.norm_dtype(leaf))
+    norm = norms.norm(weights, _axes(name, weights.ndim, granularity))
     if not isinstance(radius, str):
-        return jnp.full_like(norm, _checked_radius(radius))
+        return _filled(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    if not isinstance(norm, jax.core.Tracer) and not np.all(norm):
+    if norms.is_readable(norm) and not np.all(norm):
         warnings.warn(
             f"project_weights: {name!r} is zero in whole or in part at init, so there "
             "it has no norm to keep and will not be projected; pass a number as its "
@@ -229,16 +232,12 @@ def _current(target: jax.Array, radius: Any) -> jax.Array:
     # A radius given as a number may follow a schedule (optax.inject_hyperparams).
     if isinstance(radius, str):
         return target
-    return jnp.full_like(target, _checked_radius(radius))
+    return _filled(target, radius)
 
 
-def _norm(weights: jax.Array, axes: tuple[int, ...] | None) -> jax.Array:
-    squares = jnp.real(weights * jnp.conj(weights))
-    return jnp.sqrt(jnp.sum(squares, axis=axes, keepdims=axes is not None))
-
-
-def _norm_dtype(leaf: Any) -> Any:
-    return jnp.promote_types(jnp.result_type(leaf), jnp.float32)
+def _filled(like: jax.Array, radius: Any) -> jax.Array:
+    # A copy: the state must not share its buffer with the caller's own array.
+    return jnp.array(jnp.full_like(like, _checked_radius(radius)))
 
 
 def _norm_axes(
@@ -272,7 +271,11 @@ def _axes(name: str, ndim: int, granularity: Any) -> tuple[int, ...] | None:
 
 
 def _checked_radius(radius: Any) -> Any:
-    if not isinstance(radius, jax.core.Tracer) and not np.all(np.asarray(radius) > 0):
+    if isinstance(radius, jax.core.Tracer):
+        return radius
+    value = np.asarray(radius)
+    real = value.dtype.kind in "iuf" or jnp.issubdtype(value.dtype, jnp.floating)
+    if value.ndim or not real or not 0 < value < np.inf:
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
     return radius
 

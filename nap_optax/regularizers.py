@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 from nap_optax import masks
@@ -54,22 +56,25 @@ def decay_scales(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, section 4.1
     """
-    concrete = not isinstance(decay, jax.core.Tracer)
-    if concrete and decay < 0:
+    if callable(decay):
+        raise ValueError(
+            f"decay={decay!r}: must be a number; for a schedule, wrap decay_scales in "
+            'optax.inject_hyperparams(..., static_args=("mask",))'
+        )
+    # In numpy: under jit, jax would trace the comparison of a concrete decay too.
+    rate = None if isinstance(decay, jax.core.Tracer) else np.asarray(decay)
+    if rate is not None and np.any(rate < 0):
         raise ValueError(f"decay={decay}: must be 0 or more")
     scales = masks.scales if mask is None else mask
-    inner = optax.with_extra_args_support(
-        optax.add_decayed_weights(decay, lambda tree: masks.resolve(scales, tree))
-    )
 
     def init_fn(params: optax.Params) -> optax.OptState:
         chosen = jax.tree.leaves(masks.resolve(scales, params))
-        if concrete and decay > 0 and chosen and not any(chosen):
+        if rate is not None and np.any(rate > 0) and chosen and not any(chosen):
             raise ValueError(
                 f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
                 "would do nothing; name the scales by mask, or leave it out"
             )
-        return inner.init(params)
+        return optax.EmptyState()
 
     def update_fn(
         updates: optax.Updates,
@@ -81,6 +86,24 @@ def decay_scales(
             raise ValueError(
                 "decay_scales needs the parameters: call update(updates, state, params)"
             )
-        return inner.update(updates, state, params, **extra_args)
+        del extra_args
+        treedef: Any = jax.tree.structure(params)
+        decayed = [
+            _decayed(update, param, decay) if is_scale else update
+            for update, param, is_scale in zip(
+                treedef.flatten_up_to(updates),
+                jax.tree.leaves(params),
+                jax.tree.leaves(masks.resolve(scales, params)),
+                strict=True,
+            )
+        ]
+        return jax.tree.unflatten(treedef, decayed), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _decayed(update: Any, param: Any, decay: Any) -> Any:
+    if update is None:
+        return None
+    dtype = jnp.result_type(update)  # which an array for a decay must not widen
+    return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)

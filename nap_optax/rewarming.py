@@ -110,17 +110,18 @@ def scale_by_rewarming(
     detector = detectors.on_signal() if detector is None else detector
 
     def rate(steps: jax.Array) -> jax.Array:
-        return jnp.asarray(schedule(steps), jnp.result_type(float))
+        # A copy: a constant schedule may return the caller's own array.
+        return jnp.array(schedule(steps), jnp.result_type(float))
 
     def init_fn(params: optax.Params) -> ScaleByRewarmingState:
         del params
-        zero = jnp.zeros([], jnp.int32)
+        # One array for each field: a buffer can be donated only once.
         return ScaleByRewarmingState(
-            rewarming_step=zero,
-            steps_since_rewarm=zero,
-            num_rewarms=zero,
+            rewarming_step=jnp.zeros([], jnp.int32),
+            steps_since_rewarm=jnp.zeros([], jnp.int32),
+            num_rewarms=jnp.zeros([], jnp.int32),
             last_rewarm_step=jnp.full([], -1, jnp.int32),
-            learning_rate=rate(zero),
+            learning_rate=rate(jnp.zeros([], jnp.int32)),
             rewarm_detector_state=detector.init(),
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 __all__ = [
@@ -49,7 +50,7 @@ def warmup_constant(
     _check_at_least(0, warmup_steps=warmup_steps)
 
     def schedule(count: Any) -> jax.Array:
-        return _warmed(jnp.asarray(count), peak_value, warmup_steps, init_value)
+        return _warmed(_as_float(count), peak_value, warmup_steps, init_value)
 
     return schedule
 
@@ -96,19 +97,22 @@ def warmup_cosine_decay(
       <https://arxiv.org/abs/2507.20057>`_, 2025, appendix A.1
     """
     _check_at_least(0, warmup_steps=warmup_steps)
-    if _are_concrete(warmup_steps, decay_steps) and decay_steps <= warmup_steps:
+    if _are_concrete(warmup_steps, decay_steps) and np.any(
+        np.asarray(decay_steps) <= np.asarray(warmup_steps)
+    ):
         raise ValueError(
             f"decay_steps={decay_steps}: must exceed warmup_steps={warmup_steps}, "
             "which it includes"
         )
 
     def schedule(count: Any) -> jax.Array:
-        count = jnp.asarray(count)
-        share = (count - warmup_steps) / (decay_steps - warmup_steps)
+        count, start = _as_float(count), _as_float(warmup_steps)
+        share = (count - start) / (_as_float(decay_steps) - start)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
-        decayed = end_value + (peak_value - end_value) * cosine
+        end = _as_float(end_value)
+        decayed = end + (_as_float(peak_value) - end) * cosine
         rising = _warmed(count, peak_value, warmup_steps, init_value)
-        return jnp.where(count < warmup_steps, rising, decayed)
+        return jnp.where(count < start, rising, decayed)
 
     return schedule
 
@@ -142,7 +146,8 @@ def delayed(
 
     def delayed_schedule(count: Any) -> jax.Array:
         since = jnp.maximum(jnp.asarray(count) - delay_steps, 0)
-        return jnp.where(count < delay_steps, low_value, schedule(since))
+        running = _as_float(schedule(since))
+        return jnp.where(count < delay_steps, _as_float(low_value), running)
 
     return delayed_schedule
 
@@ -234,8 +239,10 @@ def growing_cycles(
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 13
     """
     _check_at_least(1, period=period)
-    if _are_concrete(warmup_fraction) and not 0 <= warmup_fraction < 1:
-        raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
+    if _are_concrete(warmup_fraction):
+        fraction = np.asarray(warmup_fraction)
+        if not np.all((fraction >= 0) & (fraction < 1)):
+            raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
     if num_cycles is not None:
         _check_at_least(1, num_cycles=num_cycles)
     last = floor if final_value is None else final_value
@@ -243,17 +250,17 @@ def growing_cycles(
     def schedule(count: Any) -> jax.Array:
         count = jnp.asarray(count)
         cycle = count // period
-        peak = peak_value * jnp.power(jnp.asarray(growth, float), cycle.astype(float))
+        peak = _as_float(peak_value) * jnp.power(_as_float(growth), _as_float(cycle))
         value = warmup_cosine_decay(
             peak,
-            warmup_steps=jnp.asarray(warmup_fraction) * period,
+            warmup_steps=_as_float(warmup_fraction) * _as_float(period),
             decay_steps=period,
             init_value=floor,
             end_value=floor,
         )(count % period)
-        return (
-            value if num_cycles is None else jnp.where(cycle < num_cycles, value, last)
-        )
+        if num_cycles is None:
+            return value
+        return jnp.where(cycle < num_cycles, value, _as_float(last))
 
     return schedule
 
@@ -261,10 +268,16 @@ def growing_cycles(
 def _warmed(
     count: jax.Array, peak_value: Any, warmup_steps: Any, init_value: Any
 ) -> jax.Array:
+    end = _as_float(warmup_steps)
     # Clipped below by 1, so that no warm-up at all does not divide by zero.
-    share = count / jnp.maximum(warmup_steps, 1)
-    rising = init_value + (peak_value - init_value) * share
-    return jnp.where(count < warmup_steps, rising, peak_value)
+    share = count / jnp.maximum(end, 1)
+    init, peak = _as_float(init_value), _as_float(peak_value)
+    return jnp.where(count < end, init + (peak - init) * share, peak)
+
+
+def _as_float(value: Any) -> jax.Array:
+    # Numbers may be Python's or arrays of any dtype; jax may be told not to mix them.
+    return jnp.asarray(value, float)
 
 
 def _are_concrete(*values: Any) -> bool:
@@ -273,5 +286,6 @@ def _are_concrete(*values: Any) -> bool:
 
 def _check_at_least(minimum: int, **arguments: Any) -> None:
     for name, value in arguments.items():
-        if _are_concrete(value) and value < minimum:
+        # In numpy: under jit, jax would trace the comparison of concrete values too.
+        if _are_concrete(value) and np.any(np.asarray(value) < minimum):
             raise ValueError(f"{name}={value}: must be {minimum} or more")

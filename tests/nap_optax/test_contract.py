@@ -1,0 +1,766 @@
+"""What every public transformation promises, whatever it computes.
+
+One row of the contract for each `Case`, one column for each `test_*` function that
+takes `case`; `pytest -v` prints the table. A check that cannot apply to a case is
+skipped by the case itself, with the reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import nap_optax
+from nap_optax import masks, schedules
+
+if hasattr(jax, "enable_x64"):
+    enable_x64 = jax.enable_x64
+else:
+    from jax.experimental import enable_x64
+
+# XLA of jax 0.7.0 and before does not, on the CPU.
+COMBINES_ALL_REDUCES = jax.__version_info__ >= (0, 8, 1)
+
+Tx = optax.GradientTransformationExtraArgs
+
+
+@dataclass(frozen=True)
+class Case:
+    """A public transformation, with the arguments to try it with."""
+
+    name: str
+    factory: Callable[..., Tx]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    # Extra arguments of `update`.
+    update_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    # What `optax.inject_hyperparams` must be told not to turn into arrays.
+    static_args: tuple[str, ...] = ()
+    # The transformation as a function of one number, which may be traced.
+    sweep: Callable[[Any], Tx] | None = None
+    needs_params: bool = True
+    # Communication of one update when parameters are sharded: operations, not leaves.
+    all_reduces: int = 0
+    skips: Mapping[str, str] = field(default_factory=dict)
+
+    def build(self) -> Tx:
+        return self.factory(**self.arguments)
+
+
+def standard_promotion() -> Any:
+    """For optax's and flax's own arithmetic, which mixes dtypes."""
+    return jax.numpy_dtype_promotion("standard")
+
+
+def relaxed_adam() -> optax.GradientTransformation:
+    inner = optax.scale_by_adam()
+
+    def update_fn(updates: Any, state: Any, params: Any = None) -> Any:
+        with standard_promotion():
+            return inner.update(updates, state, params)
+
+    return optax.GradientTransformation(inner.init, update_fn)
+
+
+def decaying(peak_value: Any) -> optax.Schedule:
+    return schedules.warmup_cosine_decay(peak_value, warmup_steps=0, decay_steps=8)
+
+
+NO_NUMBER = {
+    "concrete_hyperparameter_under_jit": "it has no numeric argument",
+    "vmap_over_hyperparameters": "it has no numeric argument",
+    "donation_spares_hyperparameters": "it has no numeric argument",
+}
+ADAM = {"none_gradients": "optax.scale_by_adam refuses a gradient that is None"}
+PROJECTION_STATIC = ("granularity", "mask", "every")
+REWARMING_STATIC = ("schedule", "detector", "flip_sign")
+NAP_STATIC = (
+    "inner",
+    "learning_rate",
+    "detector",
+    "mask",
+    "every",
+    "radius",
+    "granularity",
+    "reset_inner",
+)
+SIGNAL = {"value": 1.5, "rewarm": True}
+
+CASES = [
+    Case(
+        "project_weights-leaf",
+        nap_optax.project_weights,
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "project_weights-unit",
+        nap_optax.project_weights,
+        {"granularity": "unit"},
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "project_weights-axes",
+        nap_optax.project_weights,
+        {
+            "granularity": masks.by_path(
+                [(".*kernel", (0, -1)), (".*", "leaf")], strict=False
+            )
+        },
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "project_weights-every4",
+        nap_optax.project_weights,
+        {"every": 4},
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "project_weights-radius",
+        nap_optax.project_weights,
+        {"radius": 2.0},
+        static_args=PROJECTION_STATIC,
+        sweep=nap_optax.project_weights,
+        all_reduces=1,
+    ),
+    Case(
+        "project_weights-by_path",
+        nap_optax.project_weights,
+        {
+            "radius": 2.0,
+            "mask": masks.by_path(
+                [(".*kernel", True), (".*gain", True), (".*", False)], strict=False
+            ),
+        },
+        static_args=PROJECTION_STATIC,
+        sweep=lambda radius: nap_optax.project_weights(
+            radius, mask=masks.by_path([("block/.*", True), ("head/.*", False)])
+        ),
+        all_reduces=1,
+    ),
+    Case(
+        "scale_by_rewarming-none",
+        nap_optax.scale_by_rewarming,
+        {"schedule": decaying(0.1)},
+        SIGNAL,
+        REWARMING_STATIC,
+        sweep=lambda peak: nap_optax.scale_by_rewarming(decaying(peak)),
+        needs_params=False,
+    ),
+    Case(
+        "scale_by_rewarming-every",
+        nap_optax.scale_by_rewarming,
+        {"schedule": decaying(0.1), "detector": nap_optax.every(2)},
+        {"value": 1.5},
+        REWARMING_STATIC,
+        sweep=lambda period: nap_optax.scale_by_rewarming(
+            decaying(0.1), nap_optax.every(period)
+        ),
+        needs_params=False,
+    ),
+    Case(
+        "scale_by_rewarming-on_signal",
+        nap_optax.scale_by_rewarming,
+        {
+            "schedule": decaying(0.1),
+            "detector": nap_optax.on_signal(),
+            "flip_sign": False,
+        },
+        SIGNAL,
+        REWARMING_STATIC,
+        sweep=lambda rate: nap_optax.scale_by_rewarming(
+            optax.constant_schedule(rate), flip_sign=False
+        ),
+        needs_params=False,
+    ),
+    Case(
+        "restart-every",
+        nap_optax.restart,
+        {"inner": relaxed_adam(), "detector": nap_optax.every(2)},
+        {"value": 1.5},
+        ("inner", "detector"),
+        sweep=lambda period: nap_optax.restart(relaxed_adam(), nap_optax.every(period)),
+        skips=ADAM,
+    ),
+    Case(
+        "restart-on_signal",
+        nap_optax.restart,
+        {"inner": relaxed_adam()},
+        SIGNAL,
+        ("inner", "detector"),
+        skips=NO_NUMBER | ADAM,
+    ),
+    Case(
+        "decay_scales",
+        nap_optax.decay_scales,
+        {"decay": 0.3},
+        static_args=("mask",),
+        sweep=nap_optax.decay_scales,
+    ),
+    Case(
+        "nap",
+        nap_optax.nap,
+        {"inner": relaxed_adam(), "learning_rate": decaying(0.1)},
+        SIGNAL,
+        NAP_STATIC,
+        sweep=lambda radius: nap_optax.nap(
+            relaxed_adam(), decaying(0.1), radius=radius
+        ),
+        all_reduces=1,
+        skips=ADAM,
+    ),
+    Case(
+        "nap-scale_decay",
+        nap_optax.nap,
+        {
+            "inner": optax.identity(),
+            "learning_rate": decaying(0.1),
+            "detector": nap_optax.every(2),
+            "scale_decay": 0.3,
+            "granularity": "unit",
+        },
+        {"value": 1.5},
+        NAP_STATIC,
+        sweep=lambda rate: nap_optax.nap(optax.identity(), rate, scale_decay=rate),
+        all_reduces=1,
+    ),
+    Case(
+        "nap-reset_inner",
+        nap_optax.nap,
+        {
+            "inner": relaxed_adam(),
+            "learning_rate": decaying(0.1),
+            "reset_inner": True,
+            "every": 4,
+            "radius": 2.0,
+        },
+        SIGNAL,
+        NAP_STATIC,
+        sweep=lambda peak: nap_optax.nap(
+            relaxed_adam(), decaying(peak), reset_inner=True
+        ),
+        all_reduces=1,
+        skips=ADAM,
+    ),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    check = request.node.originalname.removeprefix("test_")
+    if check in request.param.skips:
+        pytest.skip(request.param.skips[check])
+    return request.param
+
+
+def make_tree(seed: int, dtype: Any = jnp.float32, width: int = 4) -> dict[str, Any]:
+    draw = np.random.default_rng(seed).normal
+    return {
+        "block": {
+            "bias": jnp.asarray(draw(size=width), dtype),
+            "kernel": jnp.asarray(draw(size=(width, width)), dtype),
+            "scale": jnp.asarray(1 + 0.1 * draw(size=width), dtype),
+        },
+        "head": {"kernel": jnp.asarray(draw(size=(width, width)), dtype)},
+    }
+
+
+PARAMS = make_tree(0)
+GRADS = [make_tree(seed) for seed in (1, 2, 3)]
+
+
+class Run(NamedTuple):
+    """A short training: what came of it, and how often `update` was traced."""
+
+    params: Any
+    updates: list[Any]
+    state: Any
+    num_traces: int
+
+
+def run(
+    tx: Tx,
+    params: Any = PARAMS,
+    grads: Any = GRADS,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Run:
+    """Trains for one step per gradient, compiled."""
+    num_traces = 0
+
+    @jax.jit
+    def update(grad: Any, state: Any, params: Any) -> Any:
+        nonlocal num_traces
+        num_traces += 1
+        return tx.update(grad, state, params, **(kwargs or {}))
+
+    state, updates = tx.init(params), []
+    for grad in grads:
+        change, state = update(grad, state, params)
+        params = jax.tree.map(jnp.add, params, change)
+        updates.append(change)
+    return Run(params, updates, state, num_traces)
+
+
+def find(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
+
+
+@functools.cache
+def expected(name: str) -> Run:
+    return run(find(name).build(), kwargs=find(name).update_kwargs)
+
+
+@functools.cache
+def expected_for_block(name: str) -> list[Any]:
+    """The updates of the block where it is all that the transformation sees."""
+    blocks = [{"block": grad["block"]} for grad in GRADS]
+    case, params = find(name), {"block": PARAMS["block"]}
+    return [
+        updates["block"]
+        for updates in run(case.build(), params, blocks, case.update_kwargs).updates
+    ]
+
+
+def assert_same(actual: Any, desired: Any, rtol: float = 0.0) -> None:
+    """Asserts equal structures, shapes, dtypes and values (to the bit by default)."""
+    assert jax.tree.structure(actual) == jax.tree.structure(desired)
+    for a, d in zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True):
+        assert jnp.result_type(a) == jnp.result_type(d)
+        np.testing.assert_allclose(
+            np.asarray(a, np.float64), np.asarray(d, np.float64), rtol, rtol
+        )
+
+
+def types(tree: Any) -> Any:
+    return jax.tree.map(lambda x: (x.shape, x.dtype), jax.eval_shape(lambda: tree))
+
+
+# The table itself.
+
+
+def test_every_public_transformation_has_a_case() -> None:
+    public = {
+        name
+        for name in nap_optax.__all__
+        if inspect.isfunction(function := getattr(nap_optax, name))
+        and "GradientTransformation"
+        in str(inspect.signature(function).return_annotation)
+    }
+    assert public == {case.factory.__name__ for case in CASES}
+
+
+def test_skips_name_checks_and_reasons() -> None:
+    checks = {name.removeprefix("test_") for name in globals()}
+    for case in CASES:
+        assert set(case.skips) <= checks
+        assert all(case.skips.values())
+
+
+# The interface.
+
+
+def test_unexpected_extra_arguments_are_accepted(case: Case) -> None:
+    tx = case.build()
+    assert isinstance(tx, optax.GradientTransformationExtraArgs)
+    extra = {"loss": 1.0, "unheard_of": object()}
+    updates, _ = jax.eval_shape(
+        lambda: tx.update(
+            GRADS[0], tx.init(PARAMS), PARAMS, **case.update_kwargs, **extra
+        )
+    )
+    assert types(updates) == types(GRADS[0])
+
+
+def test_missing_params(case: Case) -> None:
+    tx = case.build()
+    state = tx.init(PARAMS)
+    if case.needs_params:
+        with pytest.raises(ValueError, match="needs the parameters: call update"):
+            tx.update(GRADS[0], state, **case.update_kwargs)
+    else:
+        jax.eval_shape(lambda: tx.update(GRADS[0], state, **case.update_kwargs))
+
+
+def test_second_call_does_not_recompile(case: Case) -> None:
+    assert len(expected(case.name).updates) > 1
+    assert expected(case.name).num_traces == 1
+
+
+def test_eager_equals_jit(case: Case) -> None:
+    tx = case.build()
+    updates, _ = tx.update(GRADS[0], tx.init(PARAMS), PARAMS, **case.update_kwargs)
+    assert_same(updates, expected(case.name).updates[0], 1e-5)
+
+
+def test_init_under_eval_shape(case: Case) -> None:
+    tx = case.build()
+    abstract = jax.eval_shape(lambda: PARAMS)
+    assert types(jax.eval_shape(tx.init, abstract)) == types(tx.init(PARAMS))
+
+
+def test_map_params_is_a_no_op(case: Case) -> None:
+    tx = case.build()
+    state = expected(case.name).state
+    assert_same(optax.tree.map_params(tx, lambda leaf: leaf, state), state)
+
+
+def test_inject_hyperparams_changes_nothing(case: Case) -> None:
+    with standard_promotion():
+        injected = optax.inject_hyperparams(case.factory, static_args=case.static_args)
+        got = run(injected(**case.arguments), kwargs=case.update_kwargs)
+    assert_same(got.updates, expected(case.name).updates, 1e-6)
+    assert_same(got.state.inner_state, expected(case.name).state, 1e-6)
+
+
+# Dtypes and shapes. Tracing alone decides these.
+
+
+def dtypes() -> list[Any]:
+    return [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64]
+
+
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: dtype.__name__)
+def test_dtypes_are_kept(case: Case, dtype: Any) -> None:
+    with enable_x64(dtype == jnp.float64):
+        params, grads = make_tree(0, dtype), make_tree(1, dtype)
+
+        def step(number: Any, sweep: Callable[[Any], Tx] | None) -> Any:
+            tx = sweep(number) if sweep else case.build()
+            state = tx.init(params)
+            return state, *tx.update(grads, state, params, **case.update_kwargs)
+
+        for sweep in (None, case.sweep):
+            before, updates, after = jax.eval_shape(
+                functools.partial(step, sweep=sweep), jnp.asarray(2.0, jnp.float32)
+            )
+            assert types(updates) == types(grads)
+            assert types(after) == types(before)
+
+
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: dtype.__name__)
+def test_state_is_stable_through_cond_and_scan(case: Case, dtype: Any) -> None:
+    with enable_x64(dtype == jnp.float64):
+        params, grads = make_tree(0, dtype), make_tree(1, dtype)
+        # The loss is deliberately of another dtype than the parameters.
+        value = jnp.asarray(1.0, jnp.float16 if dtype == jnp.float32 else jnp.float32)
+        kwargs = {**case.update_kwargs, "value": value}
+        tx = case.build()
+
+        def advance(state: Any, _: Any) -> Any:
+            return tx.update(grads, state, params, **kwargs)[1], None
+
+        def both(skip: Any) -> Any:
+            state = tx.init(params)
+            state = jax.lax.cond(
+                skip, lambda s: s, lambda s: advance(s, None)[0], state
+            )
+            return jax.lax.scan(advance, state, length=3)[0]
+
+        state = jax.eval_shape(tx.init, params)
+        assert types(jax.eval_shape(both, True)) == types(state)
+
+
+def test_scan_equals_a_loop(case: Case) -> None:
+    tx = case.build()
+
+    def step(carry: Any, grad: Any) -> Any:
+        params, state = carry
+        updates, state = tx.update(grad, state, params, **case.update_kwargs)
+        return (jax.tree.map(jnp.add, params, updates), state), updates
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *GRADS)
+    scan = jax.jit(lambda carry: jax.lax.scan(step, carry, stacked)[0])
+    want = expected(case.name)
+    assert_same(scan((PARAMS, tx.init(PARAMS))), (want.params, want.state), 1e-5)
+
+
+# Inside optax's wrappers.
+
+
+def test_multi_steps(case: Case) -> None:
+    with standard_promotion():
+        tx = optax.MultiSteps(case.build(), 4)
+        updates = run(tx, grads=[GRADS[0]] * 4, kwargs=case.update_kwargs).updates
+    for held in updates[:3]:
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(held))
+    assert_same(updates[3], expected(case.name).updates[0], 1e-5)
+
+
+def test_masked(case: Case) -> None:
+    tx = optax.masked(case.build(), {"block": True, "head": False})
+    updates = run(tx, kwargs=case.update_kwargs).updates
+    assert_same([u["block"] for u in updates], expected_for_block(case.name), 1e-6)
+    assert_same([u["head"] for u in updates], [g["head"] for g in GRADS])
+
+
+def test_partition(case: Case) -> None:
+    labels = {"block": "ours", "head": "rest"}
+    tx = optax.partition({"ours": case.build(), "rest": optax.scale(0.5)}, labels)
+    updates = run(tx, kwargs=case.update_kwargs).updates
+    assert_same([u["block"] for u in updates], expected_for_block(case.name), 1e-6)
+    halves = [jax.tree.map(lambda g: 0.5 * g, grad["head"]) for grad in GRADS]
+    assert_same([u["head"] for u in updates], halves)
+
+
+def test_chain_named_chain_and_apply_if_finite(case: Case) -> None:
+    tx = optax.chain(
+        optax.identity(),
+        optax.named_chain(("ours", optax.apply_if_finite(case.build(), 3))),
+    )
+    got = run(tx, kwargs=case.update_kwargs)
+    assert_same(got.updates, expected(case.name).updates, 1e-6)
+    assert_same(got.state[1]["ours"].inner_state, expected(case.name).state, 1e-6)
+
+
+# Odd trees.
+
+
+def check_structure(case: Case, params: Any, grads: Any) -> None:
+    tx = case.build()
+
+    def step(params: Any, grads: Any) -> Any:
+        return tx.update(grads, tx.init(params), params, **case.update_kwargs)[0]
+
+    assert types(jax.eval_shape(step, params, grads)) == types(grads)
+
+
+def test_none_leaves(case: Case) -> None:
+    params, grads = (
+        tree | {"frozen": None, "head": tree["head"] | {"bias": None}}
+        for tree in (PARAMS, GRADS[0])
+    )
+    check_structure(case, params, grads)
+
+
+def test_none_gradients(case: Case) -> None:
+    check_structure(case, PARAMS, GRADS[0] | {"head": {"kernel": None}})
+
+
+@pytest.mark.parametrize("tree", [{}, (), {"a": {}}], ids=repr)
+def test_empty_tree(case: Case, tree: Any) -> None:
+    tx = case.build()
+    updates, _ = tx.update(tree, tx.init(tree), tree, **case.update_kwargs)
+    assert updates == tree
+
+
+def test_scalar_leaf(case: Case) -> None:
+    params = {"gain": jnp.float32(3.0), "norm": {"scale": jnp.float32(2.0)}}
+    grads = jax.tree.map(jnp.ones_like, params)
+    tx = case.build()
+    updates, _ = tx.update(grads, tx.init(params), params, **case.update_kwargs)
+    assert types(updates) == types(params)
+    assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(updates))
+
+
+# Sweeps.
+
+
+def test_vmap_over_hyperparameters(case: Case) -> None:
+    assert case.sweep is not None
+
+    def final(number: Any) -> Any:
+        return run(
+            case.sweep(number), grads=GRADS[:2], kwargs=case.update_kwargs
+        ).params
+
+    together = jax.jit(jax.vmap(final))(jnp.array([1.0, 2.0, 3.0]))
+    alone = final(2.0)
+    assert_same(jax.tree.map(lambda leaf: leaf[1], together), alone, 1e-5)
+
+
+def test_concrete_hyperparameter_under_jit(case: Case) -> None:
+    # Arrays that a jitted function closes over are concrete, but what it computes from
+    # them is traced.
+    assert case.sweep is not None
+    number = jnp.float32(2.0)
+    jax.eval_shape(lambda: run(case.sweep(number), kwargs=case.update_kwargs))
+
+
+# Buffers and files.
+
+
+def test_donated_buffers(case: Case) -> None:
+    tx = case.build()
+    update = jax.jit(
+        functools.partial(tx.update, **case.update_kwargs), donate_argnums=(0, 1)
+    )
+    params, state = PARAMS, tx.init(PARAMS)
+    for grad, want in zip(GRADS, expected(case.name).updates, strict=True):
+        updates, state = update(jax.tree.map(jnp.copy, grad), state, params)
+        assert_same(updates, want, 1e-6)
+        params = jax.tree.map(jnp.add, params, updates)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(params))
+
+
+def test_donation_spares_hyperparameters(case: Case) -> None:
+    assert case.sweep is not None
+    number = jnp.float32(2.0)
+    tx = case.sweep(number)
+    state = tx.init(PARAMS)
+    jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)(state)
+    assert not number.is_deleted()
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(PARAMS))
+
+
+def test_pickle(case: Case) -> None:
+    state = expected(case.name).state
+    assert_same(pickle.loads(pickle.dumps(state)), state)
+
+
+@pytest.fixture(scope="module")
+def restored(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """All states, through one orbax checkpoint."""
+    ocp = pytest.importorskip("orbax.checkpoint")
+    states = {case.name: expected(case.name).state for case in CASES}
+    path = tmp_path_factory.mktemp("orbax") / "states"
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, states)
+        checkpointer.wait_until_finished()
+        return checkpointer.restore(path, jax.eval_shape(lambda: states))
+
+
+def test_orbax(case: Case, restored: Mapping[str, Any]) -> None:
+    assert_same(restored[case.name], expected(case.name).state)
+
+
+# Training states of flax.
+
+
+def test_linen_train_state(case: Case) -> None:
+    train_state = pytest.importorskip("flax.training.train_state")
+    with standard_promotion():
+        state = train_state.TrainState.create(
+            apply_fn=None, params={"params": PARAMS}, tx=case.build()
+        )
+        for grad in GRADS:
+            state = state.apply_gradients(grads={"params": grad})
+    # It cannot pass extra arguments to `update`.
+    want = run(case.build()) if case.update_kwargs else expected(case.name)
+    assert_same(state.params["params"], want.params, 1e-5)
+
+
+def test_nnx_optimizer(case: Case) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Part(nnx.Module):
+        def __init__(self, leaves: Mapping[str, Any]) -> None:
+            for name, leaf in leaves.items():
+                setattr(self, name, nnx.Param(leaf))
+
+    class Net(nnx.Module):
+        def __init__(self) -> None:
+            self.block = Part(PARAMS["block"])
+            self.head = Part(PARAMS["head"])
+
+    net = Net()
+    optimizer = nnx.Optimizer(net, case.build(), wrt=nnx.Param)
+    abstract = nnx.state(net, nnx.Param)
+    for grad in GRADS:
+        grads = jax.tree.unflatten(jax.tree.structure(abstract), jax.tree.leaves(grad))
+        optimizer.update(net, grads, **case.update_kwargs)
+    got = nnx.to_pure_dict(nnx.state(net, nnx.Param))
+    assert_same(got, expected(case.name).params, 1e-5)
+
+
+# Several devices.
+
+
+class Sharded(NamedTuple):
+    """What one sharded update did."""
+
+    largest_difference: float
+    all_gathers: int
+    all_reduces: int
+    other_collectives: int
+    state_shardings_kept: bool
+
+
+def sharded_update(case: Case) -> Sharded:
+    """Compares an update of sharded parameters and moments with one device's."""
+    mesh = jax.make_mesh((8,), ("fsdp",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("fsdp"))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    tx = optax.chain(optax.trace(0.9), case.build())
+    params, grads = make_tree(0, width=16), make_tree(1, width=16)
+    state = tx.init(params)
+    sizes = {leaf.shape for leaf in jax.tree.leaves(params)}
+
+    def place(tree: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.device_put(
+                leaf, rows if leaf.shape in sizes else everywhere
+            ),
+            tree,
+        )
+
+    def step(grads: Any, state: Any, params: Any) -> Any:
+        updates, state = tx.update(grads, state, params, **case.update_kwargs)
+        return jax.tree.map(jnp.add, params, updates), state
+
+    alone = jax.jit(step)(grads, state, params)
+    inputs = (place(grads), place(state), place(params))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, (inputs[2], inputs[1]))
+    compiled = jax.jit(step, out_shardings=shardings).lower(*inputs).compile()
+    together = compiled(*inputs)
+    differences = jax.tree.map(
+        lambda a, b: float(np.max(np.abs(np.asarray(a, float) - np.asarray(b, float)))),
+        alone,
+        together,
+    )
+    text = compiled.as_text()
+
+    def count(operations: str) -> int:
+        return len(re.findall(rf" ({operations})(-start)?\(", text))
+
+    return Sharded(
+        largest_difference=max(jax.tree.leaves(differences)),
+        all_gathers=count("all-gather"),
+        all_reduces=count("all-reduce"),
+        other_collectives=count("all-to-all|collective-permute|reduce-scatter"),
+        state_shardings_kept=all(
+            a.sharding.is_equivalent_to(b.sharding, a.ndim)
+            for a, b in zip(
+                jax.tree.leaves(inputs[1]), jax.tree.leaves(together[1]), strict=True
+            )
+        ),
+    )
+
+
+def sharded_updates() -> dict[str, Any]:
+    """Runs in a process of 8 devices: see `sharded`."""
+    assert jax.device_count() == 8
+    return {case.name: sharded_update(case)._asdict() for case in CASES}
+
+
+@pytest.fixture(scope="module")
+def sharded(call_on_8_devices: Callable[[str, str], Any]) -> Mapping[str, Any]:
+    return call_on_8_devices(__file__, sharded_updates.__name__)
+
+
+@pytest.mark.slow
+def test_sharded_parameters(case: Case, sharded: Mapping[str, Any]) -> None:
+    result = Sharded(**sharded[case.name])
+    assert result.largest_difference < 1e-6
+    assert result.all_gathers == 0
+    assert result.other_collectives == 0
+    if COMBINES_ALL_REDUCES:
+        # All norms together, not one message for each leaf.
+        assert result.all_reduces == case.all_reduces
+    assert result.state_shardings_kept

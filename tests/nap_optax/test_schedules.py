@@ -1,0 +1,241 @@
+"""Schedules against tables by hand, and against optax's own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nap_optax import schedules
+
+HALF = math.sqrt(0.5)  # cos(pi / 4)
+
+
+def table(schedule: optax.Schedule, num_counts: int) -> list[float]:
+    return [float(schedule(count)) for count in range(num_counts)]
+
+
+# Durations and values that jit turns into tracers, and the table by hand.
+CASES = {
+    # 0.1 + 0.4 t / 4, then 0.5.
+    "warmup_constant": (
+        lambda peak, steps, init: schedules.warmup_constant(
+            peak, warmup_steps=steps, init_value=init
+        ),
+        (0.5, 4, 0.1),
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5],
+    ),
+    "no_warmup": (
+        lambda peak, steps: schedules.warmup_constant(peak, warmup_steps=steps),
+        (0.5, 0),
+        [0.5, 0.5],
+    ),
+    # From 0 to 1 in 2; then 0.2 + 0.8 (1 + cos(pi k / 4)) / 2 for k = 0, ..., 4.
+    "warmup_cosine_decay": (
+        lambda peak, warm, total, end: schedules.warmup_cosine_decay(
+            peak, warmup_steps=warm, decay_steps=total, end_value=end
+        ),
+        (1.0, 2, 6, 0.2),
+        [0, 0.5, 1, 0.6 + 0.4 * HALF, 0.6, 0.6 - 0.4 * HALF, 0.2, 0.2],
+    ),
+    # 3 updates at 0.1; then a warm-up from 0 to 1 in 2 that begins at its own 0.
+    "delayed": (
+        lambda low, delay, warm: schedules.delayed(
+            schedules.warmup_constant(1.0, warmup_steps=warm), delay, low
+        ),
+        (0.1, 3, 2),
+        [0.1, 0.1, 0.1, 0, 0.5, 1, 1],
+    ),
+    "no_delay": (
+        lambda low, delay: schedules.delayed(
+            lambda t: 1.0 + jnp.asarray(t, float), delay, low
+        ),
+        (0.1, 0),
+        [1, 2, 3],
+    ),
+    # Period 4: 2 of warm-up (floor 0.2, 0.6, peak 1), then (1 + cos(pi / 2)) / 2: 0.6.
+    # After two cycles, the constant.
+    "cyclic": (
+        lambda peak, period, fraction, floor, final: schedules.cyclic(
+            peak,
+            period=period,
+            warmup_fraction=fraction,
+            floor=floor,
+            num_cycles=2,
+            final_value=final,
+        ),
+        (1.0, 4, 0.5, 0.2, 0.7),
+        [0.2, 0.6, 1, 0.6, 0.2, 0.6, 1, 0.6, 0.7, 0.7, 0.7],
+    ),
+    "cyclic_ends_at_the_floor": (
+        lambda peak, floor: schedules.cyclic(
+            peak, period=2, warmup_fraction=0.5, floor=floor, num_cycles=1
+        ),
+        (1.0, 0.2),
+        [0.2, 1, 0.2, 0.2],
+    ),
+    # Peaks 1, 3, 9; half-way down, half the peak.
+    "growing_cycles": (
+        lambda peak, growth, period: schedules.growing_cycles(
+            peak, growth=growth, period=period, warmup_fraction=0.5
+        ),
+        (1.0, 3.0, 4),
+        [0, 0.5, 1, 0.5, 0, 1.5, 3, 1.5, 0, 4.5, 9, 4.5],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_by_hand(name: str) -> None:
+    build, arguments, want = CASES[name]
+    np.testing.assert_allclose(
+        table(build(*arguments), len(want)), want, rtol=1e-6, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_traced_arguments_and_counts(name: str) -> None:
+    build, arguments, want = CASES[name]
+
+    @jax.jit
+    def run(*traced: Any) -> Any:
+        return jax.vmap(build(*traced))(jnp.arange(len(want)))
+
+    np.testing.assert_allclose(run(*arguments), want, rtol=1e-6, atol=1e-7)
+    # As one batch of hyper-parameters, float32 or integer, beside their double.
+    batch = [jnp.array([a, 2 * a]) for a in arguments]
+    np.testing.assert_allclose(jax.vmap(run)(*batch)[0], want, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_concrete_arrays_under_jit(name: str) -> None:
+    # Closed over, they are concrete; what jax computes from them is traced.
+    build, arguments, want = CASES[name]
+    arrays = [jnp.asarray(argument) for argument in arguments]
+
+    @jax.jit
+    def run(count: Any) -> Any:
+        return build(*arrays)(count)
+
+    value = run(1)
+    np.testing.assert_allclose(value, want[1], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, int])
+def test_forms_of_the_count(dtype: Any) -> None:
+    for build, arguments, want in CASES.values():
+        value = build(*arguments)(dtype(1))
+        np.testing.assert_allclose(value, want[1], rtol=1e-6, atol=1e-7)
+        assert jnp.shape(value) == ()
+        assert value.dtype == jnp.float32
+
+
+def test_equals_optax_for_concrete_durations() -> None:
+    cosine = {"warmup_steps": 100, "decay_steps": 1000, "end_value": 1e-4}
+    pairs = [
+        (
+            schedules.warmup_cosine_decay(0.01, init_value=1e-3, **cosine),
+            optax.warmup_cosine_decay_schedule(1e-3, 0.01, **cosine),
+        ),
+        (
+            schedules.warmup_constant(0.01, warmup_steps=300, init_value=1e-3),
+            optax.warmup_constant_schedule(1e-3, 0.01, 300),
+        ),
+        (
+            schedules.warmup_cosine_decay(0.01, warmup_steps=0, decay_steps=900),
+            optax.cosine_decay_schedule(0.01, 900),
+        ),
+        (
+            schedules.cyclic(
+                0.01, period=500, warmup_fraction=0.2, floor=1e-3, num_cycles=3
+            ),
+            optax.sgdr_schedule(
+                [
+                    {
+                        "init_value": 1e-3,
+                        "peak_value": 0.01,
+                        "warmup_steps": 100,
+                        "decay_steps": 500,
+                        "end_value": 1e-3,
+                    }
+                ]
+                * 3
+            ),
+        ),
+        (
+            schedules.delayed(optax.linear_schedule(0.0, 1.0, 100), 250, 1e-5),
+            optax.join_schedules(
+                [optax.constant_schedule(1e-5), optax.linear_schedule(0.0, 1.0, 100)],
+                [250],
+            ),
+        ),
+    ]
+    counts = jnp.arange(0, 1600, 7)
+    for ours, theirs in pairs:
+        with jax.numpy_dtype_promotion("standard"):
+            want = jax.vmap(theirs)(counts)
+        np.testing.assert_allclose(jax.vmap(ours)(counts), want, rtol=2e-5, atol=1e-9)
+
+
+def test_no_nan_on_the_way() -> None:
+    # What `jax_debug_nans` reports even where the result does not use it.
+    with jax.debug_nans(True):
+        for count in (0, 1, 4):
+            schedules.warmup_constant(0.5, warmup_steps=0)(count)
+            schedules.cyclic(0.5, period=4, warmup_fraction=0.0)(count)
+
+
+def test_growth_without_end_stays_finite_after_the_last_cycle() -> None:
+    schedule = schedules.growing_cycles(1.0, growth=10.0, period=2, num_cycles=3)
+    assert float(schedule(10_000)) == 0
+
+
+def test_late_counts_keep_their_place_in_the_cycle() -> None:
+    schedule = schedules.cyclic(1.0, period=4, warmup_fraction=0.5)
+    late = 4 * 5_000_000
+    np.testing.assert_allclose(
+        [float(schedule(late + i)) for i in range(4)], [0, 0.5, 1, 0.5], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("warmup_constant", {"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
+        (
+            "warmup_cosine_decay",
+            {"warmup_steps": 5, "decay_steps": 5},
+            "decay_steps=5: must exceed warmup_steps=5",
+        ),
+        (
+            "warmup_cosine_decay",
+            {"warmup_steps": -5, "decay_steps": 5},
+            "warmup_steps=-5: must be 0 or more",
+        ),
+        ("cyclic", {"period": 0}, "period=0: must be 1 or more"),
+        ("cyclic", {"period": 2, "num_cycles": 0}, "num_cycles=0: must be 1 or more"),
+        (
+            "cyclic",
+            {"period": 2, "warmup_fraction": 1.0},
+            r"warmup_fraction=1.0: must be in \[0, 1\)",
+        ),
+        (
+            "growing_cycles",
+            {"growth": 2.0, "period": 2, "warmup_fraction": -0.1},
+            r"warmup_fraction=-0.1: must be in \[0, 1\)",
+        ),
+    ],
+)
+def test_wrong_arguments(name: str, arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(schedules, name)(1.0, **arguments)
+
+
+def test_wrong_delay() -> None:
+    with pytest.raises(ValueError, match="delay_steps=-1: must be 0 or more"):
+        schedules.delayed(optax.constant_schedule(1.0), -1, 0.1)

@@ -1,0 +1,69 @@
+"""Imports run one way: experiments -> models, nap_optax."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = {"nap_optax", "models", "experiments", "benchmarks", "tests"}
+
+# Which of our packages each may import, and what of others (None: anything).
+LAYERS: dict[str, tuple[set[str], set[str] | None]] = {
+    "nap_optax": (set(), {"jax", "optax", "numpy"}),
+    "models": (set(), {"jax", "optax", "numpy", "flax"}),
+    "experiments": ({"models", "nap_optax"}, None),
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """The top-level packages that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def forbidden(package: str, source: str) -> set[str]:
+    ours, others = LAYERS[package]
+    names = set(imported(source))
+    wrong = names & OURS - ours - {package}
+    if others is not None:
+        wrong |= names - OURS - others - sys.stdlib_module_names
+    return wrong
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_run_one_way(package: str) -> None:
+    sources = sorted((ROOT / package).rglob("*.py"))
+    if not sources:
+        pytest.skip(f"{package} has no modules here")
+    wrong = {
+        str(source.relative_to(ROOT)): names
+        for source in sources
+        if (names := forbidden(package, source.read_text()))
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "want"),
+    [
+        ("nap_optax", "import jax.numpy as jnp, optax, os.path", set()),
+        ("nap_optax", "from . import masks", set()),
+        ("nap_optax", "def f():\n    from flax import nnx", {"flax"}),
+        ("nap_optax", "import experiments.grokking", {"experiments"}),
+        ("nap_optax", "if True:\n    from models.mlp import MLP", {"models"}),
+        ("models", "import nap_optax", {"nap_optax"}),
+        ("models", "import flax.linen, matplotlib", {"matplotlib"}),
+        ("experiments", "import models, nap_optax, matplotlib", set()),
+        ("experiments", "import tests", {"tests"}),
+    ],
+)
+def test_the_rule_itself(package: str, source: str, want: set[str]) -> None:
+    assert forbidden(package, source) == want
