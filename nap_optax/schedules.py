@@ -21,6 +21,7 @@ __all__ = [
     "growing_cycles",
     "warmup_constant",
     "warmup_cosine_decay",
+    "warmup_stable_decay",
 ]
 
 Scalar = float | jax.Array
@@ -108,11 +109,66 @@ def warmup_cosine_decay(
     def schedule(count: Any) -> jax.Array:
         count, start = _as_float(count), _as_float(warmup_steps)
         share = (count - start) / (_as_float(decay_steps) - start)
-        cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
-        end = _as_float(end_value)
-        decayed = end + (_as_float(peak_value) - end) * cosine
+        decayed = _half_cosine(share, peak_value, end_value)
         rising = _warmed(count, peak_value, warmup_steps, init_value)
         return jnp.where(count < start, rising, decayed)
+
+    return schedule
+
+
+def warmup_stable_decay(
+    peak_value: Scalar,
+    *,
+    warmup_steps: int | jax.Array,
+    stable_steps: int | jax.Array,
+    cooldown_steps: int | jax.Array,
+    init_value: Scalar = 0.0,
+    end_value: Scalar = 0.0,
+) -> optax.Schedule:
+    r"""Rises linearly, stays at the peak, then falls along half a cosine and stays.
+
+    Args:
+      peak_value: the value between warm-up and cool-down.
+      warmup_steps: updates of the warm-up.
+      stable_steps: updates at the peak.
+      cooldown_steps: updates of the fall; 0 falls at once.
+      init_value: the value at count 0 if there is a warm-up.
+      end_value: the value after the cool-down.
+
+    Returns:
+      A schedule.
+
+    Raises:
+      ValueError: if a concrete duration is negative.
+
+    Examples:
+      >>> schedule = warmup_stable_decay(
+      ...     1.0, warmup_steps=2, stable_steps=3, cooldown_steps=2
+      ... )
+      >>> [round(float(schedule(t)), 2) for t in range(9)]
+      [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
+
+    References:
+      Hu et al., `MiniCPM: Unveiling the Potential of Small Language Models with
+      Scalable Training Strategies <https://arxiv.org/abs/2404.06395>`_, 2024
+    """
+    _check_at_least(
+        0,
+        warmup_steps=warmup_steps,
+        stable_steps=stable_steps,
+        cooldown_steps=cooldown_steps,
+    )
+
+    def schedule(count: Any) -> jax.Array:
+        count = _as_float(count)
+        start = _as_float(warmup_steps) + _as_float(stable_steps)
+        share = (count - start) / jnp.maximum(_as_float(cooldown_steps), 1)
+        falling = _half_cosine(share, peak_value, end_value)
+        rising = _warmed(count, peak_value, warmup_steps, init_value)
+        after = jnp.where(
+            count < start + _as_float(cooldown_steps), falling, _as_float(end_value)
+        )
+        return jnp.where(count < start, rising, after)
 
     return schedule
 
@@ -273,6 +329,11 @@ def _warmed(
     share = count / jnp.maximum(end, 1)
     init, peak = _as_float(init_value), _as_float(peak_value)
     return jnp.where(count < end, init + (peak - init) * share, peak)
+
+
+def _half_cosine(share: jax.Array, peak_value: Any, end_value: Any) -> jax.Array:
+    peak, end = _as_float(peak_value), _as_float(end_value)
+    return end + (peak - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
 
 
 def _as_float(value: Any) -> jax.Array:

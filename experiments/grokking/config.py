@@ -31,6 +31,9 @@ class Config:
     schedule: Schedule = "constant"
     """What follows the warm-up: constant, half a cosine down to the low learning
     rate, or cycles of warm-up and cosine."""
+    cooldown_steps: int = 0
+    """Last updates of the constant schedule, in which it falls along half a cosine
+    to the low learning rate."""
     num_cycles: int = 5
     """Cycles of the cyclic schedule, over the updates after the delay."""
     delay_steps: int = 0
@@ -78,7 +81,7 @@ class Config:
             check_range(name, getattr(self, name), at_least=1)
         for name in ("num_seeds", "eval_every", "project_every"):
             check_range(name, getattr(self, name), at_least=1)
-        for name in ("warmup_steps", "delay_steps", "seed"):
+        for name in ("warmup_steps", "delay_steps", "cooldown_steps", "seed"):
             check_range(name, getattr(self, name), at_least=0)
         for name in ("learning_rate", "low_learning_rate"):
             check_range(name, getattr(self, name), above=0, below=float("inf"))
@@ -114,6 +117,14 @@ class Config:
             f"less than the {self.cycle_steps} updates of the {self.schedule} schedule"
             + (" in each cycle" if self.schedule == "cyclic" else ""),
         )
+        if self.cooldown_steps:
+            left = self.cycle_steps - self.warmup_steps
+            check(
+                "cooldown_steps",
+                self.cooldown_steps,
+                self.schedule == "constant" and self.cooldown_steps <= left,
+                f"at most the {left} updates after the warm-up, with schedule=constant",
+            )
 
     @property
     def num_train_pairs(self) -> int:

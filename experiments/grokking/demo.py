@@ -2,8 +2,8 @@
 
 A network with normalisation layers and projected weights memorises the training pairs
 at a low learning rate. Then one run becomes three, which differ only in the learning
-rate: it stays low, or is re-warmed to one of two peaks and then decays along half a
-cosine. (Lyle et al., 2025, figure 3.)
+rate: it stays low, or is re-warmed to one of two peaks and falls back at the end.
+(Lyle et al., 2025, figure 3.)
 """
 
 import dataclasses
@@ -27,8 +27,10 @@ class DemoConfig:
 
     memorise_steps: int = 2000
     """Updates at the low learning rate."""
-    rewarm_steps: int = 600
+    rewarm_steps: int = 700
     """Updates after the re-warm."""
+    cooldown_steps: int = 200
+    """The last of them, in which the rate falls back to the low one."""
     low_learning_rate: float = 1e-4
     """The rate of the first part, and of the arm that stays low."""
     peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
@@ -77,7 +79,7 @@ class DemoConfig:
             num_steps=self.memorise_steps + self.rewarm_steps,
             delay_steps=self.memorise_steps,
             learning_rate=peak,
-            schedule="cosine",
+            cooldown_steps=self.cooldown_steps,
             low_learning_rate=self.low_learning_rate,
             normalize=True,
             scale_decay=self.scale_decay,

@@ -24,7 +24,7 @@ from experiments.harness.session import run_to_end
 from models import GrokkingTransformer
 from nap_optax import metrics, schedules
 
-NUM_FEATURE_PAIRS = 1000
+NUM_FEATURE_PAIRS = 500
 LATE_EVALUATIONS = 10
 # What may differ between a run and its continuation without changing a result.
 IGNORED = ("run_directory", "checkpoint_seconds")
@@ -38,6 +38,7 @@ class Hyperparameters(NamedTuple):
     warmup_steps: Any
     delay_steps: Any
     cycle_steps: Any
+    cooldown_steps: Any
     weight_decay: Any
     scale_decay: Any
 
@@ -63,7 +64,16 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
     peak, low = hyper.learning_rate, hyper.low_learning_rate
     match config.schedule:
         case "constant":
-            schedule = schedules.warmup_constant(peak, warmup_steps=hyper.warmup_steps)
+            # Without a cool-down it would fall after the last update.
+            schedule = schedules.warmup_stable_decay(
+                peak,
+                warmup_steps=hyper.warmup_steps,
+                stable_steps=jnp.maximum(
+                    hyper.cycle_steps - hyper.warmup_steps - hyper.cooldown_steps, 0
+                ),
+                cooldown_steps=hyper.cooldown_steps,
+                end_value=low,
+            )
         case "cosine":
             schedule = schedules.warmup_cosine_decay(
                 peak,

@@ -43,6 +43,26 @@ CASES = {
         (1.0, 2, 6, 0.2),
         [0, 0.5, 1, 0.6 + 0.4 * HALF, 0.6, 0.6 - 0.4 * HALF, 0.2, 0.2],
     ),
+    # From 0.1 to 0.5 in 2, 3 updates at 0.5, then 0.2 + 0.3 (1 + cos(pi k / 2)) / 2.
+    "warmup_stable_decay": (
+        lambda peak, warm, stable, down, init, end: schedules.warmup_stable_decay(
+            peak,
+            warmup_steps=warm,
+            stable_steps=stable,
+            cooldown_steps=down,
+            init_value=init,
+            end_value=end,
+        ),
+        (0.5, 2, 3, 2, 0.1, 0.2),
+        [0.1, 0.3, 0.5, 0.5, 0.5, 0.5, 0.35, 0.2, 0.2],
+    ),
+    "no_cooldown": (
+        lambda peak, warm, stable, down: schedules.warmup_stable_decay(
+            peak, warmup_steps=warm, stable_steps=stable, cooldown_steps=down
+        ),
+        (1.0, 2, 1, 0),
+        [0, 0.5, 1, 0, 0],
+    ),
     # 3 updates at 0.1; then a warm-up from 0 to 1 in 2 that begins at its own 0.
     "delayed": (
         lambda low, delay, warm: schedules.delayed(
@@ -206,6 +226,11 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
+        (
+            "warmup_stable_decay",
+            {"warmup_steps": 1, "stable_steps": 1, "cooldown_steps": -2},
+            "cooldown_steps=-2: must be 0 or more",
+        ),
         ("warmup_constant", {"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
         (
             "warmup_cosine_decay",

@@ -36,6 +36,11 @@ def test_the_cycle_is_what_is_left_after_the_delay():
         ({"weight_decay": -1.0}, "weight_decay=-1.0: must be at least 0"),
         ({"train_fraction": 1e-9}, "both sets have a pair; there are 13689"),
         ({"scale_decay": 1.0}, "add --normalize"),
+        ({"cooldown_steps": 1901}, "at most the 1900 updates after the warm-up"),
+        (
+            {"cooldown_steps": 5, "schedule": "cosine"},
+            "cooldown_steps=5: must be at most",
+        ),
         ({"delay_steps": 2000}, "less than num_steps=2000"),
         (
             {"schedule": "cosine", "warmup_steps": 2000},
@@ -59,9 +64,9 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
         normalize=True,
         scale_decay=1.0,
         delay_steps=2000,
-        num_steps=2600,
+        num_steps=2700,
         learning_rate=1e-2,
-        schedule="cosine",
+        cooldown_steps=200,
     )
 
 
