@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast lint types doctest setup clean
+.PHONY: help demo test test-fast lint setup clean
 
 help:
 	@echo "make demo       set up, then grokking on demand at the paper's size (under 2 minutes on 2 cores)"

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-__all__ = ["Detector", "every", "observe", "on_signal"]
+__all__ = ["Detector", "every", "observe", "on_signal", "resolve"]
 
 
 class Detector(NamedTuple):
@@ -88,6 +88,25 @@ def on_signal() -> Detector:
     return Detector(init=tuple, update=update)
 
 
+def resolve(detector: Detector | None) -> Detector:
+    """The detector, or :func:`on_signal` for none.
+
+    Raises:
+      ValueError: if it is something else, such as a factory that was not called.
+
+    Examples:
+      >>> resolve(None).init()
+      ()
+    """
+    if detector is None:
+        return on_signal()
+    if not isinstance(detector, Detector):
+        raise ValueError(
+            f"detector={detector!r}: must be a Detector, such as every(1000), or None"
+        )
+    return detector
+
+
 def observe(
     detector: Detector,
     state: Any,
@@ -113,12 +132,19 @@ def observe(
     Returns:
       The detector's new state and whether there is an alarm, a boolean of shape ().
 
+    Raises:
+      ValueError: if ``signal`` is not a scalar.
+
     Examples:
       >>> import jax.numpy as jnp
       >>> _, fired = observe(on_signal(), (), jnp.int32(7), signal=True)
       >>> bool(fired)
       True
     """
+    if signal is None or jnp.shape(signal):
+        raise ValueError(
+            f"rewarm={signal!r}: must be a boolean or a boolean array of shape ()"
+        )
     signal = jnp.asarray(signal, bool)
     state = optax.tree.where(signal, detector.init(), state)
     state, fired = detector.update(state, value)

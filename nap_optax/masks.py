@@ -235,7 +235,8 @@ def _reject_hyperparameter(value: Any, name: str) -> None:
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(
             f"{name} was given an array where it needs a tree of parameters; under "
-            f'optax.inject_hyperparams, name masks in static_args=("mask",)'
+            "optax.inject_hyperparams, name what takes a function in "
+            'static_args=("mask",), or "granularity" likewise'
         )
 
 

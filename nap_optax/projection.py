@@ -206,7 +206,7 @@ def _excess(
 
 def _factor(weights: jax.Array, target: jax.Array) -> jax.Array:
     norm = norms.norm(weights, _norm_axes(weights.shape, target.shape))
-    usable = (norm > 0) & jnp.isfinite(norm) & (target > 0)
+    usable = (norm > 0) & jnp.isfinite(norm) & (target > 0) & jnp.isfinite(target)
     return jnp.where(usable, target / jnp.where(usable, norm, 1), 1)
 
 
@@ -218,11 +218,12 @@ def _target(name: str, leaf: Any, radius: Any, granularity: Any) -> jax.Array:
         return _filled(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    if norms.is_readable(norm) and not np.all(norm):
+    if norms.is_readable(norm) and not np.all((norm > 0) & (norm < np.inf)):
         warnings.warn(
-            f"project_weights: {name!r} is zero in whole or in part at init, so there "
-            "it has no norm to keep and will not be projected; pass a number as its "
-            "radius to project it, or leave it out by mask",
+            f"project_weights: {name!r} is zero in whole or in part at init (or too "
+            "small or large for a norm in float32), so there it has no norm to keep "
+            "and will not be projected; pass a number as its radius to project it, or "
+            "leave it out by mask",
             stacklevel=4,
         )
     return norm
@@ -281,7 +282,7 @@ def _checked_radius(radius: Any) -> Any:
 
 
 def _check_every(every: Any) -> None:
-    if not isinstance(every, int):
+    if not isinstance(every, int) or isinstance(every, bool):
         raise ValueError(
             f"every={every!r}: must be a Python int; under optax.inject_hyperparams, "
             'name it in static_args=("every",)'

@@ -59,8 +59,9 @@ def nap(
 
     Raises:
       ValueError: if a detector is given with a constant learning rate, which re-warming
-        cannot change. Under ``optax.inject_hyperparams``, pass ``static_args`` with
-        every argument but ``scale_decay`` and a numeric ``learning_rate``.
+        cannot change, and ``reset_inner`` is false. Under
+        ``optax.inject_hyperparams``, pass ``static_args`` with every argument but
+        ``scale_decay`` and a numeric ``learning_rate``.
 
     Examples:
       >>> import jax, jax.numpy as jnp, optax
@@ -81,7 +82,7 @@ def nap(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
     """
-    if detector is not None and not callable(learning_rate):
+    if detector is not None and not callable(learning_rate) and not reset_inner:
         raise ValueError(
             f"learning_rate={learning_rate!r}: re-warming a constant changes nothing; "
             'pass a schedule (under optax.inject_hyperparams, with "learning_rate" in '

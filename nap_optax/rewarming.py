@@ -107,7 +107,7 @@ def scale_by_rewarming(
             "optax.constant_schedule); under optax.inject_hyperparams, name it in "
             'static_args=("schedule",)'
         )
-    detector = detectors.on_signal() if detector is None else detector
+    detector = detectors.resolve(detector)
 
     def rate(steps: jax.Array) -> jax.Array:
         # A copy: a constant schedule may return the caller's own array.
@@ -194,7 +194,7 @@ def restart(
       1.0 1.5 1.0
     """
     inner = optax.with_extra_args_support(inner)
-    detector = detectors.on_signal() if detector is None else detector
+    detector = detectors.resolve(detector)
 
     def init_fn(params: optax.Params) -> RestartState:
         return RestartState(

@@ -348,5 +348,5 @@ def _are_concrete(*values: Any) -> bool:
 def _check_at_least(minimum: int, **arguments: Any) -> None:
     for name, value in arguments.items():
         # In numpy: under jit, jax would trace the comparison of concrete values too.
-        if _are_concrete(value) and np.any(np.asarray(value) < minimum):
+        if _are_concrete(value) and not np.all(np.asarray(value) >= minimum):
             raise ValueError(f"{name}={value}: must be {minimum} or more")

@@ -91,6 +91,20 @@ class Config:
         self._check_together()
 
     def _check_together(self) -> None:
+        check(
+            "seed",
+            self.seed,
+            self.seed + self.num_seeds <= 2**32,
+            "such that seed + num_seeds is at most 2**32",
+        )
+        if self.schedule == "cyclic":
+            left = self.num_steps - self.delay_steps
+            check(
+                "num_cycles",
+                self.num_cycles,
+                self.num_cycles <= left,
+                f"at most the {left} updates after the delay",
+            )
         pairs = self.modulus**2
         check(
             "train_fraction",

@@ -10,12 +10,17 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.grokking.config import Config
-from experiments.harness.command_line import check, check_range, parse, run
+from experiments.harness.command_line import UserError, check, check_range, parse, run
+
+if TYPE_CHECKING:
+    from experiments.grokking.train import Experiment, Members
+    from experiments.harness.run_directory import RunDirectory
 
 PROG = "python -m experiments.grokking.demo"
+WARMUP_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +68,46 @@ class DemoConfig:
             f"a multiple of eval_every={self.eval_every}",
         )
         check(
-            "peak_learning_rates",
-            self.peak_learning_rates,
-            bool(self.peak_learning_rates),
-            "one or more",
+            "rewarm_steps",
+            self.rewarm_steps,
+            self.rewarm_steps % max(1, self.eval_every) == 0,
+            f"a multiple of eval_every={self.eval_every}",
         )
-        for peak in self.peak_learning_rates:
-            self.arm(peak)
+        shortest = WARMUP_STEPS + self.cooldown_steps
+        check(
+            "rewarm_steps",
+            self.rewarm_steps,
+            self.rewarm_steps >= shortest,
+            f"at least {shortest}: {WARMUP_STEPS} of warm-up and the cool-down",
+        )
+        peaks = self.peak_learning_rates
+        check(
+            "peak_learning_rates",
+            peaks,
+            0 < len(peaks) <= 5 and all(0 < peak < float("inf") for peak in peaks),
+            "one to five positive numbers",
+        )
+        check(
+            "peak_learning_rates",
+            peaks,
+            len(self.arms) == len(peaks) + 1,
+            "different numbers",
+        )
 
-    def arm(self, peak: float) -> Config:
-        """The run of `python -m experiments.grokking` that one arm equals."""
+    @property
+    def arms(self) -> dict[str, Config]:
+        """By name, the run of `python -m experiments.grokking` that each arm equals."""
+        # Memorising for all updates but one is to stay low.
+        last = self.memorise_steps + self.rewarm_steps - 1
+        low = dataclasses.replace(
+            self._arm(self.low_learning_rate), cooldown_steps=0, warmup_steps=0
+        )
+        stay = dataclasses.replace(low, delay_steps=last)
+        return {f"stay at {self.low_learning_rate:g}": stay} | {
+            f"re-warm to {peak:g}": self._arm(peak) for peak in self.peak_learning_rates
+        }
+
+    def _arm(self, peak: float) -> Config:
         return Config(
             modulus=self.modulus,
             train_fraction=self.train_fraction,
@@ -84,6 +119,7 @@ class DemoConfig:
             normalize=True,
             scale_decay=self.scale_decay,
             eval_every=self.eval_every,
+            warmup_steps=WARMUP_STEPS,
             seed=self.seed,
         )
 
@@ -92,72 +128,88 @@ def demo(config: DemoConfig) -> None:
     """Runs, or continues, both parts; prints a table and the figure's path."""
     from experiments.grokking import figures
 
-    names, memorise, arms = _train(config)
-    by_name = {name: [r for r in arms if r["arm"] == name] for name in names}
+    memorise, arms = _train(config)
     path = config.run_directory / "grokking_on_demand.png"
-    figures.draw_arms(memorise, by_name, config.memorise_steps, config.eval_every, path)
-    print(_table(memorise[-1], by_name))
+    figures.draw_arms(memorise, arms, config.memorise_steps, config.eval_every, path)
+    print(_table(memorise[-1], arms))
     print(path)
 
 
 def _train(
     config: DemoConfig,
-) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
-    """The arms' names, and the metrics of both parts."""
-    import numpy as np
-
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """The metrics of the first part, and of each arm by its name."""
     from experiments.grokking import train
-    from experiments.harness import sweep
-    from experiments.harness.run_directory import RunDirectory
+    from experiments.harness import files, sweep
 
-    first = config.arm(config.peak_learning_rates[0])
-    experiment = train.Experiment(first)
-    hypers = [
-        # The delay never ends: the arm that stays low.
-        train.hyperparameters(first)._replace(delay_steps=np.asarray(first.num_steps)),
-        *(
-            train.hyperparameters(config.arm(peak))
-            for peak in config.peak_learning_rates
-        ),
-    ]
-    names = [f"stay at {config.low_learning_rate:g}"]
-    names += [f"re-warm to {peak:g}" for peak in config.peak_learning_rates]
-    directory, ignored = config.run_directory, ("run_directory",)
-
-    with RunDirectory(directory / "memorise", config, ignored=ignored) as part:
-        members = train.init_members(experiment, [config.seed], hypers[:1])
+    arms = config.arms
+    with _part(config, "arms") as part:
         if part.summary is None:
-            print("Memorising at a low learning rate:", file=sys.stderr)
-            labels = [{"seed": config.seed}]
-            _, totals = train.run_members(
-                part, experiment, members, labels, num_steps=config.memorise_steps
-            )
-            part.finish(totals)
-        state, _ = part.restore(members.state)
-        memorise = part.rows()
-
-    with RunDirectory(directory / "arms", config, ignored=ignored) as part:
-        if part.summary is None:
-            print(f"The same network, {len(names)} times:", file=sys.stderr)
+            first, *_ = arms.values()
+            experiment = train.Experiment(first)
+            memorised = _memorise(config, experiment)
+            print(f"The same network, {len(arms)} times:", file=sys.stderr)
             forked = train.Members(
-                state=sweep.fork(sweep.unstack(state)[0], len(names)),
-                hyper=sweep.stack(hypers),
-                split=sweep.fork(sweep.unstack(members.split)[0], len(names)),
+                state=sweep.fork(sweep.unstack(memorised.state)[0], len(arms)),
+                hyper=sweep.stack(
+                    [train.hyperparameters(arm) for arm in arms.values()]
+                ),
+                split=sweep.fork(sweep.unstack(memorised.split)[0], len(arms)),
             )
-            arm_labels = [{"seed": config.seed, "arm": name} for name in names]
             _, totals = train.run_members(
                 part,
                 experiment,
                 forked,
-                arm_labels,
+                [{"seed": config.seed, "arm": name} for name in arms],
                 start_step=config.memorise_steps,
-                num_steps=first.num_steps,
+                num_steps=config.memorise_steps + config.rewarm_steps,
             )
             part.finish(totals)
-        return names, memorise, part.rows()
+        rows = part.rows()
+    memorise = files.read_json_lines(config.run_directory / "memorise/metrics.jsonl")
+    return memorise, {name: [r for r in rows if r["arm"] == name] for name in arms}
+
+
+def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
+    """The first part: one network at the end of the low learning rate."""
+    from experiments.grokking import train
+
+    hyper = train.hyperparameters(experiment.config)
+    members = train.init_members(experiment, [config.seed], [hyper])
+    with _part(config, "memorise") as part:
+        if part.summary is None:
+            print("Memorising at a low learning rate:", file=sys.stderr)
+            _, totals = train.run_members(
+                part,
+                experiment,
+                members,
+                [{"seed": config.seed}],
+                num_steps=config.memorise_steps,
+            )
+            part.finish(totals)
+        state, step = part.restore(members.state)
+        if step != config.memorise_steps:
+            raise UserError(
+                f"{part.path} has lost the checkpoint of its last update: remove that "
+                "directory, and the same command memorises again"
+            )
+    return members._replace(state=state)
+
+
+def _part(config: DemoConfig, name: str) -> "RunDirectory":
+    from experiments.harness.run_directory import RunDirectory
+
+    return RunDirectory(
+        config.run_directory / name,
+        config,
+        ignored=("run_directory",),
+        checkpoint_seconds=5.0,
+    )
 
 
 def _table(before: Mapping[str, Any], arms: Mapping[str, Sequence[Any]]) -> str:
+    from experiments.grokking.train import first_generalised
+
     header = ("", "train accuracy", "test accuracy", "test >= .99 at update")
     lines = [
         (
@@ -168,13 +220,13 @@ def _table(before: Mapping[str, Any], arms: Mapping[str, Sequence[Any]]) -> str:
         )
     ]
     for name, rows in arms.items():
-        crossings = [row["step"] for row in rows if row["test_accuracy"] >= 0.99]
+        first = first_generalised(rows)
         lines.append(
             (
                 f"{name}, update {rows[-1]['step']}",
                 f"{rows[-1]['train_accuracy']:.3f}",
                 f"{rows[-1]['test_accuracy']:.3f}",
-                str(crossings[0]) if crossings else "never",
+                "never" if first is None else str(first),
             )
         )
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]

@@ -57,8 +57,8 @@ def draw_arms(
     top.set_ylim(-0.03, 1.05)
     plots.label(
         top,
-        title="Grokking on demand: the network generalises when the\n"
-        "effective learning rate is re-warmed far enough",
+        title="One network memorises at a low learning rate, then becomes several:\n"
+        "does re-warming the effective learning rate make it generalise?",
         x="",
         y="accuracy",
     )
@@ -88,7 +88,10 @@ def _accuracy(ax: Axes, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _pattern_change(ax: Axes, rows: Sequence[dict[str, Any]], eval_every: int) -> None:
-    # At the first evaluation the change is since the initial weights.
+    # A last, shorter interval would not compare with the others.
+    rows = [row for row in rows if row["step"] % eval_every == 0]
+    if not rows:
+        return
     _line(ax, rows, "activation_pattern_change", "", plots.PALETTE[0])
     ax.set_ylim(bottom=0)
 

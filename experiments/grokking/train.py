@@ -268,8 +268,8 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
                 num_steps=config.num_steps,
             )
             rows = run.rows()
-            figures.draw_run(rows, config, path / "grokking.png")
             run.finish([{"seed": s, **summarize(rows, s), **totals} for s in seeds])
+        figures.draw_run(run.rows(), config, path / "grokking.png")
         return path, run.summary
 
 
@@ -281,10 +281,14 @@ def summarize(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """
     own = [row for row in rows if row["seed"] == seed]
     late = [row["test_accuracy"] for row in own[-LATE_EVALUATIONS:]]
-    crossings = (row["step"] for row in own if row["test_accuracy"] >= 0.99)
     return {
         "final_train_accuracy": own[-1]["train_accuracy"],
         "final_test_accuracy": own[-1]["test_accuracy"],
         "median_late_test_accuracy": statistics.median(late),
-        "first_step_test_accuracy_99": next(crossings, None),
+        "first_step_test_accuracy_99": first_generalised(own),
     }
+
+
+def first_generalised(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The first evaluated step with a test accuracy of .99 or more, if there is one."""
+    return next((row["step"] for row in rows if row["test_accuracy"] >= 0.99), None)

@@ -133,6 +133,8 @@ class Checkpoints:
         """
         top = self._directory / str(step)
         about = json.loads((top / _ABOUT).read_bytes())
+        if not {"digest", "metrics_bytes"} <= set(about):
+            raise ValueError("its description is not what was saved")
         if about["digest"] != _digest(top):
             raise ValueError("its files are not what was saved")
         missing = about["metrics_bytes"] - metrics_bytes

@@ -181,9 +181,9 @@ class RunDirectory:
                 )
             return None
         self._refuse_another_config(saved["config"])
-        summary = self.path / "summary.json"
-        if summary.exists():
-            self.summary = json.loads(summary.read_text())
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            # One that cannot be read is written again.
+            self.summary = json.loads((self.path / "summary.json").read_text())
         return saved
 
     def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:

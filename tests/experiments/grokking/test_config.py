@@ -41,6 +41,11 @@ def test_the_cycle_is_what_is_left_after_the_delay():
             {"cooldown_steps": 5, "schedule": "cosine"},
             "cooldown_steps=5: must be at most",
         ),
+        ({"seed": 2**32}, "seed + num_seeds is at most 2**32"),
+        (
+            {"schedule": "cyclic", "num_cycles": 30, "num_steps": 17},
+            "num_cycles=30: must be at most the 17 updates after the delay",
+        ),
         ({"delay_steps": 2000}, "less than num_steps=2000"),
         (
             {"schedule": "cosine", "warmup_steps": 2000},
@@ -59,8 +64,16 @@ def test_impossible_values_are_named(fields, message):
 
 
 def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
-    arm = DemoConfig().arm(1e-2)
-    assert arm == Config(
+    stay, _, highest = DemoConfig().arms.values()
+    assert stay == Config(
+        normalize=True,
+        scale_decay=1.0,
+        delay_steps=2699,
+        num_steps=2700,
+        learning_rate=1e-4,
+        warmup_steps=0,
+    )
+    assert highest == Config(
         normalize=True,
         scale_decay=1.0,
         delay_steps=2000,
@@ -74,8 +87,11 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
     ("fields", "message"),
     [
         ({"memorise_steps": 30}, "a multiple of eval_every=50"),
-        ({"peak_learning_rates": (-1.0,)}, "learning_rate=-1.0"),
-        ({"peak_learning_rates": ()}, "peak_learning_rates=(): must be one or more"),
+        ({"rewarm_steps": 730}, "a multiple of eval_every=50"),
+        ({"rewarm_steps": 250}, "at least 300: 100 of warm-up and the cool-down"),
+        ({"peak_learning_rates": (-1.0,)}, "must be one to five positive numbers"),
+        ({"peak_learning_rates": ()}, "must be one to five positive numbers"),
+        ({"peak_learning_rates": (0.1, 0.1)}, "must be different numbers"),
         ({"modulus": 0}, "modulus=0"),
     ],
 )

@@ -1,0 +1,64 @@
+"""The demo from end to end at a tiny size."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from experiments.grokking import demo, train
+from experiments.harness import files
+from experiments.harness.command_line import UserError
+
+TINY = demo.DemoConfig(
+    modulus=5,
+    train_fraction=0.5,
+    memorise_steps=20,
+    rewarm_steps=100,
+    cooldown_steps=0,
+    peak_learning_rates=(1e-2,),
+    eval_every=20,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    config = dataclasses.replace(
+        TINY, run_directory=tmp_path_factory.mktemp("demo") / "run"
+    )
+    demo.demo(config)
+    return config
+
+
+def test_a_finished_demo_is_shown_again_not_repeated(finished, monkeypatch, capsys):
+    picture = finished.run_directory / "grokking_on_demand.png"
+    before = picture.read_bytes()
+    assert before.startswith(b"\x89PNG")
+    monkeypatch.setattr(train, "Experiment", pytest.fail)
+    demo.demo(finished)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(picture)
+    assert [line.split("  ")[0] for line in lines[1:-1]] == [
+        "memorised, update 20",
+        "stay at 0.0001, update 120",
+        "re-warm to 0.01, update 120",
+    ]
+    assert picture.read_bytes() == before
+
+
+def test_each_arm_equals_its_own_run(finished, tmp_path):
+    rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")
+    for name, arm in finished.arms.items():
+        own = [row for row in rows if row.pop("arm", name) == name]
+        path, _ = train.train(dataclasses.replace(arm, run_directory=tmp_path / name))
+        alone = files.read_json_lines(path / "metrics.jsonl")
+        assert own == [row for row in alone if row["step"] > finished.memorise_steps]
+        rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")
+
+
+def test_arms_never_start_from_a_network_that_has_not_memorised(finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished.run_directory, path)
+    shutil.rmtree(path / "arms")
+    shutil.rmtree(path / "memorise/checkpoints")
+    with pytest.raises(UserError, match="lost the checkpoint of its last update"):
+        demo.demo(dataclasses.replace(finished, run_directory=path))
