@@ -19,10 +19,9 @@ Measured on 2 cores of an AMD EPYC (Zen 4) with jax 0.10.2, while little else wa
 running: 16.6 ms a step at best and 17.4 in the median, 81 % (at best) of the rate of
 the 2738 x 128 x 512 product; with the norms 17.7 and 18.3 ms, 80 %. What is left over:
 attention over the gathered rows about 1 ms, Adam and the projection 0.5, the loss 0.3,
-ReLU and its mask 0.25, and kernel gradients that run below the rate. This script, while
-other programs shared the cores: ours 17.5 ms at best (79 %), PyTorch 2.13 230 ms at
-best, 12 to 13 times as long. Under load that ratio grows to 20 and more: quote it from
-a quiet machine only.
+ReLU and its mask 0.25, and kernel gradients that run below the rate. PyTorch 2.13 takes
+12 to 13 times as long. When other programs share the cores that ratio grows to 20 and
+more: quote it from a quiet machine only.
 """
 
 import argparse
