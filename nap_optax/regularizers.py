@@ -63,7 +63,7 @@ def decay_scales(
         )
     # In numpy: under jit, jax would trace the comparison of a concrete decay too.
     rate = None if isinstance(decay, jax.core.Tracer) else np.asarray(decay)
-    if rate is not None and np.any(rate < 0):
+    if rate is not None and not np.all(rate >= 0):
         raise ValueError(f"decay={decay}: must be 0 or more")
     scales = masks.scales if mask is None else mask
 

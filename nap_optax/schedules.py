@@ -187,7 +187,8 @@ def delayed(
       A schedule.
 
     Raises:
-      ValueError: if ``delay_steps`` is concrete and negative.
+      ValueError: if ``schedule`` is not callable, or ``delay_steps`` concrete and
+        negative.
 
     Examples:
       >>> schedule = delayed(warmup_constant(1.0, warmup_steps=2), 3, 0.1)
@@ -199,6 +200,8 @@ def delayed(
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 3
     """
     _check_at_least(0, delay_steps=delay_steps)
+    if not callable(schedule):
+        raise ValueError(f"schedule={schedule!r}: must be a function of the count")
 
     def delayed_schedule(count: Any) -> jax.Array:
         since = jnp.maximum(jnp.asarray(count) - delay_steps, 0)
@@ -299,6 +302,7 @@ def growing_cycles(
         fraction = np.asarray(warmup_fraction)
         if not np.all((fraction >= 0) & (fraction < 1)):
             raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
+    _check_at_least(0, growth=growth)
     if num_cycles is not None:
         _check_at_least(1, num_cycles=num_cycles)
     last = floor if final_value is None else final_value

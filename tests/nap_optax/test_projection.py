@@ -418,3 +418,12 @@ def test_under_inject_hyperparams_without_static_args(params: Any) -> None:
         )
         with pytest.raises(ValueError, match=r'static_args=\("mask",\)'):
             tx.init(params)
+
+
+def test_an_infinite_norm_at_init_is_warned_of_and_never_projected_to() -> None:
+    tx = project_weights()
+    with pytest.warns(UserWarning, match="too small or large for a norm in float32"):
+        state = tx.init(jnp.full((30, 30), 1e30))
+    params = jnp.ones((30, 30))
+    updates, _ = tx.update(0.1 * params, state, params)
+    np.testing.assert_allclose(updates, 0.1 * params, rtol=1e-6)

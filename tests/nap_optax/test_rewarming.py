@@ -299,3 +299,20 @@ def test_schedules_of_this_library_restart() -> None:
     schedule = schedules.warmup_constant(1.0, warmup_steps=2)
     got, _ = rates(scale_by_rewarming(schedule, flip_sign=False), 6, signals=[3])
     assert got == [0, 0.5, 1, 0, 0.5, 1]
+
+
+@pytest.mark.parametrize("detector", [5, every])
+def test_what_is_no_detector_is_refused(detector: Any) -> None:
+    for factory in (
+        lambda: scale_by_rewarming(optax.constant_schedule(0.1), detector),
+        lambda: restart(optax.identity(), detector),
+    ):
+        with pytest.raises(ValueError, match=r"must be a Detector, such as every"):
+            factory()
+
+
+@pytest.mark.parametrize("rewarm", [None, jnp.array([True, False])])
+def test_a_signal_that_is_no_scalar_is_refused(rewarm: Any) -> None:
+    tx = scale_by_rewarming(optax.constant_schedule(0.1))
+    with pytest.raises(ValueError, match=r"rewarm=.*: must be a boolean"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)), rewarm=rewarm)

@@ -231,6 +231,12 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
             {"warmup_steps": 1, "stable_steps": 1, "cooldown_steps": -2},
             "cooldown_steps=-2: must be 0 or more",
         ),
+        ("warmup_constant", {"warmup_steps": math.nan}, "warmup_steps=nan: must be 0"),
+        (
+            "growing_cycles",
+            {"growth": -1.0, "period": 4},
+            "growth=-1.0: must be 0 or more",
+        ),
         ("warmup_constant", {"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
         (
             "warmup_cosine_decay",
@@ -259,6 +265,11 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
 def test_wrong_arguments(name: str, arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         getattr(schedules, name)(1.0, **arguments)
+
+
+def test_a_delayed_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"schedule=0\.1: must be a function"):
+        schedules.delayed(0.1, 3, 0.1)  # type: ignore[arg-type]
 
 
 def test_wrong_delay() -> None:
