@@ -28,7 +28,6 @@ _REFUSED = (
     errno.EEXIST,
     errno.ELOOP,
     errno.ENAMETOOLONG,
-    errno.ENOENT,
 )
 
 

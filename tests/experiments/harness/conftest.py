@@ -15,6 +15,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Lifts a file size limit before pytest reports, perhaps into a longer file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before[1], before[1]))
+
+
 @pytest.fixture(scope="session")
 def toy():
     """The toy experiment as a module."""
