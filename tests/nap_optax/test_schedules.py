@@ -206,8 +206,9 @@ def test_no_nan_on_the_way() -> None:
     # What `jax_debug_nans` reports even where the result does not use it.
     with jax.debug_nans(True):
         for count in (0, 1, 4):
-            schedules.warmup_constant(0.5, warmup_steps=0)(count)
-            schedules.cyclic(0.5, period=4, warmup_fraction=0.0)(count)
+            assert schedules.warmup_constant(0.5, warmup_steps=0)(count) == 0.5
+            value = schedules.cyclic(0.5, period=4, warmup_fraction=0.0)(count)
+            assert 0 <= value <= 0.5
 
 
 def test_growth_without_end_stays_finite_after_the_last_cycle() -> None:
