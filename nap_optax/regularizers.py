@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import masks
+from nap_optax import _checks, masks
 
 __all__ = ["decay_scales"]
 
@@ -61,10 +61,8 @@ def decay_scales(
             f"decay={decay!r}: must be a number; for a schedule, wrap decay_scales in "
             'optax.inject_hyperparams(..., static_args=("mask",))'
         )
-    # In numpy: under jit, jax would trace the comparison of a concrete decay too.
-    rate = None if isinstance(decay, jax.core.Tracer) else np.asarray(decay)
-    if rate is not None and not np.all(rate >= 0):
-        raise ValueError(f"decay={decay}: must be 0 or more")
+    _checks.at_least(0, decay=decay)
+    rate = _checks.concrete("decay", decay)
     scales = masks.scales if mask is None else mask
 
     def init_fn(params: optax.Params) -> optax.OptState:

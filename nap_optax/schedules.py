@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nap_optax import _checks
+
 __all__ = [
     "cyclic",
     "delayed",
@@ -48,7 +50,8 @@ def warmup_constant(
       >>> [float(schedule(t)) for t in (0, 1, 4, 9)]
       [0.0, 0.25, 1.0, 1.0]
     """
-    _check_at_least(0, warmup_steps=warmup_steps)
+    _checks.are_numbers(peak_value=peak_value, init_value=init_value)
+    _checks.at_least(0, warmup_steps=warmup_steps)
 
     def schedule(count: Any) -> jax.Array:
         return _warmed(_as_float(count), peak_value, warmup_steps, init_value)
@@ -97,10 +100,13 @@ def warmup_cosine_decay(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, appendix A.1
     """
-    _check_at_least(0, warmup_steps=warmup_steps)
-    if _are_concrete(warmup_steps, decay_steps) and np.any(
-        np.asarray(decay_steps) <= np.asarray(warmup_steps)
-    ):
+    _checks.are_numbers(
+        peak_value=peak_value, init_value=init_value, end_value=end_value
+    )
+    _checks.at_least(0, warmup_steps=warmup_steps)
+    start = _checks.concrete("warmup_steps", warmup_steps)
+    end = _checks.concrete("decay_steps", decay_steps)
+    if start is not None and end is not None and np.any(end <= start):
         raise ValueError(
             f"decay_steps={decay_steps}: must exceed warmup_steps={warmup_steps}, "
             "which it includes"
@@ -152,7 +158,10 @@ def warmup_stable_decay(
       Hu et al., `MiniCPM: Unveiling the Potential of Small Language Models with
       Scalable Training Strategies <https://arxiv.org/abs/2404.06395>`_, 2024
     """
-    _check_at_least(
+    _checks.are_numbers(
+        peak_value=peak_value, init_value=init_value, end_value=end_value
+    )
+    _checks.at_least(
         0,
         warmup_steps=warmup_steps,
         stable_steps=stable_steps,
@@ -199,7 +208,8 @@ def delayed(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 3
     """
-    _check_at_least(0, delay_steps=delay_steps)
+    _checks.are_numbers(low_value=low_value)
+    _checks.at_least(0, delay_steps=delay_steps)
     if not callable(schedule):
         raise ValueError(f"schedule={schedule!r}: must be a function of the count")
 
@@ -297,15 +307,15 @@ def growing_cycles(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 13
     """
-    _check_at_least(1, period=period)
-    if _are_concrete(warmup_fraction):
-        fraction = np.asarray(warmup_fraction)
-        if not np.all((fraction >= 0) & (fraction < 1)):
-            raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
-    _check_at_least(0, growth=growth)
-    if num_cycles is not None:
-        _check_at_least(1, num_cycles=num_cycles)
     last = floor if final_value is None else final_value
+    _checks.are_numbers(peak_value=peak_value, floor=floor, final_value=last)
+    _checks.at_least(1, period=period)
+    _checks.at_least(0, growth=growth)
+    fraction = _checks.concrete("warmup_fraction", warmup_fraction)
+    if fraction is not None and not np.all((fraction >= 0) & (fraction < 1)):
+        raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
+    if num_cycles is not None:
+        _checks.at_least(1, whole=True, num_cycles=num_cycles)
 
     def schedule(count: Any) -> jax.Array:
         count = jnp.asarray(count)
@@ -343,14 +353,3 @@ def _half_cosine(share: jax.Array, peak_value: Any, end_value: Any) -> jax.Array
 def _as_float(value: Any) -> jax.Array:
     # Numbers may be Python's or arrays of any dtype; jax may be told not to mix them.
     return jnp.asarray(value, float)
-
-
-def _are_concrete(*values: Any) -> bool:
-    return not any(isinstance(value, jax.core.Tracer) for value in values)
-
-
-def _check_at_least(minimum: int, **arguments: Any) -> None:
-    for name, value in arguments.items():
-        # In numpy: under jit, jax would trace the comparison of concrete values too.
-        if _are_concrete(value) and not np.all(np.asarray(value) >= minimum):
-            raise ValueError(f"{name}={value}: must be {minimum} or more")

@@ -107,3 +107,8 @@ def test_decay_may_follow_a_schedule(params: Any) -> None:
         np.testing.assert_allclose(updates["block"]["scale"], [want, 2 * want])
     with pytest.raises(ValueError, match=r'static_args=\("mask",\)'):
         optax.inject_hyperparams(decay_scales)(0.1, masks.scales).init(params)
+
+
+def test_a_decay_that_is_no_number() -> None:
+    with pytest.raises(ValueError, match="decay='a': must be a number"):
+        decay_scales("a")  # type: ignore[arg-type]

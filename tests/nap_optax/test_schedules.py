@@ -250,7 +250,18 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
             "warmup_steps=-5: must be 0 or more",
         ),
         ("cyclic", {"period": 0}, "period=0: must be 1 or more"),
-        ("cyclic", {"period": 2, "num_cycles": 0}, "num_cycles=0: must be 1 or more"),
+        ("cyclic", {"period": "a"}, "period='a': must be a number"),
+        ("cyclic", {"period": 2, "floor": [[], 1]}, "floor=.*: must be a number"),
+        (
+            "cyclic",
+            {"period": 2, "num_cycles": 1.5},
+            "num_cycles=1.5: must be a whole number of 1 or more",
+        ),
+        (
+            "cyclic",
+            {"period": 2, "num_cycles": 0},
+            "num_cycles=0: must be a whole number of 1 or more",
+        ),
         (
             "cyclic",
             {"period": 2, "warmup_fraction": 1.0},

@@ -1,0 +1,59 @@
+"""Checks of arguments: one line that names the argument, its value and what may be.
+
+What is traced cannot be looked at and passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def concrete(name: str, value: Any) -> np.ndarray | None:
+    """The argument as a numpy array, or ``None`` if it is traced.
+
+    In numpy, because under ``jit`` jax traces comparisons of concrete arrays too.
+
+    Raises:
+      ValueError: if it is not a real number or an array of them.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return None
+    try:
+        number = np.asarray(value)
+    except (TypeError, ValueError):
+        number = np.asarray(None)
+    if not (
+        jnp.issubdtype(number.dtype, jnp.floating)
+        or jnp.issubdtype(number.dtype, jnp.integer)
+    ):
+        raise ValueError(f"{name}={value!r}: must be a number")
+    return number
+
+
+def are_numbers(**arguments: Any) -> None:
+    """Checks that each argument is a number or an array of them, or is traced.
+
+    Raises:
+      ValueError: if one is not.
+    """
+    for name, value in arguments.items():
+        concrete(name, value)
+
+
+def at_least(minimum: float, *, whole: bool = False, **arguments: Any) -> None:
+    """Checks that each argument is ``minimum`` or more, and whole if asked to be.
+
+    Raises:
+      ValueError: if one is not.
+    """
+    for name, value in arguments.items():
+        number = concrete(name, value)
+        if number is None:
+            continue
+        if not np.all(number >= minimum) or (whole and np.any(number % 1 != 0)):
+            kind = "a whole number of " if whole else ""
+            raise ValueError(f"{name}={value}: must be {kind}{minimum} or more")
