@@ -105,6 +105,11 @@ def run(main: Callable[[], object]) -> int:
     return 0
 
 
+def tell(message: str) -> None:
+    """Prints one line on stderr, for what a user should know of the run."""
+    _print_line(message)
+
+
 def warn(message: str) -> None:
     """Prints a warning as one line on stderr."""
     _print_line(f"warning: {message}")

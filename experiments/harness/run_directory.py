@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from experiments.harness import environment, files
-from experiments.harness.command_line import UserError, warn
+from experiments.harness.command_line import UserError, tell, warn
 
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
@@ -57,7 +57,7 @@ class RunDirectory:
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
     ):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.summary: Any = None
         self._config: dict[str, Any] = files.to_json(dataclasses.asdict(config))
         self._ignored = frozenset(ignored)
@@ -72,8 +72,14 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         self._inspect()
         if self.summary is not None:
+            tell(f"{self.path} holds this run, finished: its results are shown again")
             return self
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # as /proc says it
+            raise UserError(
+                f"{self.path} cannot be created: choose another directory"
+            ) from None
         with contextlib.ExitStack() as stack:
             stack.enter_context(_locked(self.path / ".lock"))
             # Another process may have been here before the lock was ours.

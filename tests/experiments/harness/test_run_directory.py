@@ -82,7 +82,7 @@ def test_a_checkpoint_covers_exactly_the_metrics_before_it(tmp_path, monkeypatch
     assert saves == [(size, [size])]
 
 
-def test_a_finished_run_is_read_and_locks_nothing(tmp_path, assert_same_bits):
+def test_a_finished_run_is_read_and_locks_nothing(tmp_path, assert_same_bits, capsys):
     with opened(tmp_path) as run:
         run.restore(state_at(0))
         run.record(1, [{"a": 1}], state_at(1))
@@ -90,6 +90,7 @@ def test_a_finished_run_is_read_and_locks_nothing(tmp_path, assert_same_bits):
         assert run.summary == {"accuracy": 0.9, "rate": None}
     (tmp_path / ".lock").unlink()
     (tmp_path / "metrics.jsonl").chmod(0o444)
+    capsys.readouterr()
     with opened(tmp_path) as run:
         assert run.summary == {"accuracy": 0.9, "rate": None}
         state, step = run.restore(state_at(0))
@@ -97,6 +98,7 @@ def test_a_finished_run_is_read_and_locks_nothing(tmp_path, assert_same_bits):
         assert_same_bits(state, state_at(1))
         assert [row["a"] for row in run.rows()] == [1]
     assert not (tmp_path / ".lock").exists()
+    assert f"{tmp_path} holds this run, finished" in capsys.readouterr().err
 
 
 def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
@@ -152,12 +154,19 @@ def test_a_file_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a directory root cannot use")
-def test_an_unwritable_directory_is_one_line(capsys):
-    assert command_line.run(opened("/sys/run").__enter__) == 1
+@pytest.mark.parametrize("path", ["/sys/run", "/proc/run"])
+def test_an_unwritable_directory_is_one_line(path, capsys):
+    assert command_line.run(opened(path).__enter__) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "/sys/run" in err
+    assert path in err
     assert "another directory" in err
+
+
+def test_the_home_directory_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with opened("~/run") as run:
+        assert run.path == tmp_path / "run"
 
 
 def test_config_json_says_what_ran(tmp_path):
