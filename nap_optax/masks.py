@@ -24,6 +24,7 @@ __all__ = [
     "per_leaf",
     "resolve",
     "scales",
+    "siblings",
 ]
 
 Rules = Sequence[tuple[str, Any]]
@@ -84,7 +85,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
       >>> mask({"body": {"kernel": w}, "head": {"kernel": w}})
       {'body': {'kernel': True}, 'head': {'kernel': False}}
     """
-    compiled = [(re.compile(pattern), value) for pattern, value in rules]
+    compiled = [(_compiled(pattern), value) for pattern, value in _checked(rules)]
 
     def choose(tree: Any) -> Any:
         _reject_hyperparameter(tree, "by_path")
@@ -94,7 +95,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
             raise ValueError(f"no rule of by_path decides {_listed(undecided)}")
-        unused = [p for i, (p, _) in enumerate(rules) if i not in chosen]
+        unused = [p.pattern for i, (p, _) in enumerate(compiled) if i not in chosen]
         if strict and leaves and unused:
             raise ValueError(
                 f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}"
@@ -141,6 +142,51 @@ def scales(tree: Any) -> Any:
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path_name(path).rsplit("/", 1)[-1] == "scale", tree
     )
+
+
+def siblings(pattern: str) -> Callable[[Any], Any]:
+    """Labels the leaves whose paths match with the path they lie in, others ``None``.
+
+    So leaves of one module get one label: ``siblings(".*norm.*/(scale|bias)")`` gives
+    ``project_weights(groups=...)`` the scale and the offset of each normalisation layer
+    as a group.
+
+    Args:
+      pattern: a regular expression, matched against the whole of :func:`path_name`.
+
+    Returns:
+      A function from a tree to a tree of strings and ``None``.
+
+    Raises:
+      ValueError: if ``pattern`` is no regular expression; from that function, if no
+        leaf matches.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> label = siblings("norm/.*")
+      >>> label({"norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)}, "w": jnp.ones(2)})
+      {'norm': {'bias': 'norm', 'scale': 'norm'}, 'w': None}
+    """
+    compiled = _compiled(pattern)
+
+    def choose(tree: Any) -> Any:
+        _reject_hyperparameter(tree, "siblings", "groups")
+        leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
+        names = [path_name(path) for path, _ in leaves]
+        matching = [compiled.fullmatch(name) is not None for name in names]
+        if leaves and not any(matching):
+            raise ValueError(
+                f"{pattern!r} of siblings matches none of {_listed(names)}"
+            )
+        return jax.tree.unflatten(
+            treedef,
+            [
+                name.rpartition("/")[0] if match else None
+                for name, match in zip(names, matching, strict=True)
+            ],
+        )
+
+    return choose
 
 
 def complement(mask: Any) -> Callable[[Any], Any]:
@@ -230,14 +276,32 @@ def per_leaf(
     ]
 
 
-def _reject_hyperparameter(value: Any, name: str) -> None:
+def _reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
     # optax.inject_hyperparams calls every callable argument with its step count.
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(
             f"{name} was given an array where it needs a tree of parameters; under "
             "optax.inject_hyperparams, name what takes a function in "
-            'static_args=("mask",), or "granularity" likewise'
+            f'static_args=("{argument}",), or "granularity" likewise'
         )
+
+
+def _checked(rules: Any) -> list[tuple[str, Any]]:
+    try:
+        return [(pattern, value) for pattern, value in rules]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"rules={rules!r}: must be pairs of a pattern and a value"
+        ) from None
+
+
+def _compiled(pattern: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (TypeError, re.error) as error:
+        raise ValueError(
+            f"pattern={pattern!r}: must be a regular expression ({error})"
+        ) from None
 
 
 def _first_match(

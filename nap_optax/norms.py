@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["is_readable", "norm", "norm_dtype"]
+__all__ = ["is_readable", "leaf_norm", "norm", "norm_dtype", "ratio", "scaled"]
 
 
 def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
@@ -30,6 +30,17 @@ def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
     return jnp.sqrt(jnp.sum(squares, axis=axes, keepdims=axes is not None))
 
 
+def leaf_norm(leaf: Any) -> jax.Array:
+    """The Frobenius norm of a whole leaf: shape ``()``, of :func:`norm_dtype`, real.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> print(leaf_norm(jnp.full(4, 300.0, jnp.float16)))  # its squares overflow
+      600.0
+    """
+    return norm(jnp.asarray(leaf, norm_dtype(leaf)))
+
+
 def norm_dtype(leaf: Any) -> Any:
     """The dtype in which to take a leaf's norm: its own, but float32 at least.
 
@@ -40,6 +51,38 @@ def norm_dtype(leaf: Any) -> Any:
     """
     with jax.numpy_dtype_promotion("standard"):  # the caller's may be "strict"
         return jnp.promote_types(jnp.result_type(leaf), jnp.float32)
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """One norm over another; 1 unless both are positive and finite.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> norm = jnp.array([3.0, 0.0, jnp.inf, jnp.nan])
+      >>> print(ratio(norm, jnp.full(4, 2.0)), ratio(jnp.full(4, 2.0), norm)[1])
+      [1.5 1.  1.  1. ] 1.0
+    """
+    usable = (numerator > 0) & jnp.isfinite(numerator)
+    usable &= (denominator > 0) & jnp.isfinite(denominator)
+    return jnp.where(usable, numerator / jnp.where(usable, denominator, 1), 1)
+
+
+def scaled(update: Any, factor: Any) -> Any:
+    """An update times a number, in the update's dtype; ``None`` stays ``None``.
+
+    The product is taken in :func:`norm_dtype`: in float16 the factor itself may be out
+    of range.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> print(scaled(jnp.full(2, 2.0**-10, jnp.float16), 2.0**17))
+      [128. 128.]
+    """
+    if update is None:
+        return None
+    dtype = norm_dtype(update)
+    product = jnp.asarray(update, dtype) * jnp.asarray(factor, dtype)
+    return product.astype(jnp.result_type(update))
 
 
 def is_readable(array: jax.Array) -> bool:

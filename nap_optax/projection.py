@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from nap_optax import masks, norms
+from nap_optax import _targets, masks, norms
 
 __all__ = ["ProjectWeightsState", "project_weights"]
 
@@ -30,6 +29,7 @@ def project_weights(
     *,
     granularity: Any = "leaf",
     mask: Any = None,
+    groups: Any = None,
     every: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Projects weights back to a fixed norm after each update.
@@ -56,6 +56,12 @@ def project_weights(
     computed in float32 at least, whatever the parameters' dtype, and updates keep
     theirs.
 
+    **Groups.** The members of a group are scaled by one factor, which holds their joint
+    norm; its radius is the joint norm at ``init``, or the number that ``radius`` gives
+    all of them. Being in a group comes first: members are projected whatever their
+    dimensions, and ``granularity`` does not apply to them. A mask of your own that
+    leaves a member out is an error.
+
     **Zero leaves.** A leaf (or unit) that is zero at ``init`` has no radius to keep:
     with ``radius="init"`` it is never projected and trains freely, and ``init`` warns
     (where it runs outside ``jit``). Give a number as its radius to project it. A norm
@@ -80,7 +86,11 @@ def project_weights(
         such a tree, as :func:`nap_optax.masks.by_path` gives.
       mask: which leaves to project: a tree of booleans, a prefix of one, or a function
         from the parameters to one. Default: floating-point leaves with two or more
-        dimensions (:func:`nap_optax.masks.matrices`).
+        dimensions (:func:`nap_optax.masks.matrices`), and the members of groups.
+      groups: leaves that have one norm together: a tree with the same string or integer
+        for the members of a group and ``None`` for the others, or a function from
+        parameters to such a tree, as :func:`nap_optax.masks.by_path` and
+        :func:`nap_optax.masks.siblings` give. See above for what takes precedence.
       every: project at every k-th update. Static.
 
     Returns:
@@ -90,7 +100,7 @@ def project_weights(
     Raises:
       ValueError: if an argument is out of range or does not fit the parameters; in
         ``update`` if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
-        ``static_args=("granularity", "mask", "every")``.
+        ``static_args=("granularity", "mask", "groups", "every")``.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -110,27 +120,15 @@ def project_weights(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    _check_every(every)
+    every = _check_every(every)
 
     def init_fn(params: optax.Params) -> ProjectWeightsState:
-        leaves, treedef = jax.tree_util.tree_flatten_with_path(params)
-        chosen = masks.resolve(masks.matrices if mask is None else mask, params)
-        options = zip(
-            leaves,
-            jax.tree.leaves(chosen),
-            masks.per_leaf(radius, params, "radius"),
-            masks.per_leaf(granularity, params, "granularity", is_leaf=_is_axes),
-            strict=True,
+        targets = _targets.measure(
+            params, radius=radius, granularity=granularity, mask=mask, groups=groups
         )
-        targets = [
-            _target(masks.path_name(path), leaf, leaf_radius, axes)
-            if project
-            else optax.MaskedNode()
-            for (path, leaf), project, leaf_radius, axes in options
-        ]
         return ProjectWeightsState(
             projection_step=jnp.zeros([], jnp.int32),
-            target_norm=jax.tree.unflatten(treedef, targets),
+            target_norm=jax.tree.unflatten(jax.tree.structure(params), targets),
         )
 
     def update_fn(
@@ -146,26 +144,16 @@ def project_weights(
                 "params)"
             )
         treedef: Any = jax.tree.structure(params)
-        leaves = jax.tree.leaves(params)
         new = treedef.flatten_up_to(updates)
         targets = treedef.flatten_up_to(state.target_norm)
-        radii = masks.per_leaf(radius, params, "radius")
-        # What init left out stays out: the state remembers the mask.
-        held = [
-            i
-            for i, (target, update) in enumerate(zip(targets, new, strict=True))
-            if not isinstance(target, optax.MaskedNode) and update is not None
-        ]
-        for i in held:
-            targets[i] = _current(targets[i], radii[i])
+        held = _held(params, new, targets, radius, groups)
         if every == 1:
-            for i in held:
-                new[i] = _projected_update(leaves[i], new[i], targets[i])
+            projected = _projected_updates(held)
         else:
-            due = state.projection_step % every == 0
-            excess = _excess(due, [leaves[i] for i in held], [targets[i] for i in held])
-            for i, factor in zip(held, excess, strict=True):
-                new[i] = _restored_update(leaves[i], new[i], factor)
+            projected = _restored_updates(held, state.projection_step % every == 0)
+        for leaf, update in zip(held, projected, strict=True):
+            new[leaf.position] = update.astype(jnp.result_type(new[leaf.position]))
+            targets[leaf.position] = leaf.target
         return jax.tree.unflatten(treedef, new), ProjectWeightsState(
             projection_step=optax.safe_increment(state.projection_step),
             target_norm=jax.tree.unflatten(treedef, targets),
@@ -174,118 +162,97 @@ def project_weights(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _projected_update(param: Any, update: Any, target: jax.Array) -> jax.Array:
-    dtype = norms.norm_dtype(param)
-    old = jnp.asarray(param, dtype)
-    new = old + jnp.asarray(update, dtype)
-    factor = _factor(new, target).astype(dtype)
-    return (new * factor - old).astype(jnp.result_type(update))
+class _Leaf(NamedTuple):
+    """A leaf that is projected in this update."""
+
+    position: int  # among the leaves
+    param: jax.Array  # in float32 at least, like the update
+    update: jax.Array
+    target: jax.Array
+    label: Any  # of its group; None for no group
 
 
-def _restored_update(param: Any, update: Any, excess: jax.Array) -> jax.Array:
-    dtype = norms.norm_dtype(param)
-    excess = excess.astype(dtype)
-    restored = jnp.asarray(param, dtype) * excess + jnp.asarray(update, dtype)
-    return restored.astype(jnp.result_type(update))
-
-
-def _excess(
-    due: jax.Array, params: Sequence[Any], targets: Sequence[jax.Array]
-) -> list[jax.Array]:
-    """What to multiply each leaf by and add to it, to restore its norm when `due`."""
-
-    def measure() -> list[jax.Array]:
-        return [
-            _factor(jnp.asarray(param, norms.norm_dtype(param)), target) - 1
-            for param, target in zip(params, targets, strict=True)
-        ]
-
-    shapes = jax.eval_shape(measure)
-    return jax.lax.cond(due, measure, lambda: optax.tree.zeros_like(shapes))
-
-
-def _factor(weights: jax.Array, target: jax.Array) -> jax.Array:
-    norm = norms.norm(weights, _norm_axes(weights.shape, target.shape))
-    usable = (norm > 0) & jnp.isfinite(norm) & (target > 0) & jnp.isfinite(target)
-    return jnp.where(usable, target / jnp.where(usable, norm, 1), 1)
-
-
-def _target(name: str, leaf: Any, radius: Any, granularity: Any) -> jax.Array:
-    """The norm a leaf is held at, of the shape that says over which axes."""
-    weights = jnp.asarray(leaf, norms.norm_dtype(leaf))
-    norm = norms.norm(weights, _axes(name, weights.ndim, granularity))
-    if not isinstance(radius, str):
-        return _filled(norm, radius)
-    if radius != "init":
-        raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    if norms.is_readable(norm) and not np.all((norm > 0) & (norm < np.inf)):
-        warnings.warn(
-            f"project_weights: {name!r} is zero in whole or in part at init (or too "
-            "small or large for a norm in float32), so there it has no norm to keep "
-            "and will not be projected; pass a number as its radius to project it, or "
-            "leave it out by mask",
-            stacklevel=4,
+def _held(
+    params: optax.Params,
+    updates: Sequence[Any],
+    targets: Sequence[Any],
+    radius: Any,
+    groups: Any,
+) -> list[_Leaf]:
+    leaves = jax.tree.leaves(params)
+    radii = masks.per_leaf(radius, params, "radius")
+    labels = _targets.group_labels(groups, params)
+    held = []
+    for i, (target, update) in enumerate(zip(targets, updates, strict=True)):
+        # What init left out stays out: the state remembers the mask.
+        if isinstance(target, optax.MaskedNode):
+            continue
+        if update is None:
+            if labels[i] is not None:
+                raise ValueError(
+                    f"groups={labels[i]!r}: a member has None for its update, but the "
+                    "group is projected as one; take it out of the group"
+                )
+            continue
+        dtype = norms.norm_dtype(leaves[i])
+        held.append(
+            _Leaf(
+                position=i,
+                param=jnp.asarray(leaves[i], dtype),
+                update=jnp.asarray(update, dtype),
+                target=_targets.current(target, radii[i]),
+                label=labels[i],
+            )
         )
-    return norm
+    return held
 
 
-def _current(target: jax.Array, radius: Any) -> jax.Array:
-    # A radius given as a number may follow a schedule (optax.inject_hyperparams).
-    if isinstance(radius, str):
-        return target
-    return _filled(target, radius)
+def _projected_updates(held: Sequence[_Leaf]) -> list[jax.Array]:
+    moved = [leaf.param + leaf.update for leaf in held]
+    return [
+        weights * factor - leaf.param
+        for leaf, weights, factor in zip(
+            held, moved, _factors(held, moved), strict=True
+        )
+    ]
 
 
-def _filled(like: jax.Array, radius: Any) -> jax.Array:
-    # A copy: the state must not share its buffer with the caller's own array.
-    return jnp.array(jnp.full_like(like, _checked_radius(radius)))
+def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
+    # What to multiply each leaf by and add to it, to restore its norm when `due`.
+    def excess() -> list[jax.Array]:
+        return [factor - 1 for factor in _factors(held, [leaf.param for leaf in held])]
+
+    shapes = jax.eval_shape(excess)
+    excesses = jax.lax.cond(due, excess, lambda: optax.tree.zeros_like(shapes))
+    return [
+        leaf.param * extra + leaf.update
+        for leaf, extra in zip(held, excesses, strict=True)
+    ]
 
 
-def _norm_axes(
-    shape: tuple[int, ...], target_shape: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    if not target_shape:
-        return None
-    return tuple(
-        i for i, (n, m) in enumerate(zip(shape, target_shape, strict=True)) if n != m
-    )
+def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Array]:
+    """What to multiply each leaf's weights by, to bring it or its group to its norm."""
+    measured = [
+        norms.norm(w, _targets.norm_axes(w.shape, leaf.target.shape))
+        for leaf, w in zip(held, weights, strict=True)
+    ]
+    measured = _targets.join(measured, [leaf.label for leaf in held])
+    return [
+        norms.ratio(leaf.target, norm).astype(leaf.param.dtype)
+        for leaf, norm in zip(held, measured, strict=True)
+    ]
 
 
-def _is_axes(granularity: Any) -> bool:
-    return isinstance(granularity, tuple) and all(
-        isinstance(axis, int) for axis in granularity
-    )
-
-
-def _axes(name: str, ndim: int, granularity: Any) -> tuple[int, ...] | None:
-    if granularity == "leaf":
-        return None
-    if granularity == "unit" and ndim >= 2:
-        return tuple(range(ndim - 1))
-    within = _is_axes(granularity) and all(-ndim <= a < ndim for a in granularity)
-    if granularity and within:
-        return tuple(sorted({axis % ndim for axis in granularity}))
-    raise ValueError(
-        f"granularity={granularity!r} for {name!r} with {ndim} dimensions: must be "
-        '"leaf", "unit" (two dimensions or more) or a tuple of its axes'
-    )
-
-
-def _checked_radius(radius: Any) -> Any:
-    if isinstance(radius, jax.core.Tracer):
-        return radius
-    value = np.asarray(radius)
-    real = value.dtype.kind in "iuf" or jnp.issubdtype(value.dtype, jnp.floating)
-    if value.ndim or not real or not 0 < value < np.inf:
-        raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    return radius
-
-
-def _check_every(every: Any) -> None:
-    if not isinstance(every, int) or isinstance(every, bool):
+def _check_every(every: Any) -> int:
+    try:
+        number = operator.index(every)
+    except TypeError:
+        number = None
+    if number is None or isinstance(every, bool | jax.Array):
         raise ValueError(
             f"every={every!r}: must be a Python int; under optax.inject_hyperparams, "
             'name it in static_args=("every",)'
         )
-    if every < 1:
+    if number < 1:
         raise ValueError(f"every={every}: must be 1 or more")
+    return number

@@ -235,5 +235,23 @@ def test_mask_functions_agree_on_parameters_and_updates() -> None:
         assert isinstance(mask(TREE), Mapping)
 
 
+def test_siblings() -> None:
+    labels = masks.siblings("(norm|dense)/(scale|bias)")(TREE)
+    want = {"dense": {"kernel": None, "bias": "dense"}, "norm": {"scale": "norm"}}
+    assert labels == want
+    with pytest.raises(ValueError, match="'head' of siblings matches none of 'dense/"):
+        masks.siblings("head")(TREE)
+
+
+def test_bad_patterns_and_rules() -> None:
+    for make in (masks.siblings, lambda p: by_path([(p, True)])):
+        with pytest.raises(ValueError, match=r"pattern='\*': must be a regular"):
+            make("*")
+        with pytest.raises(ValueError, match="pattern=3: must be a regular"):
+            make(3)
+    with pytest.raises(ValueError, match="rules=7: must be pairs"):
+        by_path(7)  # type: ignore[arg-type]
+
+
 def test_public_names() -> None:
     assert masks.__all__ == sorted(masks.__all__)
