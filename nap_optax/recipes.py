@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from nap_optax import detectors
+from nap_optax import detectors, norms
 from nap_optax.projection import project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
 
-__all__ = ["nap"]
+__all__ = ["HyperballState", "hyperball", "nap"]
+
+
+class HyperballState(NamedTuple):
+    """State of :func:`hyperball`."""
+
+    hyperball_inner_state: Any
+    hyperball_rate_state: Any  # of scale_by_rewarming
+    hyperball_projection_state: Any  # of project_weights: the norms, once for both uses
 
 
 def nap(
@@ -88,16 +97,122 @@ def nap(
             'pass a schedule (under optax.inject_hyperparams, with "learning_rate" in '
             "static_args)"
         )
-    schedule = (
-        learning_rate
-        if callable(learning_rate)
-        else optax.constant_schedule(learning_rate)
-    )
     return optax.with_extra_args_support(
         optax.chain(
             restart(inner, detector) if reset_inner else inner,
             decay_scales(scale_decay),
-            scale_by_rewarming(schedule, detector),
+            scale_by_rewarming(_as_schedule(learning_rate), detector),
             project_weights(radius, granularity=granularity, mask=mask, every=every),
         )
     )
+
+
+def hyperball(
+    inner: optax.GradientTransformation,
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    mask: Any = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Hyperball: both weights and updates of each matrix have a fixed norm.
+
+    .. math::
+
+        W \to R\, \mathrm{Norm}\bigl(W - \eta\, R\, \mathrm{Norm}(u)\bigr), \qquad
+        R = \lVert W_0 \rVert_F, \quad \mathrm{Norm}(x) = x / \lVert x \rVert_F
+
+    Where :func:`nap_optax.nap` fixes the norm of the weights alone, here the learning
+    rate *is* the relative update (before the projection), whatever ``inner`` gives.
+    Other leaves descend by :math:`\eta u`.
+
+    .. warning::
+        ``inner`` is a preconditioner that is not negated yet and has no learning rate,
+        as for :func:`nap_optax.nap`: given an alias such as ``optax.adam(1e-3)``, it
+        would *ascend*.
+
+    Args:
+      inner: gives the direction, for instance ``optax.scale_by_adam()``.
+      learning_rate: a number, or a schedule of the updates since the last re-warm.
+      mask: which leaves are matrices; see :func:`nap_optax.project_weights`, whose
+        default it shares. The authors leave out embeddings and train what is left out
+        at a rate of its own: for that, use ``optax.partition``.
+
+    Returns:
+      A transformation whose ``update`` needs ``params`` and takes ``rewarm``. A leaf
+      that is zero at ``init`` has no norm to keep and is treated as not selected, with
+      the warning of :func:`nap_optax.project_weights`. An update that is zero, or whose
+      norm is not finite, stays as it is.
+
+    Raises:
+      ValueError: in ``update`` if ``params`` is missing. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask")``, with
+        ``"learning_rate"`` if that is a schedule.
+
+    Examples:
+      >>> import jax.numpy as jnp, optax
+      >>> from nap_optax import hyperball
+      >>> tx = hyperball(optax.identity(), 0.75)
+      >>> params = jnp.array([[5.0, 0.0]])
+      >>> updates, _ = tx.update(jnp.array([[0.0, -0.1]]), tx.init(params), params)
+      >>> print(optax.apply_updates(params, updates))
+      [[4. 3.]]
+
+    References:
+      Wen et al., `Fantastic Pretraining Optimizers and Where to Find Them II: Hyperball
+      Optimization <https://arxiv.org/abs/2606.16899>`_, 2026
+    """
+    inner = optax.with_extra_args_support(inner)
+    rate = scale_by_rewarming(_as_schedule(learning_rate))
+    projection = project_weights(mask=mask)
+
+    def init_fn(params: optax.Params) -> HyperballState:
+        return HyperballState(
+            inner.init(params), rate.init(params), projection.init(params)
+        )
+
+    def update_fn(
+        updates: optax.Updates,
+        state: HyperballState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, HyperballState]:
+        if params is None:
+            raise ValueError(
+                "hyperball needs the parameters: call update(updates, state, params)"
+            )
+        inner_state, rate_state, projection_state = state
+        updates, inner_state = inner.update(updates, inner_state, params, **extra_args)
+        updates = _to_norms(
+            updates, projection_state.target_norm, jax.tree.structure(params)
+        )
+        updates, rate_state = rate.update(updates, rate_state, params, **extra_args)
+        updates, projection_state = projection.update(updates, projection_state, params)
+        return updates, HyperballState(inner_state, rate_state, projection_state)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _to_norms(updates: optax.Updates, targets: Any, treedef: Any) -> optax.Updates:
+    """Brings each update to the norm of its weights, where they have one to keep."""
+    new, radii = treedef.flatten_up_to(updates), treedef.flatten_up_to(targets)
+    held = [
+        i
+        for i, (update, radius) in enumerate(zip(new, radii, strict=True))
+        if update is not None and not isinstance(radius, optax.MaskedNode)
+    ]
+    if not held:
+        return updates
+    # Stacked, so that all norms are known before any is used: if leaves are sharded,
+    # they make one message, and the norms of the projection another.
+    factors = norms.ratio(
+        jnp.stack([radii[i].astype(float) for i in held]),
+        jnp.stack([norms.leaf_norm(new[i]).astype(float) for i in held]),
+    )
+    for i, factor in zip(held, factors, strict=True):
+        new[i] = norms.scaled(new[i], factor)
+    return jax.tree.unflatten(treedef, new)
+
+
+def _as_schedule(learning_rate: optax.ScalarOrSchedule) -> optax.Schedule:
+    if callable(learning_rate):
+        return learning_rate
+    return optax.constant_schedule(learning_rate)

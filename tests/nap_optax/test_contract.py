@@ -82,7 +82,7 @@ NO_NUMBER = {
     "donation_spares_hyperparameters": "it has no numeric argument",
 }
 ADAM = {"none_gradients": "optax.scale_by_adam refuses a gradient that is None"}
-PROJECTION_STATIC = ("granularity", "mask", "every")
+PROJECTION_STATIC = ("granularity", "mask", "groups", "every")
 REWARMING_STATIC = ("schedule", "detector", "flip_sign")
 NAP_STATIC = (
     "inner",
@@ -95,6 +95,8 @@ NAP_STATIC = (
     "reset_inner",
 )
 SIGNAL = {"value": 1.5, "rewarm": True}
+# Some leaves, but not all, of every tree that the checks use.
+OUTPUT = masks.by_path([(".*bias|.*gain", True), (".*", False)])
 
 CASES = [
     Case(
@@ -123,6 +125,15 @@ CASES = [
         static_args=PROJECTION_STATIC,
         all_reduces=1,
         skips=NO_NUMBER,
+    ),
+    Case(
+        "project_weights-groups",
+        nap_optax.project_weights,
+        {"groups": lambda tree: jax.tree.map(lambda _: "all", tree)},
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER
+        | {"none_gradients": "a group is projected as one: refused, with its own test"},
     ),
     Case(
         "project_weights-every4",
@@ -213,6 +224,87 @@ CASES = [
         {"decay": 0.3},
         static_args=("mask",),
         sweep=nap_optax.decay_scales,
+    ),
+    Case("measure_elr", nap_optax.measure_elr, all_reduces=1, skips=NO_NUMBER),
+    Case(
+        "hold_elr",
+        nap_optax.hold_elr,
+        {"power": 2.0},
+        static_args=("mask",),
+        sweep=nap_optax.hold_elr,
+        all_reduces=1,
+    ),
+    Case(
+        "hold_elr-by_path",
+        nap_optax.hold_elr,
+        {"mask": OUTPUT},
+        static_args=("mask",),
+        sweep=lambda power: nap_optax.hold_elr(power, mask=OUTPUT),
+        all_reduces=1,
+    ),
+    Case(
+        "scale_by_layer",
+        nap_optax.scale_by_layer,
+        {"factors": 0.3},
+        sweep=nap_optax.scale_by_layer,
+    ),
+    Case(
+        "scale_by_layer-by_path",
+        nap_optax.scale_by_layer,
+        {"factors": masks.by_path([(".*bias|.*gain", 0.1), (".*", 1.0)])},
+        static_args=("factors",),
+        sweep=lambda factor: nap_optax.scale_by_layer(
+            {"block": factor, "head": 1.0 / factor}
+        ),
+    ),
+    Case(
+        "fast_features",
+        nap_optax.fast_features,
+        {"output_layer": OUTPUT, "factor": 5.0},
+        static_args=("output_layer",),
+        sweep=lambda factor: nap_optax.fast_features(OUTPUT, factor),
+    ),
+    Case(
+        "slow_features",
+        nap_optax.slow_features,
+        {"output_layer": OUTPUT},
+        static_args=("output_layer",),
+        sweep=lambda factor: nap_optax.slow_features(OUTPUT, factor),
+    ),
+    Case(
+        "even_ratio",
+        nap_optax.even_ratio,
+        static_args=("mask",),
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "even_ratio-all",
+        nap_optax.even_ratio,
+        {"mask": True},
+        static_args=("mask",),
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
+        "hyperball",
+        nap_optax.hyperball,
+        {"inner": relaxed_adam(), "learning_rate": 0.1},
+        SIGNAL,
+        ("inner", "mask"),
+        sweep=lambda rate: nap_optax.hyperball(relaxed_adam(), rate),
+        # The norms of the updates come before those of the weights.
+        all_reduces=2,
+        skips=ADAM,
+    ),
+    Case(
+        "hyperball-schedule",
+        nap_optax.hyperball,
+        {"inner": optax.identity(), "learning_rate": decaying(0.1)},
+        SIGNAL,
+        ("inner", "learning_rate", "mask"),
+        sweep=lambda peak: nap_optax.hyperball(optax.identity(), decaying(peak)),
+        all_reduces=2,
     ),
     Case(
         "nap",

@@ -1,31 +1,17 @@
-"""When to re-warm: detectors of a change in the data, as pairs of pure functions."""
+"""Detectors that read no value: a fixed period, and the caller's own signal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-__all__ = ["Detector", "every", "observe", "on_signal", "resolve"]
+from nap_optax.detectors._protocol import Detector
 
-
-class Detector(NamedTuple):
-    """A pair of pure functions that watch a stream of values and raise alarms.
-
-    Attributes:
-      init: ``init() -> state``, a tree of arrays.
-      update: ``update(state, value) -> (state, fired)`` with ``value`` a scalar (the
-        loss, a TD error, a return) or ``None`` where the caller passes none, and
-        ``fired`` a boolean array of shape (). A detector that reads the value raises
-        ``ValueError`` without one. After an alarm the returned state starts afresh.
-    """
-
-    init: Callable[[], Any]
-    update: Callable[[Any, Any], tuple[Any, jax.Array]]
+__all__ = ["every", "on_signal", "resolve"]
 
 
 def every(period: int | jax.Array) -> Detector:
@@ -105,47 +91,3 @@ def resolve(detector: Detector | None) -> Detector:
             f"detector={detector!r}: must be a Detector, such as every(1000), or None"
         )
     return detector
-
-
-def observe(
-    detector: Detector,
-    state: Any,
-    step: jax.Array,
-    *,
-    value: Any = None,
-    signal: Any = False,
-) -> tuple[Any, jax.Array]:
-    """Joins a detector with the caller's own signal: the rule of every alarm here.
-
-    An alarm takes effect in the update that raised it. The first update is never an
-    alarm: nothing has begun that could start again. The caller's signal starts the
-    detector afresh, with this value as its first, so that one change is not reported
-    twice.
-
-    Args:
-      detector: the detector.
-      state: its state.
-      step: updates so far, shape ().
-      value: what the detector reads, shape (), or ``None``.
-      signal: the caller's own alarm, a boolean or a boolean array of shape ().
-
-    Returns:
-      The detector's new state and whether there is an alarm, a boolean of shape ().
-
-    Raises:
-      ValueError: if ``signal`` is not a scalar.
-
-    Examples:
-      >>> import jax.numpy as jnp
-      >>> _, fired = observe(on_signal(), (), jnp.int32(7), signal=True)
-      >>> bool(fired)
-      True
-    """
-    if signal is None or jnp.shape(signal):
-        raise ValueError(
-            f"rewarm={signal!r}: must be a boolean or a boolean array of shape ()"
-        )
-    signal = jnp.asarray(signal, bool)
-    state = optax.tree.where(signal, detector.init(), state)
-    state, fired = detector.update(state, value)
-    return state, (fired | signal) & (step > 0)

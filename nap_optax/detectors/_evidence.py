@@ -1,0 +1,137 @@
+"""Gathers evidence of a change until it is enough: the recursion of Page's tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nap_optax.detectors import _baseline
+from nap_optax.detectors._baseline import Baseline, BaselineOptions
+from nap_optax.detectors._protocol import Detector
+
+__all__ = ["Direction", "EvidenceOptions", "gathering"]
+
+Direction = Literal["up", "down", "both"]
+
+
+class EvidenceOptions(NamedTuple):
+    """How evidence is gathered; the numbers may be traced."""
+
+    threshold: Any  # evidence at which to fire
+    drift: Any  # what a deviation must exceed to be evidence
+    direction: Direction
+    warmup_steps: Any  # values before any is gathered
+    freeze_above: Any  # share of the threshold above which the baseline stands still
+
+
+def gathering(
+    state_type: Callable[..., Any], options: EvidenceOptions, baseline: BaselineOptions
+) -> Detector:
+    """A detector that sums the deviations from a baseline.
+
+    Args:
+      state_type: a NamedTuple of the evidence of a rise, that of a fall, and the
+        baseline; named after the detector.
+      options: how evidence is gathered.
+      baseline: how the baseline is estimated.
+
+    Returns:
+      A detector with states of that type.
+
+    Raises:
+      ValueError: if a concrete option is out of range; in ``update`` if the value is
+        missing or no real scalar.
+    """
+    _check_ranges(options, baseline)
+
+    def init() -> Any:
+        return state_type(
+            jnp.zeros([], jnp.float32), jnp.zeros([], jnp.float32), _baseline.start()
+        )
+
+    def update(state: Any, value: Any) -> tuple[Any, jax.Array]:
+        value = _as_scalar(value)
+        up, down, before = state
+        threshold = _float(options.threshold)
+        learning = jnp.maximum(up, down) <= _float(options.freeze_above) * threshold
+        after, deviation, counts = _baseline.read(before, value, learning, baseline)
+        num_values = after.baseline_count.astype(jnp.float32)
+        watched = counts & (num_values > _float(options.warmup_steps))
+        if options.direction != "down":
+            up = jnp.where(watched, _added(up, deviation, options), up)
+        if options.direction != "up":
+            down = jnp.where(watched, _added(down, -deviation, options), down)
+        fired = jnp.maximum(up, down) > threshold
+        fresh = state_type(*init()[:2], _first(value, baseline))
+        return optax.tree.where(fired, fresh, state_type(up, down, after)), fired
+
+    return Detector(init, update)
+
+
+def _added(
+    evidence: jax.Array, deviation: jax.Array, options: EvidenceOptions
+) -> jax.Array:
+    return jnp.maximum(evidence + deviation - _float(options.drift), 0.0)
+
+
+def _first(value: jax.Array, options: BaselineOptions) -> Baseline:
+    """The baseline that has read this value alone."""
+    return _baseline.read(_baseline.start(), value, True, options)[0]
+
+
+def _as_scalar(value: Any) -> jax.Array:
+    if value is None:
+        raise ValueError(
+            "this detector reads a value, such as the loss: call "
+            "update(updates, state, params, value=loss)"
+        )
+    if np.shape(value) or np.iscomplexobj(value):
+        raise ValueError(
+            f"value={value!r} of shape {np.shape(value)}: must be a real scalar, such "
+            "as the mean loss"
+        )
+    # What does not fit float32 becomes infinite, and is then ignored and counted.
+    with np.errstate(over="ignore"):
+        return jnp.asarray(value, jnp.float32)
+
+
+def _check_ranges(options: EvidenceOptions, baseline: BaselineOptions) -> None:
+    if options.direction not in get_args(Direction):
+        raise ValueError(
+            f"direction={options.direction!r}: must be 'up', 'down' or 'both'"
+        )
+    positive = "positive and finite"
+    _check("threshold", options.threshold, positive, lambda x: 0 < x < math.inf)
+    _check("drift", options.drift, "0 or more, finite", lambda x: 0 <= x < math.inf)
+    _check(
+        "warmup_steps",
+        options.warmup_steps,
+        "a whole number of 1 or more",
+        lambda x: x >= 1 and x % 1 == 0,
+    )
+    _check("freeze_above", options.freeze_above, "in [0, 1]", lambda x: 0 <= x <= 1)
+    _check("horizon", baseline.horizon, "1 or more", lambda x: x >= 1)
+    _check("clip", baseline.clip, positive, lambda x: 0 < x < math.inf)
+    _check(
+        "max_correlation", baseline.max_correlation, "in [0, 1)", lambda x: 0 <= x < 1
+    )
+    if baseline.known_scale is not None:
+        _check("scale", baseline.known_scale, positive, lambda x: 0 < x < math.inf)
+
+
+def _check(name: str, value: Any, allowed: str, holds: Callable[[float], bool]) -> None:
+    # In numpy: under jit, jax would trace the comparison of concrete values too.
+    if isinstance(value, jax.core.Tracer):
+        return
+    if not all(holds(number) for number in np.ravel(np.asarray(value, float))):
+        raise ValueError(f"{name}={value}: must be {allowed}")
+
+
+def _float(value: Any) -> jax.Array:
+    return jnp.asarray(value, jnp.float32)

@@ -1,0 +1,242 @@
+"""Learning rates that differ from layer to layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nap_optax import _checks, masks, norms
+
+__all__ = ["even_ratio", "fast_features", "scale_by_layer", "slow_features"]
+
+
+def scale_by_layer(factors: Any) -> optax.GradientTransformationExtraArgs:
+    """Multiplies each leaf's updates by a number of its own.
+
+    Place it after the direction: what does not depend on the scale of gradients, as
+    Adam, would undo it. A projection may follow.
+
+    Args:
+      factors: a number of 0 or more for all leaves, a tree of them, a prefix of one, or
+        a function from the parameters to any of these, as
+        :func:`nap_optax.masks.by_path` gives. Numbers may be traced.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``. It has no state.
+
+    Raises:
+      ValueError: from ``init`` if ``factors`` does not fit the parameters or one is
+        not a finite number of 0 or more; in ``update`` if ``params`` is missing. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("factors",)`` unless it is one
+        number.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import masks, scale_by_layer
+      >>> tx = scale_by_layer(masks.by_path([("head/.*", 0.1), (".*", 1.0)]))
+      >>> params = {"body": {"kernel": jnp.ones(2)}, "head": {"kernel": jnp.ones(2)}}
+      >>> updates, _ = tx.update(params, tx.init(params), params)
+      >>> print(updates["body"]["kernel"], updates["head"]["kernel"])
+      [1. 1.] [0.1 0.1]
+    """
+    return _stateless("scale_by_layer", lambda params: _factors(factors, params))
+
+
+def fast_features(
+    output_layer: Any, factor: float | jax.Array = 10.0
+) -> optax.GradientTransformationExtraArgs:
+    """Divides the output layer's updates, so that features change faster than it does.
+
+    Args:
+      output_layer: which leaves are the output layer's: a tree of booleans, a prefix of
+        one, or a function from the parameters to one, such as
+        ``masks.by_path([("head/.*", True), (".*", False)])``.
+      factor: what to divide by; may be traced.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``. It has no state.
+
+    Raises:
+      ValueError: if ``factor`` is not a positive number; from ``init`` if
+        ``output_layer`` does not fit the parameters or selects none or all of them; in
+        ``update`` if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("output_layer",)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import fast_features
+      >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
+      >>> tx = fast_features({"body": False, "head": True})
+      >>> updates, _ = tx.update(params, tx.init(params), params)
+      >>> print(updates["body"], updates["head"])
+      [1. 1.] [0.1 0.1]
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, section 5 and figure 5
+    """
+    return _divided("fast_features", output_layer, factor, divide_output=True)
+
+
+def slow_features(
+    output_layer: Any, factor: float | jax.Array = 10.0
+) -> optax.GradientTransformationExtraArgs:
+    """Divides the updates of all layers but the output layer.
+
+    The opposite of :func:`nap_optax.fast_features`; arguments, errors and reference are
+    the same.
+
+    Args:
+      output_layer: which leaves are the output layer's, and are left alone.
+      factor: what to divide the others' updates by; may be traced.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``. It has no state.
+
+    Raises:
+      ValueError: as in :func:`nap_optax.fast_features`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import slow_features
+      >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
+      >>> tx = slow_features({"body": False, "head": True})
+      >>> updates, _ = tx.update(params, tx.init(params), params)
+      >>> print(updates["body"], updates["head"])
+      [0.1 0.1] [1. 1.]
+    """
+    return _divided("slow_features", output_layer, factor, divide_output=False)
+
+
+def even_ratio(mask: Any = None) -> optax.GradientTransformationExtraArgs:
+    r"""Makes each leaf's rate proportional to the mean magnitude of its weights.
+
+    .. math::
+
+        u_\ell \to \frac{m_\ell}{\bar m}\, u_\ell, \qquad
+        m_\ell = \operatorname{mean} |w_\ell|, \qquad
+        \bar m = \frac{\sum_\ell n_\ell m_\ell}{\sum_\ell n_\ell}
+
+    with :math:`n_\ell` the number of weights of leaf :math:`\ell` and sums over the
+    selected leaves that are not zero. Updates of entries of about one size, as Adam's
+    and sign descent's, then are the same share of each leaf's L1 norm, and the rate
+    averaged over these weights is what the schedule says. Weights are measured at each
+    update. Leaves that are not selected, all zero or not finite keep a factor of 1.
+
+    Args:
+      mask: which leaves: a tree of booleans, a prefix of one, or a function from the
+        parameters to one. Default: floating-point leaves with two or more dimensions
+        (:func:`nap_optax.masks.matrices`).
+
+    Returns:
+      A transformation whose ``update`` needs ``params``. It has no state.
+
+    Raises:
+      ValueError: from ``init`` if ``mask`` does not fit the parameters; in ``update``
+        if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("mask",)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import even_ratio
+      >>> params = {"small": jnp.full((1, 2), 0.5), "large": jnp.full((1, 2), -1.5)}
+      >>> tx = even_ratio()
+      >>> ones = {"small": jnp.ones((1, 2)), "large": jnp.ones((1, 2))}
+      >>> updates, _ = tx.update(ones, tx.init(params), params)
+      >>> print(updates["small"], updates["large"])
+      [[0.5 0.5]] [[1.5 1.5]]
+
+    References:
+      Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
+      <https://arxiv.org/abs/2507.20057>`_, 2025, section 5 ("even-ratio-abs")
+    """
+    selection = masks.matrices if mask is None else mask
+    return _stateless("even_ratio", lambda params: _even_factors(selection, params))
+
+
+def _stateless(name: str, factors_of: Any) -> optax.GradientTransformationExtraArgs:
+    """Multiplies updates by what a function gives, one factor for each parameter."""
+
+    def init_fn(params: optax.Params) -> optax.OptState:
+        jax.eval_shape(factors_of, params)  # only to raise its errors early
+        return optax.EmptyState()
+
+    def update_fn(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        del extra_args
+        if params is None:
+            raise ValueError(
+                f"{name} needs the parameters: call update(updates, state, params)"
+            )
+        treedef: Any = jax.tree.structure(params)
+        pairs = zip(treedef.flatten_up_to(updates), factors_of(params), strict=True)
+        scaled = [
+            update if factor is None else norms.scaled(update, factor)
+            for update, factor in pairs
+        ]
+        return jax.tree.unflatten(treedef, scaled), state
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _factors(factors: Any, params: optax.Params) -> list[Any]:
+    values = masks.per_leaf(factors, params, "factors")
+    for value in values:
+        number = _checks.concrete("factors", value)
+        if number is not None and (number.ndim or not 0 <= number < np.inf):
+            raise ValueError(f"factors={value!r}: must be finite numbers of 0 or more")
+    return values
+
+
+def _divided(
+    name: str, output_layer: Any, factor: Any, *, divide_output: bool
+) -> optax.GradientTransformationExtraArgs:
+    number = _checks.concrete("factor", factor)
+    if number is not None and (number.ndim or not 0 < number < np.inf):
+        raise ValueError(f"factor={factor!r}: must be a positive number")
+
+    def factors_of(params: optax.Params) -> list[Any]:
+        is_output = masks.per_leaf(output_layer, params, "output_layer")
+        if is_output and set(is_output) != {True, False}:
+            given = ", ".join(sorted({repr(value) for value in is_output}))
+            raise ValueError(
+                f"{name}: output_layer gives {given}; it must give True for the output "
+                "layer's leaves and False for the others, of which there must be some"
+            )
+        return [1 / factor if out == divide_output else None for out in is_output]
+
+    return _stateless(name, factors_of)
+
+
+def _even_factors(selection: Any, params: optax.Params) -> list[Any]:
+    """The mean magnitudes, over their mean; ``None`` for leaves that are left out."""
+    chosen = jax.tree.leaves(masks.resolve(selection, params))
+    leaves = jax.tree.leaves(params)
+    means = [
+        _mean_magnitude(leaf) if is_chosen else None
+        for leaf, is_chosen in zip(leaves, chosen, strict=True)
+    ]
+    sized = [
+        (mean, jnp.size(leaf))
+        for leaf, mean in zip(leaves, means, strict=True)
+        if mean is not None
+    ]
+    zero = jnp.zeros([], float)
+    total = sum((mean * size for mean, size in sized), zero)
+    num_weights = sum((jnp.where(mean > 0, size, 0.0) for mean, size in sized), zero)
+    overall = norms.ratio(total, num_weights)
+    return [mean if mean is None else norms.ratio(mean, overall) for mean in means]
+
+
+def _mean_magnitude(leaf: Any) -> jax.Array:
+    mean = jnp.mean(jnp.abs(jnp.asarray(leaf, norms.norm_dtype(leaf))))
+    # One dtype for all leaves, of which some may be float32 and some float64.
+    return jnp.where(jnp.isfinite(mean), mean, 0).astype(jnp.result_type(float))

@@ -1,0 +1,402 @@
+"""The theory of the effective learning rate, in float64; see docs/theory.md."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nap_optax import (
+    hold_elr,
+    measure_elr,
+    nominal_effective_learning_rate,
+    project_weights,
+    scale_by_layer,
+)
+
+if hasattr(jax, "enable_x64"):
+    enable_x64 = jax.enable_x64
+else:
+    from jax.experimental import enable_x64
+
+NUM_STEPS = 60
+# The initial standard deviations differ, so that layers' norms grow differently.
+SHAPES = {"w1": ((8, 16), 0.3), "w2": ((16, 16), 1.0), "w3": ((16, 4), 0.4)}
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    # Optax's own arithmetic mixes dtypes under x64.
+    with enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+# A network whose loss does not depend on the scale of any matrix.
+
+
+def rms_normalised(h: jax.Array) -> jax.Array:
+    return h / jnp.sqrt(jnp.mean(h**2, axis=-1, keepdims=True))
+
+
+@functools.cache
+def task() -> tuple[Any, jax.Array, jax.Array]:
+    keys = iter(jax.random.split(jax.random.key(0), len(SHAPES) + 2))
+    params = {
+        name: std * jax.random.normal(next(keys), shape)
+        for name, (shape, std) in SHAPES.items()
+    }
+    inputs = jax.random.normal(next(keys), (32, 8))
+    return params, inputs, jax.random.randint(next(keys), (32,), 0, 4)
+
+
+def loss(params: Any) -> jax.Array:
+    # Not ReLU: the gradient of a unit that never fires is zero but for rounding, since
+    # a normalisation follows, and sign descent would follow the rounding errors.
+    _, inputs, labels = task()
+    h = jnp.tanh(rms_normalised(inputs @ params["w1"]))
+    h = jnp.tanh(rms_normalised(h @ params["w2"]))
+    logits = rms_normalised(h @ params["w3"])
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+class Training(NamedTuple):
+    """Losses and relative updates of each step, and the last parameters."""
+
+    losses: np.ndarray
+    relative_updates: Any
+    params: Any
+
+
+def trainer(make: Callable[..., Any]) -> Callable[..., Training]:
+    """Compiles a training run as a function of params and of what `make` takes."""
+
+    @jax.jit
+    def run(params: Any, *arguments: Any) -> Training:
+        tx = optax.chain(make(*arguments), measure_elr())
+
+        def step(carry: Any, _: Any) -> Any:
+            params, state = carry
+            value, grads = jax.value_and_grad(loss)(params)
+            updates, state = tx.update(grads, state, params)
+            measured = state[-1].relative_update
+            return (optax.apply_updates(params, updates), state), (value, measured)
+
+        carry = (params, tx.init(params))
+        (params, _), (losses, measured) = jax.lax.scan(step, carry, length=NUM_STEPS)
+        return Training(losses, measured, params)
+
+    return run
+
+
+def gap(one: Training, other: Training) -> float:
+    return float(np.max(np.abs(one.losses - other.losses)))
+
+
+def unit_norm() -> Any:
+    """Normalised descent, leaf by leaf."""
+    return optax.stateless(
+        lambda updates, _: jax.tree.map(lambda u: u / jnp.linalg.norm(u), updates)
+    )
+
+
+def descend(learning_rate: float) -> Any:
+    return optax.scale_by_learning_rate(learning_rate)
+
+
+# Name: direction, power of the norm in its effective learning rate, learning rate.
+# Rates at which training is stable: beyond, rounding errors grow like any other.
+MEMORYLESS = {
+    "gradient descent": (optax.identity, 2, 0.15),
+    "sign descent": (optax.scale_by_sign, 1, 0.01),
+    "normalised descent": (unit_norm, 1, 0.1),
+}
+WITH_MEMORY = {
+    "momentum": (lambda: optax.trace(0.9), 2, 0.01),
+    "Adam": (lambda: optax.scale_by_adam(eps=0.0), 1, 0.01),
+}
+ALL = MEMORYLESS | WITH_MEMORY
+memoryless = pytest.mark.parametrize("name", MEMORYLESS)
+with_memory = pytest.mark.parametrize("name", WITH_MEMORY)
+SCALES = [
+    dict.fromkeys(SHAPES, 3.0),
+    {"w1": 0.5, "w2": 2.0, "w3": 10.0},
+]
+
+
+@functools.cache
+def train_freely(name: str) -> Callable[..., Training]:
+    """Of params and a factor of the learning rate for each leaf."""
+    direction, _, rate = ALL[name]
+    return trainer(
+        lambda factors: optax.chain(direction(), descend(rate), scale_by_layer(factors))
+    )
+
+
+@functools.cache
+def free(name: str) -> Training:
+    return train_freely(name)(task()[0], dict.fromkeys(SHAPES, 1.0))
+
+
+# Equation 1: scaling weights by c is the same as scaling the learning rate by c^-p.
+
+
+@pytest.mark.parametrize("scales", SCALES, ids=["global", "layerwise"])
+@pytest.mark.parametrize("name", ALL)
+def test_scaled_weights_at_a_scaled_rate(name: str, scales: Any) -> None:
+    _, power, rate = ALL[name]
+    params = task()[0]
+    scaled = jax.tree.map(lambda leaf, c: c * leaf, params, scales)
+    factors = jax.tree.map(lambda c: c**power, scales)
+    assert abs(loss(scaled) - loss(params)) < 1e-14
+    # The whole run, moments included, since both see gradients of one scale throughout.
+    assert free(name).losses[0] - free(name).losses[-1] > 0.3
+    assert gap(free(name), train_freely(name)(scaled, factors)) < 1e-12
+    # At the same rate it is another run.
+    unscaled = train_freely(name)(scaled, dict.fromkeys(SHAPES, 1.0))
+    assert gap(free(name), unscaled) > 1e-3
+    # Both have the same effective learning rate.
+    for leaf in SHAPES:
+        np.testing.assert_allclose(
+            nominal_effective_learning_rate(
+                rate * factors[leaf], scaled[leaf], power=power
+            ),
+            nominal_effective_learning_rate(rate, params[leaf], power=power),
+            rtol=1e-14,
+        )
+
+
+# Holding the effective learning rate, by projection or without.
+
+
+@functools.cache
+def projected(name: str) -> Training:
+    direction, _, rate = ALL[name]
+    tx = optax.chain(direction(), descend(rate), project_weights())
+    return trainer(lambda: tx)(task()[0])
+
+
+@functools.cache
+def train_held(name: str) -> Callable[..., Training]:
+    """Of params and the power."""
+    direction, _, rate = ALL[name]
+    return trainer(
+        lambda power: optax.chain(direction(), hold_elr(power), descend(rate))
+    )
+
+
+@functools.cache
+def held(name: str) -> Training:
+    return train_held(name)(task()[0], ALL[name][1])
+
+
+def hold_globally(power: int) -> Any:
+    """One factor for all layers, from the norm of all parameters together."""
+    initial = optax.tree.norm(task()[0])
+
+    def scale(updates: Any, params: Any) -> Any:
+        growth = optax.tree.norm(params) / initial
+        return optax.tree.scale(growth**power, updates)
+
+    return optax.stateless(scale)
+
+
+@functools.cache
+def held_globally(name: str) -> Training:
+    direction, power, rate = ALL[name]
+    tx = optax.chain(direction(), hold_globally(power), descend(rate))
+    return trainer(lambda: tx)(task()[0])
+
+
+@memoryless
+def test_holding_equals_projecting_without_memory(name: str) -> None:
+    growth = {
+        leaf: float(jnp.linalg.norm(held(name).params[leaf]) / jnp.linalg.norm(start))
+        for leaf, start in task()[0].items()
+    }
+    assert max(growth.values()) > 1.02
+    assert gap(projected(name), held(name)) < 1e-12
+    # Unheld, it is another run.
+    assert gap(projected(name), free(name)) > 5e-4
+    # So it is with the power of the other kind of update.
+    wrong = train_held(name)(task()[0], 3 - ALL[name][1])
+    assert gap(projected(name), wrong) > 1e-4
+
+
+@with_memory
+def test_holding_is_close_to_projecting_with_memory(name: str) -> None:
+    assert 1e-4 < gap(projected(name), held(name)) < 0.2
+    assert gap(projected(name), held(name)) < gap(projected(name), free(name))
+
+
+@memoryless
+def test_only_a_factor_for_each_layer_matches(name: str) -> None:
+    assert gap(projected(name), held_globally(name)) > 5e-4
+    assert gap(projected(name), held(name)) < 1e-12
+
+
+# The relative update is the nominal effective learning rate times the update's norm.
+
+
+@pytest.mark.parametrize("name", ["sign descent", "normalised descent"])
+def test_relative_update_of_constant_norm(name: str) -> None:
+    _, power, rate = MEMORYLESS[name]
+    radii = jax.tree.map(jnp.linalg.norm, task()[0])
+    for leaf, (shape, _) in SHAPES.items():
+        norm_of_update = np.sqrt(np.prod(shape)) if name == "sign descent" else 1.0
+        # Free: exact, at any norm.
+        start = nominal_effective_learning_rate(rate, task()[0][leaf], power=power)
+        measured = free(name).relative_updates[leaf]
+        np.testing.assert_allclose(measured[0], start * norm_of_update, rtol=1e-12)
+        # Projected: constant but for the curvature of the sphere.
+        step = rate * norm_of_update / radii[leaf]
+        chords = projected(name).relative_updates[leaf]
+        assert np.all(chords < step * 1.01)
+        np.testing.assert_allclose(chords, step, rtol=0.05)
+
+
+def test_relative_update_of_adam() -> None:
+    norms = norms_of_adams_updates(300)
+    first, later = norms[0], norms[-1]
+    # At first each of the 1024 weights moves by the learning rate.
+    np.testing.assert_allclose(first, 32, rtol=1e-4)
+    assert later < first / 2
+
+
+def norms_of_adams_updates(num_steps: int) -> list[float]:
+    """Measured over nominal effective learning rate of a 32x32 leaf, step by step."""
+    rate = 1e-3
+    keys = jax.random.split(jax.random.key(1), 3)
+    inputs = jax.random.normal(keys[0], (128, 32))
+    target = rms_normalised(inputs @ jax.random.normal(keys[1], (32, 32)))
+    weights = jax.random.normal(keys[2], (32, 32)) / np.sqrt(32)
+    tx = optax.chain(optax.scale_by_adam(), descend(rate), measure_elr())
+
+    @jax.jit
+    def advance(weights: Any, state: Any) -> Any:
+        def error(weights: Any) -> jax.Array:
+            return jnp.mean((rms_normalised(inputs @ weights) - target) ** 2)
+
+        grads = jax.grad(error)(weights)
+        adam, _ = optax.scale_by_adam().update(grads, state[0])
+        updates, state = tx.update(grads, state, weights)
+        factor = state[-1].relative_update
+        factor /= nominal_effective_learning_rate(rate, weights)
+        return weights + updates, state, factor, jnp.linalg.norm(adam)
+
+    state, factors = tx.init(weights), []
+    for _ in range(num_steps):
+        weights, state, factor, norm = advance(weights, state)
+        np.testing.assert_allclose(factor, norm, rtol=1e-12)
+        factors.append(float(factor))
+    return factors
+
+
+# Appendix C: what one step does to ReLU units, by Monte Carlo.
+
+
+class Features(NamedTuple):
+    """Of one step, for one input: means over the units."""
+
+    cosine: Any  # of the pre-activations before and after
+    relu_cosine: Any  # of the activations
+    switched_off: Any  # share of the active units
+
+
+ALPHAS = (0.5, 1.0, 2.0)
+
+
+@functools.cache
+def monte_carlo() -> dict[tuple[float, bool], tuple[Features, Features]]:
+    """Means and their standard errors at eta sigma = 1.
+
+    For weights scaled by alpha, and updates that scale with the gradient or not. The
+    function does not depend on the scale of the weights; at alpha = 1 its gradient is
+    Gaussian and has rows of the norm of the weights' rows, about 1.
+    """
+    num_repeats, num_inputs, num_units = 64, 16, 2048
+
+    def one(key: jax.Array) -> Any:
+        keys = jax.random.split(key, 3)
+        weights, noise = (
+            jax.random.normal(k, (num_units, num_inputs)) / np.sqrt(num_inputs)
+            for k in keys[:2]
+        )
+        inputs = jax.random.normal(keys[2], (num_inputs,))
+        radius = jnp.linalg.norm(weights)
+
+        def function(weights: jax.Array) -> jax.Array:
+            return radius * jnp.vdot(noise, weights / jnp.linalg.norm(weights))
+
+        def features(alpha: float, scales_with_gradient: bool) -> Features:
+            step = -jax.grad(function)(alpha * weights)
+            if not scales_with_gradient:
+                step *= jnp.linalg.norm(noise) / jnp.linalg.norm(step)
+            before, after = alpha * weights @ inputs, (alpha * weights + step) @ inputs
+            active = before > 0
+            return Features(
+                cosine(before, after),
+                cosine(jnp.maximum(before, 0), jnp.maximum(after, 0)),
+                jnp.sum(active & (after <= 0)) / jnp.sum(active),
+            )
+
+        return [features(*arm) for arm in arms]
+
+    arms = [(alpha, scales) for alpha in ALPHAS for scales in (True, False)]
+    repeats = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), num_repeats))
+    return {
+        arm: (
+            Features(*(float(jnp.mean(x)) for x in values)),
+            Features(
+                *(float(jnp.std(x, ddof=1) / np.sqrt(num_repeats)) for x in values)
+            ),
+        )
+        for arm, values in zip(arms, repeats, strict=True)
+    }
+
+
+def cosine(one: jax.Array, other: jax.Array) -> jax.Array:
+    return jnp.vdot(one, other) / jnp.linalg.norm(one) / jnp.linalg.norm(other)
+
+
+def expected_features(ratio: float) -> Features:
+    """For a step whose norm is `ratio` times that of the weights."""
+    rho = 1 / np.sqrt(1 + ratio**2)
+    angle = np.arccos(rho)
+    return Features(
+        cosine=rho,
+        # The arc-cosine kernel of degree 1 (Cho and Saul, 2009).
+        relu_cosine=(np.sin(angle) + (np.pi - angle) * rho) / np.pi,
+        switched_off=0.5 - np.arctan(1 / ratio) / np.pi,
+    )
+
+
+@pytest.mark.parametrize("scales_with_gradient", [True, False], ids=["sgd", "adam"])
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_appendix_c(alpha: float, scales_with_gradient: bool) -> None:
+    ratio = 1 / alpha**2 if scales_with_gradient else 1 / alpha
+    means, errors = monte_carlo()[alpha, scales_with_gradient]
+    want = expected_features(ratio)
+    for name, mean, error in zip(Features._fields, means, errors, strict=True):
+        assert error < 0.003, name
+        assert abs(mean - getattr(want, name)) < 4 * error, name
+
+
+def test_appendix_c_by_hand() -> None:
+    at_2, at_1 = expected_features(1 / 4), expected_features(1)
+    np.testing.assert_allclose(at_2.cosine, 0.970, atol=5e-4)
+    np.testing.assert_allclose(at_2.switched_off, 0.0780, atol=5e-5)
+    np.testing.assert_allclose(at_1, (1 / np.sqrt(2), 0.755, 0.25), atol=5e-4)
+
+
+def test_appendix_c_as_printed_is_a_misprint() -> None:
+    # The cosine with eta / alpha, beside a probability with eta / alpha^2.
+    (mean, _, _), (error, _, _) = monte_carlo()[2.0, True]
+    printed = expected_features(1 / 2).cosine
+    np.testing.assert_allclose(printed, 0.894, atol=5e-4)
+    assert abs(mean - printed) > 50 * error
