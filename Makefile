@@ -3,13 +3,14 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast lint setup clean
+.PHONY: help demo docs test test-fast lint setup clean
 
 help:
 	@echo "make demo       set up, then grokking on demand at the paper's size (under 2 minutes on 2 cores)"
 	@echo "make test       set up, then all tests"
 	@echo "make test-fast  set up, then the tests that take seconds"
 	@echo "make lint       set up, then formatting, lint and types"
+	@echo "make docs       set up, then the documentation: build/docs/index.html"
 
 setup: $(VENV)/.installed
 
@@ -22,6 +23,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[experiments,dev]'
 	@touch $@
+
+# Sphinx and its theme are installed on demand: most people never build the pages.
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# -n: a reference to what does not exist is a warning; -W: a warning is an error;
+# -E -a: nothing is kept from a build before, whose warnings would not be repeated.
+docs: $(VENV)/.installed-docs
+	@$(BIN)/python -m sphinx -E -a -n -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 demo: setup
 	@$(BIN)/python -m experiments.grokking.demo

@@ -1,0 +1,60 @@
+"""How Sphinx builds these pages. Needs no network: `make docs`."""
+
+from importlib import metadata
+from typing import Any
+
+project = "nap_optax"
+author = "The nap_optax authors"
+copyright = author
+version = release = metadata.version("nap-optax")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+html_theme = "sphinx_book_theme"  # as optax, flax and jax
+html_title = project
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_show_sourcelink = False
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+# Names to show instead of the unions they stand for.
+autodoc_type_aliases = {
+    name: name for name in ("optax.Schedule", "optax.ScalarOrSchedule", "optax.Params")
+}
+autosummary_generate = False
+# Attributes that a docstring describes, in its own words.
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
+
+# References to what other projects document: no inventories are downloaded.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(jax|jnp|np|numpy|optax|collections|typing)\..*"),
+    (r"py:class", "Baseline"),  # private: part of the detectors' states
+    (r"py:.*", r"(Any|ValueError|None|bool|float|int|str|tuple)"),
+]
+
+
+def find_where_exported(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Resolves a name of a docstring's own module that the package exports."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or "." in target:
+        return None
+    return env.get_domain("py").resolve_xref(
+        env, node["refdoc"], app.builder, "obj", f"{project}.{target}", node, content
+    )
+
+
+def setup(app: Any) -> None:
+    """Sphinx calls this."""
+    app.connect("missing-reference", find_where_exported)
