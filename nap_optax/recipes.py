@@ -33,6 +33,7 @@ def nap(
     every: int = 1,
     radius: Any = "init",
     granularity: Any = "leaf",
+    groups: Any = None,
     scale_decay: float | jax.Array = 0.0,
     reset_inner: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -57,6 +58,7 @@ def nap(
       every: project at every k-th update; see :func:`nap_optax.project_weights`.
       radius: the norm to hold; see :func:`nap_optax.project_weights`.
       granularity: over which axes; see :func:`nap_optax.project_weights`.
+      groups: leaves with one norm together; see :func:`nap_optax.project_weights`.
       scale_decay: decay of the normalisation scales; see
         :func:`nap_optax.decay_scales`.
       reset_inner: start ``inner``'s state again at each alarm; see
@@ -102,7 +104,9 @@ def nap(
             restart(inner, detector) if reset_inner else inner,
             decay_scales(scale_decay),
             scale_by_rewarming(_as_schedule(learning_rate), detector),
-            project_weights(radius, granularity=granularity, mask=mask, every=every),
+            project_weights(
+                radius, granularity=granularity, mask=mask, groups=groups, every=every
+            ),
         )
     )
 

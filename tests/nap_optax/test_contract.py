@@ -13,6 +13,7 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -82,6 +83,7 @@ NO_NUMBER = {
     "donation_spares_hyperparameters": "it has no numeric argument",
 }
 ADAM = {"none_gradients": "optax.scale_by_adam refuses a gradient that is None"}
+NO_VALUE = {"linen_train_state": "TrainState cannot pass the value it needs"}
 PROJECTION_STATIC = ("granularity", "mask", "groups", "every")
 REWARMING_STATIC = ("schedule", "detector", "flip_sign")
 NAP_STATIC = (
@@ -92,6 +94,7 @@ NAP_STATIC = (
     "every",
     "radius",
     "granularity",
+    "groups",
     "reset_inner",
 )
 SIGNAL = {"value": 1.5, "rewarm": True}
@@ -200,6 +203,32 @@ CASES = [
             optax.constant_schedule(rate), flip_sign=False
         ),
         needs_params=False,
+    ),
+    Case(
+        "scale_by_rewarming-cusum",
+        nap_optax.scale_by_rewarming,
+        {"schedule": decaying(0.1), "detector": nap_optax.cusum()},
+        {"value": 1.5},
+        REWARMING_STATIC,
+        sweep=lambda threshold: nap_optax.scale_by_rewarming(
+            decaying(0.1), nap_optax.cusum(threshold)
+        ),
+        needs_params=False,
+        skips=NO_VALUE,
+    ),
+    Case(
+        "restart-page_hinkley",
+        nap_optax.restart,
+        {
+            "inner": relaxed_adam(),
+            "detector": nap_optax.page_hinkley(direction="both"),
+        },
+        {"value": 1.5},
+        ("inner", "detector"),
+        sweep=lambda threshold: nap_optax.restart(
+            relaxed_adam(), nap_optax.page_hinkley(threshold)
+        ),
+        skips=ADAM | NO_VALUE,
     ),
     Case(
         "restart-every",
@@ -463,6 +492,34 @@ def test_skips_name_checks_and_reasons() -> None:
     for case in CASES:
         assert set(case.skips) <= checks
         assert all(case.skips.values())
+
+
+def contract_table() -> str:
+    """The table of the documentation: what holds for which transformation."""
+    module = globals()
+    checks = [
+        name.removeprefix("test_")
+        for name, test in module.items()
+        if name.startswith("test_") and "case" in inspect.signature(test).parameters
+    ]
+    lines = [f"| transformation | of {len(checks)} checks | skipped |", "|---|---|---|"]
+    for case in CASES:
+        reasons: dict[str, list[str]] = {}
+        for check, reason in sorted(case.skips.items()):
+            reasons.setdefault(reason, []).append(check.replace("_", " "))
+        skipped = "; ".join(
+            f"{', '.join(names)}: {reason}" for reason, names in reasons.items()
+        )
+        lines.append(f"| `{case.name}` | {len(checks) - len(case.skips)} | {skipped} |")
+    named = ", ".join(check.replace("_", " ") for check in checks)
+    return "\n".join([f"The checks: {named}.", "", *lines])
+
+
+def test_the_documentation_shows_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "contract.md"
+    if not page.exists():
+        pytest.skip("the documentation is not here: these are the tests of a wheel")
+    assert contract_table() in page.read_text(), f"put into {page}:\n{contract_table()}"
 
 
 # The interface.
