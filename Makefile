@@ -38,11 +38,14 @@ docs: $(VENV)/.installed-docs
 demo: setup
 	@$(BIN)/python -m experiments.grokking.demo
 
+# One process for each core; a file stays in one, so that its fixtures are made once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-fast: setup
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 lint: setup
 	@$(BIN)/ruff format --check .
