@@ -77,7 +77,7 @@ def trainer(make: Callable[..., Any]) -> Callable[..., Training]:
     """Compiles a training run as a function of params and of what `make` takes."""
 
     @jax.jit
-    def run(params: Any, *arguments: Any) -> Training:
+    def compiled(params: Any, *arguments: Any) -> Training:
         tx = optax.chain(make(*arguments), measure_elr())
 
         def step(carry: Any, _: Any) -> Any:
@@ -91,7 +91,7 @@ def trainer(make: Callable[..., Any]) -> Callable[..., Training]:
         (params, _), (losses, measured) = jax.lax.scan(step, carry, length=NUM_STEPS)
         return Training(losses, measured, params)
 
-    return run
+    return compiled
 
 
 def gap(one: Training, other: Training) -> float:
@@ -129,18 +129,23 @@ SCALES = [
 ]
 
 
+ONES = dict.fromkeys(SHAPES, 1.0)
+
+
 @functools.cache
-def train_freely(name: str) -> Callable[..., Training]:
-    """Of params and a factor of the learning rate for each leaf."""
+def run(name: str) -> Callable[..., Training]:
+    """Of params, the power to hold and a factor of the learning rate for each leaf."""
     direction, _, rate = ALL[name]
     return trainer(
-        lambda factors: optax.chain(direction(), descend(rate), scale_by_layer(factors))
+        lambda power, factors: optax.chain(
+            direction(), hold_elr(power), descend(rate), scale_by_layer(factors)
+        )
     )
 
 
 @functools.cache
 def free(name: str) -> Training:
-    return train_freely(name)(task()[0], dict.fromkeys(SHAPES, 1.0))
+    return run(name)(task()[0], 0, ONES)
 
 
 # Equation 1: scaling weights by c is the same as scaling the learning rate by c^-p.
@@ -156,9 +161,9 @@ def test_scaled_weights_at_a_scaled_rate(name: str, scales: Any) -> None:
     assert abs(loss(scaled) - loss(params)) < 1e-14
     # The whole run, moments included, since both see gradients of one scale throughout.
     assert free(name).losses[0] - free(name).losses[-1] > 0.3
-    assert gap(free(name), train_freely(name)(scaled, factors)) < 1e-12
+    assert gap(free(name), run(name)(scaled, 0, factors)) < 1e-12
     # At the same rate it is another run.
-    unscaled = train_freely(name)(scaled, dict.fromkeys(SHAPES, 1.0))
+    unscaled = run(name)(scaled, 0, ONES)
     assert gap(free(name), unscaled) > 1e-3
     # Both have the same effective learning rate.
     for leaf in SHAPES:
@@ -182,17 +187,8 @@ def projected(name: str) -> Training:
 
 
 @functools.cache
-def train_held(name: str) -> Callable[..., Training]:
-    """Of params and the power."""
-    direction, _, rate = ALL[name]
-    return trainer(
-        lambda power: optax.chain(direction(), hold_elr(power), descend(rate))
-    )
-
-
-@functools.cache
 def held(name: str) -> Training:
-    return train_held(name)(task()[0], ALL[name][1])
+    return run(name)(task()[0], ALL[name][1], ONES)
 
 
 def hold_globally(power: int) -> Any:
@@ -224,7 +220,7 @@ def test_holding_equals_projecting_without_memory(name: str) -> None:
     # Unheld, it is another run.
     assert gap(projected(name), free(name)) > 5e-4
     # So it is with the power of the other kind of update.
-    wrong = train_held(name)(task()[0], 3 - ALL[name][1])
+    wrong = run(name)(task()[0], 3 - ALL[name][1], ONES)
     assert gap(projected(name), wrong) > 1e-4
 
 
@@ -333,7 +329,7 @@ def monte_carlo() -> dict[tuple[float, bool], tuple[Features, Features]]:
         def function(weights: jax.Array) -> jax.Array:
             return radius * jnp.vdot(noise, weights / jnp.linalg.norm(weights))
 
-        def features(alpha: float, scales_with_gradient: bool) -> Features:
+        def features(alpha: jax.Array, scales_with_gradient: bool) -> Features:
             step = -jax.grad(function)(alpha * weights)
             if not scales_with_gradient:
                 step *= jnp.linalg.norm(noise) / jnp.linalg.norm(step)
@@ -345,18 +341,27 @@ def monte_carlo() -> dict[tuple[float, bool], tuple[Features, Features]]:
                 jnp.sum(active & (after <= 0)) / jnp.sum(active),
             )
 
-        return [features(*arm) for arm in arms]
+        return [
+            jax.vmap(functools.partial(features, scales_with_gradient=scales))(
+                jnp.array(ALPHAS)
+            )
+            for scales in (True, False)
+        ]
 
-    arms = [(alpha, scales) for alpha in ALPHAS for scales in (True, False)]
+    # Shape (repeat, alpha).
     repeats = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), num_repeats))
     return {
-        arm: (
-            Features(*(float(jnp.mean(x)) for x in values)),
+        (alpha, scales): (
+            Features(*(float(jnp.mean(x[:, i])) for x in values)),
             Features(
-                *(float(jnp.std(x, ddof=1) / np.sqrt(num_repeats)) for x in values)
+                *(
+                    float(jnp.std(x[:, i], ddof=1)) / np.sqrt(num_repeats)
+                    for x in values
+                )
             ),
         )
-        for arm, values in zip(arms, repeats, strict=True)
+        for scales, values in zip((True, False), repeats, strict=True)
+        for i, alpha in enumerate(ALPHAS)
     }
 
 
