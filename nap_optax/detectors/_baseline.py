@@ -12,8 +12,9 @@ __all__ = ["Baseline", "BaselineOptions", "read", "start"]
 
 # Below it, the standard deviation of so few values clips those that follow too hard.
 _MIN_VALUES_TO_CLIP = 10
-# Differences below the resolution of float32 are rounding, not noise.
-_RESOLUTION = 2.0**-23
+# A loss that is a mean in float32 is exact to a few units in its last place: relative
+# to its size, the noise is taken to be no less.
+_RESOLUTION = 2.0**-20
 
 
 class Baseline(NamedTuple):

@@ -55,12 +55,15 @@ def cusum(
     (the lag behind a trend), so that it follows a loss that falls for thousands of
     updates. :math:`\hat\sigma` is the long-run standard deviation: that of the
     forecast's errors times :math:`\sqrt{(1 + c) / (1 - c)}`, where c is the correlation
-    of successive errors. While there is evidence of a change, they learn nothing.
+    of successive errors. While there is evidence of a change, both learn nothing.
 
-    Alarms do not depend on the sign, the scale or the offset of the values beyond the
-    resolution of float32. A value that is NaN or infinite is ignored and counted. After
-    an alarm everything starts afresh, with ``warmup_steps`` values before the next
-    alarm can come: let them outlast what the re-warm itself does to the loss.
+    Alarms depend neither on the scale nor on the offset of the values, which may have
+    either sign; differences of less than about 1e-6 of a value are taken for rounding.
+    A value that is NaN or infinite is ignored and counted. After an alarm everything
+    starts afresh, and the next comes after ``warmup_steps`` values at the earliest: let
+    them outlast what the re-warm itself does to the loss.
+
+    The defaults are measured in ``docs/detectors.md``.
 
     Args:
       threshold: evidence at which to fire. Higher means fewer false alarms and longer
@@ -69,7 +72,8 @@ def cusum(
         be evidence.
       direction: which change is one: ``"up"``, ``"down"`` or ``"both"``. Static.
       horizon: updates over which mean, lag and noise are averaged.
-      warmup_steps: values to learn from before any evidence is gathered.
+      warmup_steps: values to learn from before any evidence is gathered; the lag needs
+        about two horizons.
       clip: the largest deviation of one value, in standard deviations of one value.
       max_correlation: the largest correlation allowed for; 0 takes the noise of
         successive values for independent.

@@ -1,0 +1,1 @@
+"""How well detectors find a change: `python -m experiments.detectors --help`."""

@@ -1,0 +1,51 @@
+"""`python -m experiments.detectors`: from flags to tables, a figure and results."""
+
+import sys
+import time
+
+from experiments.detectors.config import Config
+from experiments.harness.command_line import parse, run
+
+PROG = "python -m experiments.detectors"
+
+
+def main() -> None:
+    """Simulates, trains, measures and draws."""
+    study(parse(Config, prog=PROG))
+
+
+def study(config: Config) -> None:
+    """Runs the study of one config and prints its tables."""
+    from experiments.detectors import curves, figures, methods, streams, tables
+    from experiments.detectors import study as measure
+    from experiments.harness import files
+
+    if config.peers:
+        methods.peers()  # says at once if one is missing
+    config.output_directory.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    simulated = streams.simulate(
+        config.num_streams, config.num_updates, config.change_step, config.seed
+    )
+    real = {}
+    if config.num_curves:
+        _say("training grokking runs", started)
+        real = curves.record(config.num_curves, config.curve_updates, config.seed)
+    _say("measuring", started)
+    results = measure.run(config, simulated, real)
+    formulas = {name: kind.formula for name, kind in {**simulated, **real}.items()}
+    _say("done", started)
+    path = config.output_directory / "results.json"
+    record = {"config": vars(config), "formulas": formulas, **results}
+    files.write_atomically(path, (files.dump_json(record, indent=1) + "\n").encode())
+    figures.draw(simulated, results, config.output_directory / "detectors.png")
+    print(tables.markdown(results))
+    print(config.output_directory / "detectors.png")
+
+
+def _say(what: str, started: float) -> None:
+    print(f"{time.perf_counter() - started:6.1f} s: {what}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
