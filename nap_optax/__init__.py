@@ -15,6 +15,8 @@ else:
     def __getattr__(name):
         import importlib
 
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("nap-optax")
         try:
             # A module by itself, so that modules can import each other.
             value = importlib.import_module(f"{__name__}.{name}")

@@ -5,11 +5,13 @@ What is traced cannot be looked at and passes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 
 def concrete(name: str, value: Any) -> np.ndarray | None:
@@ -32,6 +34,48 @@ def concrete(name: str, value: Any) -> np.ndarray | None:
     ):
         raise ValueError(f"{name}={value!r}: must be a number")
     return number
+
+
+def scalar(name: str, value: Any, allowed: str, holds: Callable[[Any], bool]) -> None:
+    """Checks that an argument is one number for which a condition holds.
+
+    Raises:
+      ValueError: if it is not; ``allowed`` says in words what may be.
+    """
+    try:
+        number = concrete(name, value)
+        fits = number is None or (not number.ndim and bool(holds(number)))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}={value!r}: must be {allowed}")
+
+
+def count(name: str, value: Any) -> None:
+    """Checks that an argument is a number of updates, 1 or more, that int32 can hold.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    scalar(
+        name,
+        value,
+        "a whole number of 1 or more, less than 2**31",
+        lambda number: 1 <= number < 2**31 and number % 1 == 0,
+    )
+
+
+def is_transformation(name: str, value: Any) -> None:
+    """Checks that an argument is a gradient transformation.
+
+    Raises:
+      ValueError: if it is not, such as a factory that was not called.
+    """
+    if not isinstance(value, optax.GradientTransformation):
+        raise ValueError(
+            f"{name}={value!r}: must be an optax.GradientTransformation, such as "
+            "optax.scale_by_adam()"
+        )
 
 
 def are_numbers(**arguments: Any) -> None:

@@ -39,6 +39,13 @@ def measure(
         _norm(paths[i], leaves[i], "leaf" if labels[i] is not None else axes[i])
         for i in held
     ]
+    _warn_of_single_weights(
+        [
+            paths[i]
+            for i, norm in zip(held, own, strict=True)
+            if labels[i] is None and 0 < jnp.size(leaves[i]) == norm.size
+        ]
+    )
     for i, norm in zip(held, join(own, [labels[i] for i in held]), strict=True):
         targets[i] = _target(paths[i], norm, radii[i])
     _check_groups(labels, radii, leaves, paths)
@@ -108,8 +115,9 @@ def _named_leaves(params: optax.Params) -> tuple[list[str], list[Any]]:
 def _chosen(
     mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str]
 ) -> list[bool]:
-    default = masks.matrices if mask is None else mask
-    chosen = jax.tree.leaves(masks.resolve(default, params))
+    resolved = masks.resolve(masks.matrices if mask is None else mask, params)
+    masks.warn_if_none(resolved, mask, "project_weights")
+    chosen = jax.tree.leaves(resolved)
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -168,9 +176,20 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
     return jnp.array(norm)
 
 
+def _warn_of_single_weights(names: Sequence[str]) -> None:
+    if names:
+        warnings.warn(
+            f"project_weights: in {', '.join(map(repr, names))} each norm is that of a "
+            "single weight, which cannot change but for its sign; leave it out by "
+            "mask, or choose other axes by granularity",
+            stacklevel=4,
+        )
+
+
 def _is_axes(granularity: Any) -> bool:
     return isinstance(granularity, tuple) and all(
-        isinstance(axis, int) for axis in granularity
+        isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+        for axis in granularity
     )
 
 
@@ -181,7 +200,7 @@ def _axes(name: str, ndim: int, granularity: Any) -> tuple[int, ...] | None:
         return tuple(range(ndim - 1))
     within = _is_axes(granularity) and all(-ndim <= a < ndim for a in granularity)
     if granularity and within:
-        return tuple(sorted({axis % ndim for axis in granularity}))
+        return tuple(sorted({int(axis) % ndim for axis in granularity}))
     raise ValueError(
         f"granularity={granularity!r} for {name!r} with {ndim} dimensions: must be "
         '"leaf", "unit" (two dimensions or more) or a tuple of its axes'

@@ -36,7 +36,8 @@ def effective_learning_rate(updates: optax.Updates, params: optax.Params) -> Any
         optax.monitor({"elr": optax.stateless(effective_learning_rate)})
 
     whose state has another structure after the first update, so that it does not fit
-    ``lax.scan``. That of :func:`measure_elr` does.
+    ``lax.scan``. That of :func:`measure_elr` does. (``optax.snapshot`` shows a function
+    the updates only, not the parameters that this needs.)
 
     Args:
       updates: the updates at the end of the chain.
@@ -116,7 +117,8 @@ def nominal_effective_learning_rate(
 def measure_elr() -> optax.GradientTransformationExtraArgs:
     """Measures :func:`effective_learning_rate` and changes nothing.
 
-    Place it last, behind the projection.
+    Place it last in the chain, behind the projection; it is a transformation of its own
+    and not something to measure with ``optax.monitor``.
 
     Returns:
       A transformation whose ``update`` needs ``params``. Read what it measured by

@@ -73,10 +73,11 @@ def hold_elr(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    _checks.at_least(0, power=power)
+    _checks.scalar("power", power, "a number of 0 or more", lambda number: number >= 0)
 
     def init_fn(params: optax.Params) -> HoldElrState:
         chosen = masks.resolve(masks.matrices if mask is None else mask, params)
+        masks.warn_if_none(chosen, mask, "hold_elr")
         held = jax.tree.map(_reference, params, chosen)
         _warn_of_zeros(held)
         return HoldElrState(reference_norm=held)

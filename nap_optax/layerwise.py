@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -155,7 +156,13 @@ def even_ratio(mask: Any = None) -> optax.GradientTransformationExtraArgs:
       <https://arxiv.org/abs/2507.20057>`_, 2025, section 5 ("even-ratio-abs")
     """
     selection = masks.matrices if mask is None else mask
-    return _stateless("even_ratio", lambda params: _even_factors(selection, params))
+
+    def factors_of(params: optax.Params) -> list[Any]:
+        chosen = masks.resolve(selection, params)
+        masks.warn_if_none(chosen, mask, "even_ratio")
+        return _even_factors(jax.tree.leaves(chosen), jax.tree.leaves(params))
+
+    return _stateless("even_ratio", factors_of)
 
 
 def _stateless(name: str, factors_of: Any) -> optax.GradientTransformationExtraArgs:
@@ -204,22 +211,21 @@ def _divided(
         raise ValueError(f"factor={factor!r}: must be a positive number")
 
     def factors_of(params: optax.Params) -> list[Any]:
-        is_output = masks.per_leaf(output_layer, params, "output_layer")
+        resolved = masks.resolve(output_layer, params, name="output_layer")
+        is_output = jax.tree.leaves(resolved)
         if is_output and set(is_output) != {True, False}:
-            given = ", ".join(sorted({repr(value) for value in is_output}))
             raise ValueError(
-                f"{name}: output_layer gives {given}; it must give True for the output "
-                "layer's leaves and False for the others, of which there must be some"
+                f"{name}: output_layer is {is_output[0]} for every leaf; it must be "
+                "True for the output layer's leaves and False for the others, of which "
+                "there must be some"
             )
         return [1 / factor if out == divide_output else None for out in is_output]
 
     return _stateless(name, factors_of)
 
 
-def _even_factors(selection: Any, params: optax.Params) -> list[Any]:
+def _even_factors(chosen: Sequence[bool], leaves: Sequence[Any]) -> list[Any]:
     """The mean magnitudes, over their mean; ``None`` for leaves that are left out."""
-    chosen = jax.tree.leaves(masks.resolve(selection, params))
-    leaves = jax.tree.leaves(params)
     means = [
         _mean_magnitude(leaf) if is_chosen else None
         for leaf, is_chosen in zip(leaves, chosen, strict=True)

@@ -9,6 +9,7 @@ parameters and for updates. Paths are spelled alike for Linen, NNX and plain tre
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "resolve",
     "scales",
     "siblings",
+    "warn_if_none",
 ]
 
 Rules = Sequence[tuple[str, Any]]
@@ -206,28 +208,51 @@ def complement(mask: Any) -> Callable[[Any], Any]:
     return lambda tree: jax.tree.map(lambda chosen: not chosen, resolve(mask, tree))
 
 
-def resolve(mask: Any, tree: Any) -> Any:
+def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
     """Turns a mask in any form that optax accepts into a tree of booleans.
 
     Args:
       mask: a tree of booleans, a prefix of one, or a function that gives one.
       tree: the parameters.
+      name: what to call the mask in an error.
 
     Returns:
       A tree of Python booleans with the structure of ``tree``.
 
     Raises:
-      ValueError: if the structure does not fit or a leaf is not a boolean.
+      ValueError: if the structure does not fit, a leaf is not a boolean, or the mask is
+        ``False`` as a whole, as a function is once ``optax.inject_hyperparams`` has
+        called it.
 
     Examples:
       >>> resolve(True, {"a": 1.0, "b": [2.0]})
       {'a': True, 'b': [True]}
     """
-    chosen = per_leaf(mask, tree, "mask")
+    if mask is False:
+        raise ValueError(
+            f"{name}=False: it would select nothing; under optax.inject_hyperparams, "
+            f'name it in static_args=("{name}",)'
+        )
+    chosen = per_leaf(mask, tree, name)
     for value in chosen:
         if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"mask={value!r}: every leaf must be True or False")
+            raise ValueError(f"{name}={value!r}: every leaf must be True or False")
     return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
+
+
+def warn_if_none(chosen: Any, mask: Any, name: str) -> None:
+    """Warns that a mask of the caller's selects no leaf, so that nothing happens.
+
+    No error: a mask may serve several partitions of the parameters.
+
+    Args:
+      chosen: a tree of booleans.
+      mask: what the caller passed; ``None`` for the default, which may select nothing.
+      name: of the transformation.
+    """
+    leaves = jax.tree.leaves(chosen)
+    if mask is not None and leaves and not any(leaves):
+        warnings.warn(f"{name}: the mask selects none of the leaves", stacklevel=4)
 
 
 def per_leaf(
@@ -281,8 +306,8 @@ def _reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> Non
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(
             f"{name} was given an array where it needs a tree of parameters; under "
-            "optax.inject_hyperparams, name what takes a function in "
-            f'static_args=("{argument}",), or "granularity" likewise'
+            "optax.inject_hyperparams, name the argument that takes it in static_args, "
+            f'such as static_args=("{argument}",)'
         )
 
 

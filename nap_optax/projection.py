@@ -64,7 +64,8 @@ def project_weights(
 
     **Zero leaves.** A leaf (or unit) that is zero at ``init`` has no radius to keep:
     with ``radius="init"`` it is never projected and trains freely, and ``init`` warns
-    (where it runs outside ``jit``). Give a number as its radius to project it. A norm
+    (where it runs outside ``jit``). Give a number as its radius to project it (if the
+    mask selects it: that decides first). A norm
     that is zero or not finite leaves the update as it is (to the rounding of
     :math:`W + u`), so NaN and infinity reach ``optax.apply_if_finite`` where they are
     and never enter this state.

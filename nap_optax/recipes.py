@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import detectors, norms
+from nap_optax import _checks, detectors, norms
 from nap_optax.projection import project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
@@ -93,6 +93,7 @@ def nap(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
     """
+    _checks.is_transformation("inner", inner)
     if detector is not None and not callable(learning_rate) and not reset_inner:
         raise ValueError(
             f"learning_rate={learning_rate!r}: re-warming a constant changes nothing; "
@@ -164,6 +165,7 @@ def hyperball(
       Wen et al., `Fantastic Pretraining Optimizers and Where to Find Them II: Hyperball
       Optimization <https://arxiv.org/abs/2606.16899>`_, 2026
     """
+    _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
     projection = project_weights(mask=mask)
@@ -219,4 +221,10 @@ def _to_norms(updates: optax.Updates, targets: Any, treedef: Any) -> optax.Updat
 def _as_schedule(learning_rate: optax.ScalarOrSchedule) -> optax.Schedule:
     if callable(learning_rate):
         return learning_rate
+    _checks.scalar(
+        "learning_rate",
+        learning_rate,
+        "a number of 0 or more, or an optax.Schedule",
+        lambda rate: 0 <= rate < float("inf"),
+    )
     return optax.constant_schedule(learning_rate)

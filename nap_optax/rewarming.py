@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import detectors
+from nap_optax import _checks, detectors, norms
 
 __all__ = [
     "RestartState",
@@ -142,7 +142,7 @@ def scale_by_rewarming(
         steps_since_rewarm = jnp.where(fired, 0, state.steps_since_rewarm)
         learning_rate = rate(steps_since_rewarm)
         factor = -learning_rate if flip_sign else learning_rate
-        updates = jax.tree.map(lambda u: u * factor.astype(u.dtype), updates)
+        updates = jax.tree.map(lambda u: norms.scaled(u, factor), updates)
         return updates, ScaleByRewarmingState(
             rewarming_step=optax.safe_increment(step),
             steps_since_rewarm=optax.safe_increment(steps_since_rewarm),
@@ -180,7 +180,8 @@ def restart(
       ``rewarm``.
 
     Raises:
-      ValueError: in ``update`` if ``params`` is missing.
+      ValueError: if ``inner`` is no transformation; in ``update`` if ``params`` is
+        missing.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -193,6 +194,7 @@ def restart(
       ...     print(updates[0], end=" ")
       1.0 1.5 1.0
     """
+    _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     detector = detectors.resolve(detector)
 

@@ -86,6 +86,13 @@ def read(
     )
     learned = _learn(baseline._replace(baseline_mean=mean), clipped, lag, weight)
     learned = learned._replace(baseline_count=count)
+    # Values near the end of float32's range must not leave infinities behind.
+    for estimate in (
+        learned.baseline_mean,
+        learned.baseline_lag,
+        learned.baseline_scale,
+    ):
+        counts &= jnp.isfinite(estimate)
     ignored = baseline._replace(
         num_ignored_values=optax.safe_increment(baseline.num_ignored_values)
     )

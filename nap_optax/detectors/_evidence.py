@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nap_optax import _checks
 from nap_optax.detectors import _baseline
 from nap_optax.detectors._baseline import Baseline, BaselineOptions
 from nap_optax.detectors._protocol import Detector
@@ -91,10 +92,14 @@ def _as_scalar(value: Any) -> jax.Array:
             "this detector reads a value, such as the loss: call "
             "update(updates, state, params, value=loss)"
         )
-    if np.shape(value) or np.iscomplexobj(value):
+    try:
+        dtype = jnp.result_type(value)
+        real = not np.shape(value) and not jnp.issubdtype(dtype, jnp.complexfloating)
+    except (TypeError, ValueError):
+        real = False
+    if not real:
         raise ValueError(
-            f"value={value!r} of shape {np.shape(value)}: must be a real scalar, such "
-            "as the mean loss"
+            f"value={value!r}: must be a real scalar, such as the mean loss"
         )
     # What does not fit float32 becomes infinite, and is then ignored and counted.
     with np.errstate(over="ignore"):
@@ -106,31 +111,18 @@ def _check_ranges(options: EvidenceOptions, baseline: BaselineOptions) -> None:
         raise ValueError(
             f"direction={options.direction!r}: must be 'up', 'down' or 'both'"
         )
-    positive = "positive and finite"
-    _check("threshold", options.threshold, positive, lambda x: 0 < x < math.inf)
-    _check("drift", options.drift, "0 or more, finite", lambda x: 0 <= x < math.inf)
-    _check(
-        "warmup_steps",
-        options.warmup_steps,
-        "a whole number of 1 or more",
-        lambda x: x >= 1 and x % 1 == 0,
-    )
-    _check("freeze_above", options.freeze_above, "in [0, 1]", lambda x: 0 <= x <= 1)
-    _check("horizon", baseline.horizon, "1 or more", lambda x: x >= 1)
-    _check("clip", baseline.clip, positive, lambda x: 0 < x < math.inf)
-    _check(
+    check, positive = _checks.scalar, "positive and finite"
+    check("threshold", options.threshold, positive, lambda x: 0 < x < math.inf)
+    check("drift", options.drift, "0 or more, finite", lambda x: 0 <= x < math.inf)
+    _checks.count("warmup_steps", options.warmup_steps)
+    check("freeze_above", options.freeze_above, "in [0, 1]", lambda x: 0 <= x <= 1)
+    check("horizon", baseline.horizon, "1 or more", lambda x: x >= 1)
+    check("clip", baseline.clip, positive, lambda x: 0 < x < math.inf)
+    check(
         "max_correlation", baseline.max_correlation, "in [0, 1)", lambda x: 0 <= x < 1
     )
     if baseline.known_scale is not None:
-        _check("scale", baseline.known_scale, positive, lambda x: 0 < x < math.inf)
-
-
-def _check(name: str, value: Any, allowed: str, holds: Callable[[float], bool]) -> None:
-    # In numpy: under jit, jax would trace the comparison of concrete values too.
-    if isinstance(value, jax.core.Tracer):
-        return
-    if not all(holds(number) for number in np.ravel(np.asarray(value, float))):
-        raise ValueError(f"{name}={value}: must be {allowed}")
+        check("scale", baseline.known_scale, positive, lambda x: 0 < x < math.inf)
 
 
 def _float(value: Any) -> jax.Array:

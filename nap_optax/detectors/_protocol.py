@@ -53,7 +53,7 @@ def observe(
       The detector's new state and whether there is an alarm, a boolean of shape ().
 
     Raises:
-      ValueError: if ``signal`` is not a scalar.
+      ValueError: if ``signal`` or what the detector says is not a boolean scalar.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -62,11 +62,21 @@ def observe(
       >>> bool(fired)
       True
     """
-    if signal is None or jnp.shape(signal):
-        raise ValueError(
-            f"rewarm={signal!r}: must be a boolean or a boolean array of shape ()"
-        )
-    signal = jnp.asarray(signal, bool)
+    signal = _boolean("rewarm", signal)
     state = optax.tree.where(signal, detector.init(), state)
     state, fired = detector.update(state, value)
-    return state, (fired | signal) & (step > 0)
+    return state, (_boolean("the detector's alarm", fired) | signal) & (step > 0)
+
+
+def _boolean(name: str, value: Any) -> jax.Array:
+    try:
+        dtype = jnp.result_type(value)
+        # Integers, too: a flag may come as 0 or 1 from numpy or a file.
+        known = jnp.issubdtype(dtype, jnp.bool_) or jnp.issubdtype(dtype, jnp.integer)
+    except (TypeError, ValueError):
+        known = False
+    if value is None or not known or jnp.shape(value):
+        raise ValueError(
+            f"{name}={value!r}: must be a boolean or a boolean array of shape ()"
+        )
+    return jnp.asarray(value, bool)

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
+from nap_optax import _checks
 from nap_optax.detectors._protocol import Detector
 
 __all__ = ["every", "on_signal", "resolve"]
@@ -40,10 +40,7 @@ def every(period: int | jax.Array) -> Detector:
       Smith, `Cyclical Learning Rates for Training Neural Networks
       <https://arxiv.org/abs/1506.01186>`_, 2017
     """
-    if not isinstance(period, jax.core.Tracer):
-        value = np.asarray(period)
-        if np.any(value < 1) or np.any(value % 1 != 0):
-            raise ValueError(f"period={period}: must be a whole number of 1 or more")
+    _checks.count("period", period)
 
     def update(state: jax.Array, value: Any) -> tuple[jax.Array, jax.Array]:
         del value

@@ -305,6 +305,12 @@ def test_values_beyond_float32_are_ignored(factory: Callable[..., Detector]) -> 
     for value in (1e300, np.float64(-1e300), 3e38):  # the last: 6e38 above the mean
         state, _ = detector.update(state, value)
     assert int(optax.tree.get(state, "num_ignored_values")) == 3
+    # What they would leave behind is no number either: the detector goes on as it was.
+    state = detector.init()
+    for value in (1e38, -1e38, 3e38, *[1.0] * 30):
+        state, _ = detector.update(state, value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+    assert int(optax.tree.get(state, "baseline_count")) >= 30
 
 
 @each_detector
@@ -327,7 +333,7 @@ def test_values_that_are_refused(factory: Callable[..., Detector]) -> None:
     detector = factory()
     with pytest.raises(ValueError, match=r"update\(updates, state, params, value=loss"):
         detector.update(detector.init(), None)
-    for value in (jnp.ones(1), [1.0, 2.0], 1j):
+    for value in (jnp.ones(1), [1.0, 2.0], 1j, "x", {"loss": 1.0}):
         with pytest.raises(ValueError, match="must be a real scalar"):
             detector.update(detector.init(), value)
 

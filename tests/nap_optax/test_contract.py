@@ -139,6 +139,14 @@ CASES = [
         | {"none_gradients": "a group is projected as one: refused, with its own test"},
     ),
     Case(
+        "project_weights-siblings",
+        nap_optax.project_weights,
+        {"groups": masks.siblings(".*(bias|scale|gain)"), "granularity": "unit"},
+        static_args=PROJECTION_STATIC,
+        all_reduces=1,
+        skips=NO_NUMBER,
+    ),
+    Case(
         "project_weights-every4",
         nap_optax.project_weights,
         {"every": 4},
@@ -346,6 +354,22 @@ CASES = [
         ),
         all_reduces=1,
         skips=ADAM,
+    ),
+    Case(
+        "nap-cusum",
+        nap_optax.nap,
+        {
+            "inner": optax.identity(),
+            "learning_rate": decaying(0.1),
+            "detector": nap_optax.cusum(direction="both"),
+        },
+        {"value": 1.5},
+        NAP_STATIC,
+        sweep=lambda drift: nap_optax.nap(
+            optax.identity(), decaying(0.1), detector=nap_optax.cusum(drift=drift)
+        ),
+        all_reduces=1,
+        skips=NO_VALUE,
     ),
     Case(
         "nap-scale_decay",

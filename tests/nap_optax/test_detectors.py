@@ -97,3 +97,26 @@ def test_wrong_period(period: Any) -> None:
 
 def test_public_names() -> None:
     assert set(detectors.__all__) <= set(dir(detectors))
+
+
+@pytest.mark.parametrize("period", [True, "3", None, [2, 3], 2**31, float("inf"), 1.5])
+def test_periods_that_are_refused(period: Any) -> None:
+    with pytest.raises(ValueError, match=r"period=.*: must be a whole number of 1 or"):
+        every(period)
+
+
+@pytest.mark.parametrize("signal", ["yes", 0.5, float("nan"), None, [True]])
+def test_signals_that_are_refused(signal: Any) -> None:
+    with pytest.raises(ValueError, match=r"rewarm=.*: must be a boolean"):
+        observe(on_signal(), (), jnp.int32(1), signal=signal)
+
+
+def test_what_a_detector_says_is_a_boolean() -> None:
+    def saying(fired: Any) -> Detector:
+        return Detector(lambda: (), lambda state, _: (state, fired))
+
+    _, fired = observe(saying(jnp.int32(2)), (), jnp.int32(1))
+    assert bool(fired)
+    for wrong in (jnp.ones(1, bool), jnp.float32(1)):
+        with pytest.raises(ValueError, match=r"the detector's alarm=.*: must be"):
+            observe(saying(wrong), (), jnp.int32(1))

@@ -13,10 +13,13 @@ import pytest
 from nap_optax import (
     effective_learning_rate,
     hold_elr,
+    masks,
     measure_elr,
     nominal_effective_learning_rate,
     project_weights,
 )
+
+NOTHING = masks.by_path([(".*", False)])
 
 
 def hold(tx: Any, updates: Any, params: Any, init_params: Any) -> Any:
@@ -131,7 +134,10 @@ def test_hold_elr_holds_what_the_mask_selects(params: Any) -> None:
     np.testing.assert_allclose(got["block"]["bias"], [1.5, -1.5], rtol=1e-6)
     assert got["block"]["kernel"] is params["block"]["kernel"]
     # No leaf at all is a mask too.
-    assert jax.tree.leaves(hold_elr(mask=False).init(params)) == []
+    with pytest.raises(ValueError, match="mask=False: it would select nothing"):
+        hold_elr(mask=False).init(params)
+    with pytest.warns(match="hold_elr: the mask selects none of the leaves"):
+        assert jax.tree.leaves(hold_elr(mask=NOTHING).init(params)) == []
 
 
 def test_before_or_after_the_learning_rate_is_the_same(params: Any) -> None:
@@ -173,7 +179,7 @@ def test_factors_out_of_the_range_of_float16() -> None:
 
 
 def test_wrong_use(params: Any) -> None:
-    with pytest.raises(ValueError, match=r"power=-1: must be 0 or more"):
+    with pytest.raises(ValueError, match=r"power=-1: must be a number of 0 or more"):
         hold_elr(-1)
     with pytest.raises(ValueError, match=r"power='2': must be a number"):
         hold_elr("2")  # type: ignore[arg-type]

@@ -76,11 +76,13 @@ def test_fast_and_slow_features_by_hand(params: Any) -> None:
 
 def test_a_mask_that_tells_nothing_apart(params: Any) -> None:
     for make in (fast_features, slow_features):
-        for mask in (False, True, "head"):
-            with pytest.raises(
-                ValueError,
-                match=f"{make.__name__}: output_layer gives {mask!r}; it must",
-            ):
+        for mask, message in (
+            (True, f"{make.__name__}: output_layer is True for every leaf; it must"),
+            (False, "output_layer=False: it would select nothing"),
+            ("head", "output_layer='head': every leaf must be True or False"),
+            (jnp.array(True), "output_layer=.*: every leaf must be True or False"),
+        ):
+            with pytest.raises(ValueError, match=message):
                 make(mask).init(params)
 
 

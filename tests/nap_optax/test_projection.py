@@ -157,6 +157,7 @@ LEAVES = {"matrix": (7, 5), "stack": (3, 4, 6), "row": (1, 9)}
 TOLERANCES = {jnp.float32: 2e-7, jnp.bfloat16: 4e-3, jnp.float16: 5e-4}
 
 
+@pytest.mark.filterwarnings("ignore:project_weights. in '' each norm")  # row, unit
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("shape", LEAVES.values(), ids=LEAVES)
 def test_lands_on_the_target_norm(shape: tuple[int, ...], dtype: Any) -> None:
@@ -463,7 +464,7 @@ def test_multi_steps_with_a_zero_leaf() -> None:
         ({"radius": np.inf}, 'radius=inf: must be "init" or a positive number'),
         ({"radius": "unit"}, "radius='unit': must be \"init\" or a positive number"),
         ({"radius": 1j}, 'radius=1j: must be "init" or a positive number'),
-        ({"radius": object()}, 'must be "init" or a positive number'),
+        ({"radius": ...}, 'must be "init" or a positive number'),
         ({"radius": np.ones(2)}, 'must be "init" or a positive number'),
         ({"radius": {"a": 1.0}}, "radius does not fit the parameters"),
         ({"radius": None}, "radius does not fit the parameters"),
@@ -505,3 +506,22 @@ def test_an_infinite_norm_at_init_is_warned_of_and_never_projected_to() -> None:
     params = jnp.ones((30, 30))
     updates, _ = tx.update(0.1 * params, state, params)
     np.testing.assert_allclose(updates, 0.1 * params, rtol=1e-6)
+
+
+def test_a_norm_of_a_single_weight_is_warned_of() -> None:
+    params = {"first": {"kernel": jnp.ones((1, 3))}, "kernel": jnp.ones((2, 3))}
+    with pytest.warns(match="in 'first/kernel' each norm is that of a single weight"):
+        project_weights(granularity="unit").init(params)
+    with pytest.warns(match="in 'gain' each norm is that of a single weight"):
+        project_weights(mask=True).init({"gain": jnp.float32(2.0)})
+
+
+def test_a_mask_that_selects_nothing() -> None:
+    with pytest.warns(match="project_weights: the mask selects none of the leaves"):
+        project_weights(mask=masks.by_path([(".*", False)])).init({"w": KERNEL})
+    # As a function becomes under inject_hyperparams, which calls it with its count.
+    tx = optax.inject_hyperparams(project_weights, static_args=("every",))(
+        mask=lambda tree: jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, tree)
+    )
+    with pytest.raises(ValueError, match=r'mask=False.* in static_args=\("mask",\)'):
+        tx.init({"w": KERNEL})

@@ -42,6 +42,7 @@ def train(tx: Any, params: Any, num_updates: int, rewarm_at: int = -1) -> Any:
     return params, state
 
 
+@pytest.mark.filterwarnings("ignore:project_weights. in 'head/kernel' each norm")
 @pytest.mark.parametrize("reset_inner", [False, True])
 def test_equals_the_chain_by_hand(params: Any, reset_inner: bool) -> None:
     schedule = schedules.cyclic(0.1, period=10, floor=0.01)
@@ -154,3 +155,14 @@ def test_inject_hyperparams_without_static_args(params: Any) -> None:
         optax.inject_hyperparams(nap, static_args=("inner",))(
             optax.identity(), 0.1
         ).init(params)
+
+
+def test_what_is_no_transformation_or_rate() -> None:
+    for make in (nap, nap_optax.hyperball):
+        with pytest.raises(ValueError, match=r"inner=.*: must be an optax.Gradient"):
+            make(optax.scale_by_adam, 0.1)  # type: ignore[arg-type]
+        for rate in (None, "1e-3", -0.1, float("nan")):
+            with pytest.raises(ValueError, match=r"learning_rate=.*: must be a number"):
+                make(optax.scale_by_adam(), rate)
+    with pytest.raises(ValueError, match=r"inner=Detector.*: must be an optax"):
+        nap_optax.restart(nap_optax.cusum())  # type: ignore[arg-type]

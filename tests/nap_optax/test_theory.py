@@ -58,17 +58,25 @@ def task() -> tuple[Any, jax.Array, jax.Array]:
 def loss(params: Any) -> jax.Array:
     # Not ReLU: the gradient of a unit that never fires is zero but for rounding, since
     # a normalisation follows, and sign descent would follow the rounding errors.
-    _, inputs, labels = task()
-    h = jnp.tanh(rms_normalised(inputs @ params["w1"]))
+    labels = task()[2]
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(
+        logits(params), labels
+    )
+    return losses.mean()
+
+
+def logits(params: Any) -> jax.Array:
+    """The function on all 32 inputs, shape (32, 4)."""
+    h = jnp.tanh(rms_normalised(task()[1] @ params["w1"]))
     h = jnp.tanh(rms_normalised(h @ params["w2"]))
-    logits = rms_normalised(h @ params["w3"])
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    return rms_normalised(h @ params["w3"])
 
 
 class Training(NamedTuple):
-    """Losses and relative updates of each step, and the last parameters."""
+    """What each step finds and does, and the last parameters."""
 
     losses: np.ndarray
+    functions: np.ndarray  # the logits on all inputs, shape (steps, 32, 4)
     relative_updates: Any
     params: Any
 
@@ -85,17 +93,22 @@ def trainer(make: Callable[..., Any]) -> Callable[..., Training]:
             value, grads = jax.value_and_grad(loss)(params)
             updates, state = tx.update(grads, state, params)
             measured = state[-1].relative_update
-            return (optax.apply_updates(params, updates), state), (value, measured)
+            found = (value, logits(params), measured)
+            return (optax.apply_updates(params, updates), state), found
 
         carry = (params, tx.init(params))
-        (params, _), (losses, measured) = jax.lax.scan(step, carry, length=NUM_STEPS)
-        return Training(losses, measured, params)
+        (params, _), found = jax.lax.scan(step, carry, length=NUM_STEPS)
+        return Training(*found, params)
 
     return compiled
 
 
 def gap(one: Training, other: Training) -> float:
     return float(np.max(np.abs(one.losses - other.losses)))
+
+
+def function_gap(one: Training, other: Training) -> float:
+    return float(np.max(np.abs(one.functions - other.functions)))
 
 
 def unit_norm() -> Any:
@@ -161,7 +174,9 @@ def test_scaled_weights_at_a_scaled_rate(name: str, scales: Any) -> None:
     assert abs(loss(scaled) - loss(params)) < 1e-14
     # The whole run, moments included, since both see gradients of one scale throughout.
     assert free(name).losses[0] - free(name).losses[-1] > 0.3
-    assert gap(free(name), run(name)(scaled, 0, factors)) < 1e-12
+    other = run(name)(scaled, 0, factors)
+    assert gap(free(name), other) < 1e-12
+    assert function_gap(free(name), other) < 1e-12
     # At the same rate it is another run.
     unscaled = run(name)(scaled, 0, ONES)
     assert gap(free(name), unscaled) > 1e-3
@@ -217,6 +232,7 @@ def test_holding_equals_projecting_without_memory(name: str) -> None:
     }
     assert max(growth.values()) > 1.02
     assert gap(projected(name), held(name)) < 1e-12
+    assert function_gap(projected(name), held(name)) < 1e-12
     # Unheld, it is another run.
     assert gap(projected(name), free(name)) > 5e-4
     # So it is with the power of the other kind of update.
