@@ -7,21 +7,26 @@ from typing import Literal
 from experiments.harness.command_line import check, check_range
 
 Schedule = Literal["constant", "cosine", "cyclic"]
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
+Operation = Literal["addition", "subtraction", "multiplication", "quadratic", "s5"]
+NUM_PERMUTATIONS = 120  # elements of S5
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Trains the transformer of Lyle et al. (2025) on x + y mod p and tests it.
+    """Trains the transformer of Lyle et al. (2025) on arithmetic modulo p and tests it.
 
     Full batch; after a run, the directory holds its metrics, figures, summary and
     checkpoints. The same command continues an interrupted run.
     """
 
+    operation: Operation = "addition"
+    """What to learn, modulo p: x + y, x - y, x * y or (quadratic) x^2 + xy + y^2; or
+    the product of two of the 120 permutations of five things (s5)."""
     modulus: int = 117
-    """p: the network learns x + y mod p from all pairs 0 <= x, y < p."""
+    """p: there are p * p ordered pairs with 0 <= x, y < p. S5 does not use it."""
     train_fraction: float = 0.2
-    """Share of the p * p ordered pairs to train on; the rest is the test set."""
+    """Share of the ordered pairs to train on; the rest is the test set."""
     num_steps: int = 2000
     """Updates (the paper: 1,000,000)."""
     learning_rate: float = 0.01
@@ -50,8 +55,17 @@ class Config:
     """Hold the Frobenius norm of each matrix at its initial value."""
     project_every: int = 1
     """Updates from one projection to the next."""
+    radius_multiplier: float = 1.0
+    """Multiplies the initial matrices, and so the norms that projection holds."""
     optimizer: Optimizer = "adam"
-    """Adam and SGD decay matrices only; AdamW is optax's, which decays every leaf."""
+    """AdamW is optax's, which decays every leaf; the others decay matrices only.
+    Grokfast is Adam on gradients whose slow part is amplified; hyperball is Adam with
+    updates scaled to the norm of the weights; muon leaves the tables and the read-out
+    to Adam."""
+    grokfast_decay: float = 0.98
+    """Of grokfast's running mean of the gradients."""
+    grokfast_amplitude: float = 2.0
+    """How many times grokfast adds that mean to the gradients."""
     num_heads: int = 4
     """Attention heads."""
     head_dim: int = 32
@@ -83,9 +97,10 @@ class Config:
             check_range(name, getattr(self, name), at_least=1)
         for name in ("warmup_steps", "delay_steps", "cooldown_steps", "seed"):
             check_range(name, getattr(self, name), at_least=0)
-        for name in ("learning_rate", "low_learning_rate"):
+        for name in ("learning_rate", "low_learning_rate", "radius_multiplier"):
             check_range(name, getattr(self, name), above=0, below=float("inf"))
-        for name in ("weight_decay", "scale_decay"):
+        check_range("grokfast_decay", self.grokfast_decay, at_least=0, below=1)
+        for name in ("weight_decay", "scale_decay", "grokfast_amplitude"):
             check_range(name, getattr(self, name), at_least=0, below=float("inf"))
         check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
         self._check_together()
@@ -105,7 +120,7 @@ class Config:
                 self.num_cycles <= left,
                 f"at most the {left} updates after the delay",
             )
-        pairs = self.modulus**2
+        pairs = self.num_elements**2
         check(
             "train_fraction",
             self.train_fraction,
@@ -117,6 +132,12 @@ class Config:
             self.scale_decay,
             self.scale_decay == 0 or self.normalize,
             "0 without normalisation layers: add --normalize",
+        )
+        check(
+            "optimizer",
+            self.optimizer,
+            self.optimizer != "hyperball" or self.project,
+            "another without projection, which hyperball needs: drop --no-project",
         )
         check(
             "delay_steps",
@@ -141,9 +162,14 @@ class Config:
             )
 
     @property
+    def num_elements(self) -> int:
+        """How many numbers (or permutations) there are to combine."""
+        return NUM_PERMUTATIONS if self.operation == "s5" else self.modulus
+
+    @property
     def num_train_pairs(self) -> int:
         """Size of the training set: the fraction of all ordered pairs, rounded."""
-        return round(self.train_fraction * self.modulus**2)
+        return round(self.train_fraction * self.num_elements**2)
 
     @property
     def cycle_steps(self) -> int:

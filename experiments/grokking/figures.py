@@ -22,8 +22,8 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
         mark_rewarm((top, bottom), config.delay_steps)
     plots.label(
         top,
-        title=f"x + y mod {config.modulus}, {config.train_fraction:.0%} of the pairs "
-        f"to train on, learning rate {config.learning_rate:g}",
+        title=f"{_task(config)}, {config.train_fraction:.0%} of the pairs to train on, "
+        f"learning rate {config.learning_rate:g}",
         x="",
         y="accuracy",
     )
@@ -33,6 +33,18 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
         y=f"share of ReLUs that\nflip in {config.eval_every} updates",
     )
     plots.save(figure, path)
+
+
+def _task(config: Config) -> str:
+    if config.operation == "s5":
+        return "product in S5"
+    formulas = {
+        "addition": "x + y",
+        "subtraction": "x - y",
+        "multiplication": "x y",
+        "quadratic": "x² + x y + y²",
+    }
+    return f"{formulas[config.operation]} mod {config.modulus}"
 
 
 def draw_arms(

@@ -1,13 +1,22 @@
-"""The task x + y mod p: which pairs are trained on and which are held out."""
+"""The tasks (Power et al., 2022): the pairs to train on or hold out, and their labels.
 
+Power et al., "Grokking: generalization beyond overfitting on small algorithmic
+datasets", https://arxiv.org/abs/2201.02177.
+"""
+
+import functools
+import itertools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from experiments.grokking.config import Operation
 
 
 class Pairs(NamedTuple):
-    """Pairs of summands; the label of (x, y) is x + y mod p."""
+    """Pairs of numbers to combine, or of the numbers of permutations."""
 
     x: jax.Array  # (n,) int32
     y: jax.Array  # (n,) int32
@@ -20,7 +29,7 @@ class Split(NamedTuple):
     test: Pairs
 
 
-def split_pairs(key: jax.Array, modulus: int, num_train: int) -> Split:
+def split_pairs(key: jax.Array, num_elements: int, num_train: int) -> Split:
     """Draws the training pairs at random; the rest is the test set.
 
     (x, y) and (y, x) are different pairs, so a network that has learned no more than
@@ -28,22 +37,45 @@ def split_pairs(key: jax.Array, modulus: int, num_train: int) -> Split:
 
     Args:
       key: of the shuffle.
-      modulus: p; there are p * p pairs.
+      num_elements: how many numbers there are; the pairs are its square.
       num_train: how many to train on.
 
     Returns:
-      The training pairs in the order of their index x * p + y, and the test pairs
-      likewise: gathers from tables then walk through memory forwards.
+      The training pairs in the order of their index x * num_elements + y, and the
+      test pairs likewise: gathers from tables then walk through memory forwards.
     """
-    order = jax.random.permutation(key, modulus**2)
+    order = jax.random.permutation(key, num_elements**2)
     train, test = jnp.sort(order[:num_train]), jnp.sort(order[num_train:])
-    return Split(_pairs(train, modulus), _pairs(test, modulus))
+    return Split(_pairs(train, num_elements), _pairs(test, num_elements))
 
 
-def _pairs(index: jax.Array, modulus: int) -> Pairs:
-    return Pairs(index // modulus, index % modulus)
+def _pairs(index: jax.Array, num_elements: int) -> Pairs:
+    return Pairs(index // num_elements, index % num_elements)
 
 
-def labels(pairs: Pairs, modulus: int) -> jax.Array:
-    """The sums modulo p, shape (n,)."""
-    return (pairs.x + pairs.y) % modulus
+def labels(pairs: Pairs, modulus: int, operation: Operation = "addition") -> jax.Array:
+    """The results of an operation modulo p (S5: the product), shape (n,)."""
+    x, y = pairs
+    match operation:
+        case "addition":
+            return (x + y) % modulus
+        case "subtraction":
+            return (x - y) % modulus
+        case "multiplication":
+            return (x * y) % modulus
+        case "quadratic":
+            return (x * x + x * y + y * y) % modulus
+        case "s5":
+            return jnp.asarray(permutation_products())[x, y]
+
+
+@functools.cache
+def permutation_products() -> np.ndarray:
+    """The table of S5, shape (120, 120): entry (x, y) is x after y.
+
+    Permutations are numbered in lexicographic order, so 0 is the identity.
+    """
+    elements = list(itertools.permutations(range(5)))
+    numbers = {element: number for number, element in enumerate(elements)}
+    table = [[numbers[tuple(x[i] for i in y)] for y in elements] for x in elements]
+    return np.asarray(table, np.int32)

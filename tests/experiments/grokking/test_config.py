@@ -13,6 +13,11 @@ def test_defaults_are_the_papers_sizes():
     assert config.num_train_pairs == 2738  # .2 * 117 * 117 = 2737.8
 
 
+def test_s5_has_120_elements_whatever_the_modulus():
+    config = Config(operation="s5", modulus=7, train_fraction=0.5)
+    assert (config.num_elements, config.num_train_pairs) == (120, 7200)
+
+
 def test_the_cycle_is_what_is_left_after_the_delay():
     config = Config(num_steps=1000, delay_steps=200, schedule="cosine")
     assert config.cycle_steps == 800
@@ -40,6 +45,17 @@ def test_the_cycle_is_what_is_left_after_the_delay():
         (
             {"cooldown_steps": 5, "schedule": "cosine"},
             "cooldown_steps=5: must be at most",
+        ),
+        ({"radius_multiplier": 0.0}, "radius_multiplier=0.0: must be greater than 0"),
+        ({"grokfast_decay": 1.0}, "grokfast_decay=1.0: must be at least 0 and less"),
+        ({"grokfast_amplitude": -1.0}, "grokfast_amplitude=-1.0: must be at least 0"),
+        (
+            {"optimizer": "hyperball", "project": False},
+            "optimizer=hyperball: must be another without projection",
+        ),
+        (
+            {"operation": "s5", "train_fraction": 1e-9},
+            "both sets have a pair; there are 14400",
         ),
         ({"seed": 2**32}, "seed + num_seeds is at most 2**32"),
         (

@@ -18,7 +18,7 @@ import optax
 import pytest
 
 from experiments.grokking import __main__ as program
-from experiments.grokking import train
+from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
 from experiments.harness import command_line, files
 from experiments.harness.checkpoints import Checkpoints
@@ -117,7 +117,8 @@ def test_a_finished_run_is_reported_not_repeated(finished, run_program, monkeypa
     before = (path / "metrics.jsonl").stat().st_mtime_ns
     monkeypatch.setattr(train, "Experiment", pytest.fail)
     code, out, err = run_program(*flags(config))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err == f"{path} holds this run, finished: its results are shown again\n"
     assert out.splitlines()[0].startswith("seed 0: train ")
     assert out.splitlines()[-1] == str(path / "grokking.png")
     assert (path / "metrics.jsonl").stat().st_mtime_ns == before
@@ -184,7 +185,7 @@ def test_every_schedule_waits_then_rises_to_the_peak(schedule):
     config = dataclasses.replace(
         TINY, schedule=schedule, num_cycles=2, num_steps=12, delay_steps=2
     )
-    schedule_fn = train.make_schedule(config, train.hyperparameters(config))
+    schedule_fn = optimizers.make_schedule(config, train.hyperparameters(config))
     assert schedule_fn(1) == pytest.approx(config.low_learning_rate)
     # After the delay of 2 come 4 updates of warm-up.
     assert schedule_fn(6) == pytest.approx(config.learning_rate)

@@ -1,0 +1,129 @@
+"""One config of a grokking run as pure functions: initialise, step, evaluate."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from experiments.grokking.config import Config
+from experiments.grokking.optimizers import Hyperparameters, make_optimizer
+from experiments.grokking.task import Pairs, Split, labels, split_pairs
+from models import GrokkingTransformer
+from nap_optax import metrics
+
+NUM_FEATURE_PAIRS = 500
+
+
+class TrainState(NamedTuple):
+    """What changes from step to step."""
+
+    params: Any
+    opt_state: Any
+    reference_params: Any  # at the evaluation before, to measure change against
+    train_loss: jax.Array  # () before the last update
+
+
+class Experiment:
+    """One config as pure functions of (state, hyper-parameters, split)."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self._graphdef = nnx.graphdef(
+            nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))
+        )
+
+    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[TrainState, Split]:
+        """The state of step 0 and the split of one seed."""
+        split_key, params_key = jax.random.split(jax.random.key(seed))
+        split = split_pairs(
+            split_key, self.config.num_elements, self.config.num_train_pairs
+        )
+        model = self._new_model(nnx.Rngs(params_key))
+        params = jax.tree.map(
+            lambda w: w * hyper.radius_multiplier if w.ndim >= 2 else w,
+            nnx.to_pure_dict(nnx.state(model, nnx.Param)),
+        )
+        opt_state = make_optimizer(self.config, hyper).init(params)
+        return TrainState(params, opt_state, params, jnp.zeros([])), split
+
+    def step(
+        self, state: TrainState, hyper: Hyperparameters, split: Split
+    ) -> TrainState:
+        """One full-batch update."""
+        tx = make_optimizer(self.config, hyper)
+        loss, grads = jax.value_and_grad(self._loss)(state.params, split.train)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss)
+        params = optax.apply_updates(state.params, updates)
+        return state._replace(params=params, opt_state=opt_state, train_loss=loss)
+
+    def evaluate(
+        self, state: TrainState, hyper: Hyperparameters, split: Split
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Scalars that describe a state, and the change since the last evaluation."""
+        del hyper
+        fixed = jax.tree.map(lambda a: a[:: self._feature_stride], split.train)
+        now, before = (
+            self._model(params).features(fixed.x, fixed.y)
+            for params in (state.params, state.reference_params)
+        )
+        attention = self._model(state.params).attention_weights(fixed.x, fixed.y)
+        test_loss, test_accuracy = self._loss_and_accuracy(state.params, split.test)
+        matrices = [w for w in jax.tree.leaves(state.params) if w.ndim >= 2]
+        relative = jax.tree.map(
+            lambda w, change: change if w.ndim >= 2 else None,
+            state.params,
+            optax.tree.get(state.opt_state, "relative_update"),
+        )
+        results = {
+            "learning_rate": optax.tree.get(state.opt_state, "learning_rate"),
+            "train_loss": state.train_loss,
+            "train_accuracy": self._loss_and_accuracy(state.params, split.train)[1],
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "feature_covariance_change": metrics.feature_covariance_change(
+                before["mlp_hidden"], now["mlp_hidden"]
+            ),
+            "activation_pattern_change": metrics.activation_pattern_change(
+                before["mlp_hidden"], now["mlp_hidden"]
+            ),
+            "attention_entropy": metrics.attention_entropy(attention),
+            "attention_output_rank": metrics.effective_rank(now["attention_output"]),
+            "attention_output_stable_rank": metrics.stable_rank(
+                now["attention_output"]
+            ),
+            "dormant_fraction": metrics.dormant_fraction(now["mlp_hidden"]),
+            "weight_norm": optax.tree.norm(matrices),
+            "relative_update": jnp.median(jnp.stack(jax.tree.leaves(relative))),
+        }
+        return state._replace(reference_params=state.params), results
+
+    @property
+    def _feature_stride(self) -> int:
+        # The fixed points of the metrics: evenly spaced training pairs.
+        return max(1, self.config.num_train_pairs // NUM_FEATURE_PAIRS)
+
+    def _new_model(self, rngs: nnx.Rngs) -> GrokkingTransformer:
+        return GrokkingTransformer(
+            self.config.num_elements,
+            num_heads=self.config.num_heads,
+            head_dim=self.config.head_dim,
+            mlp_dim=self.config.mlp_dim,
+            normalize=self.config.normalize,
+            rngs=rngs,
+        )
+
+    def _model(self, params: Any) -> GrokkingTransformer:
+        return nnx.merge(self._graphdef, params)
+
+    def _loss(self, params: Any, pairs: Pairs) -> jax.Array:
+        return self._loss_and_accuracy(params, pairs)[0]
+
+    def _loss_and_accuracy(
+        self, params: Any, pairs: Pairs
+    ) -> tuple[jax.Array, jax.Array]:
+        logits = self._model(params)(pairs.x, pairs.y)
+        targets = labels(pairs, self.config.modulus, self.config.operation)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        return losses.mean(), jnp.mean(jnp.argmax(logits, -1) == targets)

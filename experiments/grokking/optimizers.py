@@ -1,0 +1,180 @@
+"""The optimizers of the grokking runs: direction, decay, schedule and projection.
+
+Numbers that a sweep may batch (`Hyperparameters`) are traced, so one compilation serves
+all of them; what shapes the program stays in the `Config`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import nap_optax
+from experiments.grokking.config import Config
+from nap_optax import masks, schedules
+
+# With it, the root mean square of Muon's update is that of Adam's (Liu et al., "Muon is
+# scalable for LLM training", https://arxiv.org/abs/2502.16982, 2025), so that one rate
+# serves the matrices of Muon and the tables and read-out, which Adam keeps.
+MUON_RMS = 0.2
+KEPT_BY_ADAM = ("token_embedding", "position_embedding", "unembedding")
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of a run that a sweep may batch, each of shape () or (members,)."""
+
+    learning_rate: Any
+    low_learning_rate: Any
+    warmup_steps: Any
+    delay_steps: Any
+    cycle_steps: Any
+    cooldown_steps: Any
+    weight_decay: Any
+    scale_decay: Any
+    radius_multiplier: Any
+
+
+def hyperparameters(config: Config) -> Hyperparameters:
+    """The numbers of one config."""
+    return Hyperparameters(
+        *(np.asarray(getattr(config, name)) for name in Hyperparameters._fields)
+    )
+
+
+def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
+    """The learning rate as a function of the update, after the delay."""
+    peak, low = hyper.learning_rate, hyper.low_learning_rate
+    match config.schedule:
+        case "constant":
+            # Without a cool-down it would fall after the last update.
+            schedule = schedules.warmup_stable_decay(
+                peak,
+                warmup_steps=hyper.warmup_steps,
+                stable_steps=jnp.maximum(
+                    hyper.cycle_steps - hyper.warmup_steps - hyper.cooldown_steps, 0
+                ),
+                cooldown_steps=hyper.cooldown_steps,
+                end_value=low,
+            )
+        case "cosine":
+            schedule = schedules.warmup_cosine_decay(
+                peak,
+                warmup_steps=hyper.warmup_steps,
+                decay_steps=hyper.cycle_steps,
+                end_value=low,
+            )
+        case "cyclic":
+            schedule = schedules.cyclic(
+                peak,
+                period=hyper.cycle_steps,
+                warmup_fraction=hyper.warmup_steps / hyper.cycle_steps,
+                floor=low,
+                num_cycles=config.num_cycles,
+            )
+    return schedules.delayed(schedule, hyper.delay_steps, low)
+
+
+def make_optimizer(
+    config: Config, hyper: Hyperparameters
+) -> optax.GradientTransformationExtraArgs:
+    """Direction, decay, schedule and projection, in this order; then measures."""
+    decayed = None if config.optimizer == "adamw" else masks.matrices
+    direction = optax.chain(
+        _direction(config),
+        optax.add_decayed_weights(hyper.weight_decay, mask=decayed),
+        nap_optax.decay_scales(hyper.scale_decay)
+        if config.normalize
+        else optax.identity(),
+    )
+    schedule = make_schedule(config, hyper)
+    if config.optimizer == "hyperball":
+        return optax.chain(
+            nap_optax.hyperball(direction, schedule), nap_optax.measure_elr()
+        )
+    return optax.chain(
+        direction,
+        nap_optax.scale_by_rewarming(schedule),
+        nap_optax.project_weights(every=config.project_every)
+        if config.project
+        else optax.identity(),
+        nap_optax.measure_elr(),
+    )
+
+
+def _direction(config: Config) -> optax.GradientTransformation:
+    """What to follow, not negated and without a rate."""
+    match config.optimizer:
+        case "sgd":
+            return optax.identity()
+        case "adam" | "adamw" | "hyperball":
+            return optax.scale_by_adam()
+        case "grokfast":
+            slow = scale_by_grokfast(config.grokfast_decay, config.grokfast_amplitude)
+            return optax.chain(slow, optax.scale_by_adam())
+        case "muon":
+            # Optax has it as a whole optimizer only, which at rate 1 is the direction,
+            # negated.
+            muon = optax.contrib.muon(
+                1.0,
+                consistent_rms=MUON_RMS,
+                muon_weight_dimension_numbers=_muon_dimensions,
+            )
+            return optax.chain(muon, optax.scale(-1.0))
+
+
+def _muon_dimensions(params: Any) -> Any:
+    """For each leaf how Muon sees it, or None to leave it to Adam."""
+
+    def dimensions(path: Any, leaf: jax.Array) -> Any:
+        name = masks.path_name(path)
+        if leaf.ndim != 2 or name.startswith(KEPT_BY_ADAM):
+            return None
+        return optax.contrib.MuonDimensionNumbers()
+
+    return jax.tree_util.tree_map_with_path(dimensions, params)
+
+
+class ScaleByGrokfastState(NamedTuple):
+    """State of `scale_by_grokfast`."""
+
+    slow_grads: Any  # like the parameters: the running mean of the gradients
+
+
+def scale_by_grokfast(decay: float, amplitude: float) -> optax.GradientTransformation:
+    r"""Amplifies the slow part of the gradients, by an exponential moving average.
+
+    .. math::
+
+        \mu \to \alpha \mu + (1 - \alpha) g, \qquad g \to g + \lambda \mu
+
+    Goes before the optimizer's own moments. The mean starts at zero.
+
+    Args:
+      decay: of the mean, α.
+      amplitude: λ.
+
+    Returns:
+      A gradient transformation.
+
+    References:
+      Lee et al., `Grokfast: Accelerated Grokking by Amplifying Slow Gradients
+      <https://arxiv.org/abs/2405.20233>`_, 2024
+    """
+
+    def init_fn(params: optax.Params) -> optax.OptState:
+        return ScaleByGrokfastState(optax.tree.zeros_like(params))
+
+    def update_fn(
+        updates: optax.Updates,
+        state: ScaleByGrokfastState,
+        params: optax.Params | None = None,
+    ) -> tuple[optax.Updates, ScaleByGrokfastState]:
+        del params
+        slow = optax.tree.update_moment(updates, state.slow_grads, decay, 1)
+        return optax.tree.add_scale(updates, amplitude, slow), ScaleByGrokfastState(
+            slow
+        )
+
+    return optax.GradientTransformation(init_fn, update_fn)

@@ -1,0 +1,1 @@
+"""Figures of the papers, run, drawn and judged: `python -m experiments.reproduce`."""

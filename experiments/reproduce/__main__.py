@@ -1,0 +1,81 @@
+"""`python -m experiments.reproduce`: a figure from its name to a verdict."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from experiments.harness.command_line import check_range, parse, run
+from experiments.reproduce import listing, registry
+
+PROG = "python -m experiments.reproduce"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Runs a figure, draws it with the paper's numbers and judges each claim.
+
+    The same command continues what was interrupted; a finished figure is drawn and
+    judged again. The exit code is 0 if every claim holds, 1 if one does not.
+    """
+
+    figure: tyro.conf.Positional[str] = ""
+    """Such as lyle2025/fig3; see --list."""
+    scale: Literal["laptop", "paper"] = "laptop"
+    """Sizes and lengths: shortened to fit a laptop, or the paper's own."""
+    seeds: int = 0
+    """Number of seeds; 0 is the preset's own."""
+    run_directory: Path | None = None
+    """Where the runs are kept; by default runs/reproduce/<figure>/<scale>."""
+    draw_only: bool = False
+    """Run nothing: draw and judge what has been run."""
+    list: bool = False
+    """Show every figure of the papers, what it claims and what it takes."""
+
+    def __post_init__(self) -> None:
+        """Checks the name.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        check_range("seeds", self.seeds, at_least=0)
+        if self.list:
+            return
+        if not self.figure:
+            raise ValueError(f"name a figure: {registry.suggestion('')}")
+        if self.figure not in registry.known():
+            raise ValueError(
+                f"no figure {self.figure!r} here; there are "
+                f"{registry.suggestion(self.figure)}"
+            )
+
+
+def main() -> None:
+    """Parses, then lists or reproduces."""
+    options = parse(Options, prog=PROG)
+    if options.list:
+        print(listing.overview(), end="")
+        return
+
+    from experiments.reproduce.reproduce import reproduce
+
+    figure = registry.known()[options.figure]
+    directory = options.run_directory or (
+        Path("runs/reproduce") / figure.name / options.scale
+    )
+    verdicts = reproduce(
+        figure,
+        options.scale,
+        directory,
+        num_seeds=options.seeds or None,
+        draw_only=options.draw_only,
+    )
+    if not all(verdict.holds for verdict in verdicts):
+        sys.stdout.flush()
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,97 @@
+"""Panels in the papers' manner: seeds as faint lines, the paper's numbers as marks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.harness import plots
+from experiments.reproduce.runs import Runs
+
+Points = Sequence[tuple[float, float]]
+PAPER_LABEL = "the paper's figure"
+PAPER_STYLE: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 5,
+    "markerfacecolor": "none",
+    "linestyle": ":",
+    "linewidth": 0.8,
+}
+
+
+def panel(
+    ax: Any,
+    runs: Runs,
+    arms: Mapping[str, str],
+    *,
+    metric: str = "test_accuracy",
+    paper: Mapping[str, Points] | None = None,
+    since: Mapping[str, int] | None = None,
+) -> None:
+    """Draws a metric of several arms, and over it what the paper's figure shows.
+
+    Args:
+      ax: where to draw.
+      runs: the metrics.
+      arms: what to draw, and its label.
+      metric: what is on the vertical axis.
+      paper: for each arm that has them, points (updates, value).
+      since: for each arm, the update that becomes 0 on the horizontal axis.
+    """
+    paper, since = paper or {}, since or {}
+    for (arm, label), color in zip(arms.items(), colors(len(arms)), strict=True):
+        steps, values = runs.curve(arm, metric)
+        start = since.get(arm, 0)
+        plots.line_with_spread(ax, steps - start, values, label=label, color=color)
+        if points := paper.get(arm):
+            x, y = zip(*points, strict=True)
+            ax.plot(x, y, **PAPER_STYLE, color=color)
+    if paper:
+        ax.plot([], [], **PAPER_STYLE, color="0.3", label=PAPER_LABEL)
+
+
+def side_by_side(
+    runs: Runs, panels: Mapping[str, Mapping[str, str]], paper: Mapping[str, Points]
+) -> Any:
+    """Test accuracy over updates, in one panel for each title.
+
+    Args:
+      runs: the metrics.
+      panels: by title, the arms to draw and their labels.
+      paper: the paper's points by arm.
+    """
+    figure, axes = plots.figure(1, len(panels), width=5.5, height=3.8)
+    for ax, (title, arms) in zip(axes[0], panels.items(), strict=True):
+        panel(ax, runs, arms, paper={arm: paper[arm] for arm in arms if arm in paper})
+        log_updates(ax, smallest=100)
+        ax.set(title=title, xlabel="updates", xlim=(0, None), ylim=(-0.03, 1.05))
+    axes[0, 0].set(ylabel="test accuracy")
+    legend(axes[0, -1])
+    return figure
+
+
+def points(text: str) -> Points:
+    """Reads points written as `"1000:.23 2000:.92"`: updates, then the value."""
+    pairs = (word.split(":") for word in text.split())
+    return [(float(x), float(y)) for x, y in pairs]
+
+
+def log_updates(ax: Any, smallest: float) -> None:
+    """A logarithmic axis of updates: the paper's runs are a thousand times longer."""
+    ax.set_xscale("symlog", linthresh=smallest, linscale=0.5)
+
+
+def legend(ax: Any, title: str = "") -> None:
+    """A legend to the right of the axes, where no line is."""
+    ax.legend(
+        frameon=False,
+        fontsize="x-small",
+        title=title,
+        title_fontsize="x-small",
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+    )
+
+
+def colors(number: int) -> list[str]:
+    """Colours that can be told apart; beyond eight they come again."""
+    palette = (*plots.PALETTE, "0.6")
+    return [palette[index % len(palette)] for index in range(number)]

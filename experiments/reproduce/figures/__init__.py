@@ -1,0 +1,1 @@
+"""One module for each figure; `registry` finds every `FIGURE` in here."""

@@ -1,0 +1,60 @@
+"""Figure 2, left, of Lyle et al. (2025): the arm that generalises first, for longer."""
+
+from typing import Any
+
+from experiments.grokking import study
+from experiments.harness import plots
+from experiments.reproduce import drawing
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.figures import lyle2025_fig2a as short
+from experiments.reproduce.runs import Runs
+
+LINE: short.Line = ("projected", 1e-2, 0.01)
+NAME = short.name(*LINE)
+
+
+def _preset(updates: int, num_seeds: int, **settings: Any) -> Preset:
+    return Preset(
+        arms={
+            NAME: short.arm(
+                *LINE, num_steps=updates, warmup_steps=1000, eval_every=250, **settings
+            )
+        },
+        num_seeds=num_seeds,
+        claims=(
+            Claim(
+                says=f"{NAME}: test accuracy after 3000 updates",
+                measure=lambda runs: runs.at(NAME, 3000),
+                at_least=0.98,
+                paper=".992",
+            ),
+            Claim(
+                says=f"{NAME}: test accuracy at the end",
+                measure=lambda runs: runs.late(NAME),
+                at_least=0.98,
+                paper=".996 (seeds .9991, .9971, .9925)",
+            ),
+        ),
+        note="Constant learning rate after a warm-up of 1000 updates.",
+    )
+
+
+def draw(runs: Runs, preset: Preset) -> Any:
+    """Test accuracy over updates."""
+    figure, axes = plots.figure(1, 1, width=6.5)
+    ax = axes[0, 0]
+    drawing.panel(ax, runs, {NAME: NAME}, paper={NAME: short.PAPER[LINE]})
+    drawing.log_updates(ax, smallest=1000)
+    ax.set(xlabel="updates", ylabel="test accuracy", xlim=(0, None), ylim=(-0.03, 1.05))
+    drawing.legend(ax)
+    return figure
+
+
+FIGURE = Figure(
+    name="lyle2025/fig2a_long",
+    title="one arm of figure 2a for 100,000 updates: it stays generalised",
+    runner=study,
+    presets={"laptop": _preset(100_000, 1), "paper": _preset(1_000_000, 3)},
+    draw=draw,
+)

@@ -1,0 +1,147 @@
+"""Figure 2, right, of Lyle et al. (2025): scale decay with normalisation layers."""
+
+import functools
+import itertools
+from typing import Any
+
+from experiments.grokking import study
+from experiments.grokking.config import Config
+from experiments.reproduce import drawing
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+
+CONSTRAINTS = ("free", "projected")
+DECAYS = (1.0, 10.0)
+
+# updates:accuracy read off figure 2 of arXiv 2507.20057, means of three seeds,
+# by (projected, scale decay on, decay).
+PAPER: dict[tuple[str, bool, float], drawing.Points] = {
+    ("free", True, 1.0): drawing.points(
+        "1000:.185 3000:.202 4000:.244 5000:.945 6000:.9987 20000:.998 100000:1 "
+        "250000:.9757 350000:1 1000000:1"
+    ),
+    ("free", True, 10.0): drawing.points(
+        "1000:.2 2000:.383 3000:.997 5000:1 6000:.481 10000:.152 20000:.082 "
+        "100000:.132 310000:.2755 1000000:.2526"
+    ),
+    ("free", False, 1.0): drawing.points(
+        "1000:.184 4000:.227 5000:.741 8000:.972 10000:.959 20000:.555 "
+        "100000:.266 250000:.438 400000:.49 440000:.934 500000:.9999 1000000:1"
+    ),
+    ("free", False, 10.0): drawing.points(
+        "1000:.2 2000:.223 3000:.995 4000:.802 5000:.728 6000:.168 20000:.131 "
+        "100000:.104 400000:.258 420000:.851 450000:1 1000000:1"
+    ),
+    ("projected", True, 1.0): drawing.points(
+        "1000:.193 5000:.2025 11000:.244 13000:.508 14000:.742 16000:.994 "
+        "100000:.9966 310000:.9397 500000:.999 1000000:.9985"
+    ),
+    ("projected", True, 10.0): drawing.points(
+        "1000:.199 10000:.22 11000:.265 12000:.896 14000:.991 40000:1 "
+        "100000:.998 1000000:1"
+    ),
+    ("projected", False, 1.0): drawing.points("1000:.192 20000:.201 1000000:.2013"),
+    ("projected", False, 10.0): drawing.points("1000:.192 20000:.202 1000000:.203"),
+}
+
+
+def name(constraint: str, scale_decay: bool, decay: float) -> str:
+    """Of an arm."""
+    return f"{constraint}, scale decay {'on' if scale_decay else 'off'}, {decay:g}"
+
+
+def arm(
+    constraint: str, scale_decay: bool, decay: float, settings: dict[str, Any]
+) -> Config:
+    """The decay is that of the matrices, and "on" that of the scales as well."""
+    return Config(
+        normalize=True,
+        project=constraint == "projected",
+        weight_decay=decay,
+        scale_decay=decay if scale_decay else 0.0,
+        **settings,
+    )
+
+
+def _preset(updates: int, note: str, **settings: Any) -> Preset:
+    lines = list(itertools.product(CONSTRAINTS, (True, False), DECAYS))
+    settings = {"num_steps": updates, **settings}
+    return Preset(
+        arms={name(*line): arm(*line, settings) for line in lines},
+        num_seeds=3,
+        claims=_claims(updates),
+        note=note,
+    )
+
+
+def _claims(updates: int) -> tuple[Claim, ...]:
+    def reaches(level: float, line: tuple[str, bool, float], paper: str) -> Claim:
+        return Claim(
+            says=f"{name(*line)}: it generalises: updates until test accuracy "
+            f"{level:g}",
+            measure=functools.partial(Runs.first_step, arm=name(*line), level=level),
+            at_most=updates,
+            paper=paper,
+        )
+
+    def never(decay: float, paper: str) -> Claim:
+        line = name("projected", False, decay)
+        return Claim(
+            says=f"{line}: it does not generalise: highest test accuracy",
+            measure=functools.partial(Runs.highest, arm=line),
+            at_most=0.3,
+            paper=paper,
+        )
+
+    return (
+        reaches(0.99, ("projected", True, 1.0), ".994 after 16,000 updates"),
+        reaches(0.99, ("projected", True, 10.0), ".991 after 14,000 updates"),
+        never(1.0, ".201, flat"),
+        never(10.0, ".203, flat"),
+        reaches(0.99, ("free", True, 1.0), ".999 after 6000 updates"),
+        reaches(0.99, ("free", True, 10.0), ".997 after 3000 updates, .25 at the end"),
+        reaches(0.9, ("free", False, 1.0), ".972 after 8000 updates, then unstable"),
+        reaches(0.9, ("free", False, 10.0), ".995 after 3000 updates, then unstable"),
+    )
+
+
+def draw(runs: Runs, preset: Preset) -> Any:
+    """Free networks on the left, projected ones on the right."""
+    lines = {
+        constraint: {
+            name(*line): name(*line).partition(", ")[2]
+            for line in PAPER
+            if line[0] == constraint
+        }
+        for constraint in CONSTRAINTS
+    }
+    return drawing.side_by_side(
+        runs, lines, {name(*line): points for line, points in PAPER.items()}
+    )
+
+
+FIGURE = Figure(
+    name="lyle2025/fig2b",
+    title="with normalisation layers, a projected network generalises only if the "
+    "scales decay",
+    runner=study,
+    presets={
+        "laptop": _preset(
+            1500,
+            "The decay is that of the matrices; with scale decay on, the scales decay "
+            "alike. Learning rate 0.01; the paper's figure does not state its own, and "
+            "from how late its projected networks generalise it was lower. What comes "
+            "after 1500 updates (the collapse of two of the free arms, their return) "
+            "is left out.",
+        ),
+        "paper": _preset(
+            1_000_000,
+            "Learning rate 0.01; the paper's figure does not state its own.",
+            warmup_steps=1000,
+            schedule="cosine",
+            eval_every=1000,
+        ),
+    },
+    draw=draw,
+)

@@ -1,0 +1,51 @@
+"""The table behind `--list`."""
+
+from experiments.reproduce import registry
+from experiments.reproduce.catalogue import NOT_BUILT, PAPERS
+from experiments.reproduce.figure import SCALES, Figure
+
+
+def overview() -> str:
+    """Every figure of the papers: what it claims, and what each preset takes."""
+    figures = registry.known()
+    lines = [
+        "Times are estimates: 20 ms for an update of the grokking network at the "
+        "paper's size,",
+        "measured on 2 cores, and in proportion for others.",
+    ]
+    for paper, title in PAPERS.items():
+        lines += ["", title]
+        names = {
+            name for name in (*figures, *NOT_BUILT) if name.startswith(f"{paper}/")
+        }
+        for name in sorted(names, key=registry.natural):
+            figure = figures.get(name)
+            lines.append(f"  {name:<22}{figure.title if figure else NOT_BUILT[name]}")
+            lines += _presets(figure) if figure else [f"{'':24}not built yet"]
+    return "\n".join(lines) + "\n"
+
+
+def _presets(figure: Figure) -> list[str]:
+    return [f"{'':24}{scale:<8}{describe(figure, scale)}" for scale in SCALES]
+
+
+def describe(figure: Figure, scale: str, num_seeds: int | None = None) -> str:
+    """What a preset takes: arms, seeds, updates and time."""
+    preset = figure.presets[scale]
+    num_seeds = num_seeds or preset.num_seeds
+    updates, seconds = figure.runner.cost(preset.arms, num_seeds)
+    return (
+        f"{len(preset.arms)} arms x {num_seeds} seeds, {updates:,} updates, "
+        f"about {duration(seconds)}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader takes them."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes:.0f} minutes"
+    hours = minutes / 60
+    return f"{hours:.0f} hours" if hours < 100 else f"{hours / 24:.0f} days"

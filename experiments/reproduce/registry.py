@@ -1,0 +1,36 @@
+"""Finds the figures."""
+
+import difflib
+import functools
+import importlib
+import pkgutil
+import re
+from typing import Any
+
+from experiments.reproduce import figures
+from experiments.reproduce.figure import Figure
+
+
+@functools.cache
+def known() -> dict[str, Figure]:
+    """Every figure by name, in the order of the papers' numbers."""
+    found = [
+        importlib.import_module(f"{figures.__name__}.{module.name}").FIGURE
+        for module in pkgutil.iter_modules(figures.__path__)
+    ]
+    return {figure.name: figure for figure in sorted(found, key=_order)}
+
+
+def suggestion(name: str) -> str:
+    """The known names, the most similar one first, for a message."""
+    close = difflib.get_close_matches(name, known(), n=1)
+    return ", ".join(dict.fromkeys([*close, *known()]))
+
+
+def natural(name: str) -> list[Any]:
+    """A sort key that puts fig2a before fig10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _order(figure: Figure) -> list[Any]:
+    return natural(figure.name)

@@ -1,0 +1,110 @@
+"""One figure from its runs to a drawing and a verdict."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import files, plots
+from experiments.harness.command_line import UserError
+from experiments.reproduce import claims, listing
+from experiments.reproduce.claims import Verdict
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+
+
+def reproduce(
+    figure: Figure,
+    scale: str,
+    directory: Path,
+    *,
+    num_seeds: int | None = None,
+    draw_only: bool = False,
+) -> Sequence[Verdict]:
+    """Runs (or continues) a figure, draws it, judges it and prints the verdicts.
+
+    Args:
+      figure: which.
+      scale: which preset.
+      directory: where runs, drawing and verdict go.
+      num_seeds: instead of the preset's.
+      draw_only: run nothing.
+
+    Returns:
+      The verdicts.
+
+    Raises:
+      UserError: `draw_only`, and something has not been run.
+    """
+    preset = figure.presets[scale]
+    seeds = range(num_seeds or preset.num_seeds)
+    if not draw_only:
+        takes = listing.describe(figure, scale, len(seeds))
+        print(f"{figure.name} ({scale}): {takes}", file=sys.stderr)
+        figure.runner.run(preset.arms, seeds, directory)
+    rows = figure.runner.rows(preset.arms, seeds, directory)
+    runs = Runs(rows, _extra(figure, preset, directory, draw_only=draw_only))
+    verdicts = [claims.judge(claim, runs) for claim in preset.claims]
+    table = figure.table(runs, preset) if figure.table else ""
+    picture = directory / f"{figure.name.rpartition('/')[2]}.png"
+    plots.save(figure.draw(runs, preset), picture)
+    _write_verdict(figure, scale, verdicts, directory)
+    _write_claims(figure, scale, verdicts, table, directory)
+    if table:
+        print(table)
+    for verdict in verdicts:
+        print(verdict.line)
+    print(picture)
+    return verdicts
+
+
+def _extra(
+    figure: Figure, preset: Preset, directory: Path, *, draw_only: bool
+) -> dict[str, Any]:
+    """What is measured beside the runs, once; remove the file to measure again."""
+    if figure.measure is None:
+        return {}
+    path = directory / "measured.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    if draw_only:
+        raise UserError(f"{path} is missing: run without --draw-only to measure it")
+    measured = dict(figure.measure(preset))
+    files.write_atomically(path, f"{files.dump_json(measured, indent=2)}\n".encode())
+    return measured
+
+
+def _write_verdict(
+    figure: Figure, scale: str, verdicts: Sequence[Verdict], directory: Path
+) -> None:
+    """For programs."""
+    verdict = {
+        "figure": figure.name,
+        "scale": scale,
+        "all_hold": all(verdict.holds for verdict in verdicts),
+        "claims": [dataclasses.asdict(verdict) for verdict in verdicts],
+    }
+    text = f"{files.dump_json(verdict, indent=2)}\n"
+    files.write_atomically(directory / "verdict.json", text.encode())
+
+
+def _write_claims(
+    figure: Figure,
+    scale: str,
+    verdicts: Sequence[Verdict],
+    table: str,
+    directory: Path,
+) -> None:
+    """For readers."""
+    parts = [
+        f"# {figure.name}, {scale}",
+        figure.title,
+        figure.presets[scale].note,
+        claims.markdown(verdicts).rstrip(),
+        "Measured: the median over the seeds [lowest, highest].",
+        table.rstrip(),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    files.write_atomically(directory / "claims.md", text.encode())

@@ -1,0 +1,72 @@
+"""The metrics of a figure's runs, and the few numbers by which claims are judged."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+LATE_EVALUATIONS = 10
+
+
+class Runs:
+    """Curves by arm and metric.
+
+    Args:
+      rows: one for each step, `arm` and `seed`.
+      extra: what was measured beside them.
+    """
+
+    def __init__(
+        self, rows: Iterable[Mapping[str, Any]], extra: Mapping[str, Any] | None = None
+    ):
+        self.extra = dict(extra or {})
+        self._rows: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+        for row in rows:
+            seeds = self._rows.setdefault(row["arm"], {})
+            seeds.setdefault(row["seed"], []).append(row)
+
+    @property
+    def arms(self) -> list[str]:
+        """Names, in the order of the rows."""
+        return list(self._rows)
+
+    def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps, shape (points,), and values, shape (seeds, points)."""
+        seeds = list(self._rows[arm].values())
+        steps = np.asarray([row["step"] for row in seeds[0]])
+        values = [[float(row[metric]) for row in rows] for rows in seeds]
+        return steps, np.asarray(values)
+
+    def first_step(
+        self, arm: str, level: float, *, metric: str = "test_accuracy", since: int = 0
+    ) -> np.ndarray:
+        """Updates after `since` until a metric first is at `level` or above.
+
+        Returns:
+          One number for each seed; infinity where it never is.
+        """
+        steps, values = self.curve(arm, metric)
+        reached = (values >= level) & (steps > since)
+        first = np.where(reached.any(axis=1), steps[reached.argmax(axis=1)], np.inf)
+        return first - since
+
+    def late(
+        self, arm: str, *, metric: str = "test_accuracy", last: int = LATE_EVALUATIONS
+    ) -> np.ndarray:
+        """The median of the last evaluations, for each seed.
+
+        Late networks dip now and then: one evaluation says little.
+        """
+        return np.median(self.curve(arm, metric)[1][:, -last:], axis=1)
+
+    def highest(
+        self, arm: str, *, metric: str = "test_accuracy", since: int = 0
+    ) -> np.ndarray:
+        """The largest value after `since`, for each seed."""
+        steps, values = self.curve(arm, metric)
+        return values[:, steps > since].max(axis=1)
+
+    def at(self, arm: str, step: int, *, metric: str = "test_accuracy") -> np.ndarray:
+        """The value at the last evaluation up to `step`, for each seed."""
+        steps, values = self.curve(arm, metric)
+        return values[:, np.flatnonzero(steps <= step)[-1]]

@@ -1,0 +1,240 @@
+"""The command from end to end, on a figure of a tiny network."""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+
+import numpy as np
+import pytest
+
+from experiments.grokking import study, train
+from experiments.grokking.config import Config
+from experiments.harness import command_line, files, plots
+from experiments.harness.run_directory import RunDirectory
+from experiments.reproduce import __main__ as program
+from experiments.reproduce import claims, drawing, registry
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+
+TINY = Config(
+    modulus=5,
+    train_fraction=0.5,
+    num_steps=4,
+    eval_every=2,
+    warmup_steps=1,
+    num_heads=1,
+    head_dim=4,
+    mlp_dim=8,
+)
+ARMS = {
+    "slow": dataclasses.replace(TINY, learning_rate=1e-4),
+    "fast": TINY,
+    "free": dataclasses.replace(TINY, project=False),
+}
+HOLDS = Claim(
+    "it has an accuracy", functools.partial(Runs.late, arm="fast"), at_least=0
+)
+FAILS = Claim("it is perfect", functools.partial(Runs.late, arm="fast"), at_least=2)
+
+
+def draw(runs, preset):
+    figure, axes = plots.figure()
+    drawing.panel(axes[0, 0], runs, {arm: arm for arm in preset.arms})
+    return figure
+
+
+def figure(*claims_, **options):
+    preset = Preset(arms=ARMS, num_seeds=2, claims=claims_, note="Tiny.")
+    presets = {"laptop": preset, "paper": preset}
+    return Figure("test/tiny", "a tiny figure", study, presets, draw, **options)
+
+
+def main(tiny, *argv):
+    """Runs the command for a figure; returns code, stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(registry, "known", lambda: {"test/tiny": tiny})
+        patch.setattr("sys.argv", ["reproduce", *map(str, argv)])
+        try:
+            code = command_line.run(program.main)
+        except SystemExit as stop:
+            code = stop.code
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The tiny figure, run to its end: its directory and what the command gave."""
+    path = tmp_path_factory.mktemp("reproduce") / "run"
+    tiny = figure(HOLDS, table=lambda *_: claims.table(("x",), [(7,)]))
+    return path, *main(tiny, "test/tiny", "--run-directory", path)
+
+
+@pytest.fixture
+def finished(ran):
+    """The directory of the tiny figure, run to its end."""
+    return ran[0]
+
+
+def contents(path):
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in path.glob("*/metrics.jsonl")
+    }
+
+
+def test_a_figure_is_run_drawn_and_judged(ran):
+    path, code, out, err = ran
+    assert code == 0
+    assert err.splitlines()[:2] == [
+        "test/tiny (laptop): 3 arms x 2 seeds, 24 updates, about 0 s",
+        "part 1 of 2: 2 arms x 2 seeds, 4 updates each",
+    ]
+    lines = out.splitlines()
+    assert lines[0] == "| x |"
+    assert lines[-2].startswith("holds          it has an accuracy: ")
+    assert lines[-1] == str(path / "tiny.png")
+    assert (path / "tiny.png").read_bytes().startswith(b"\x89PNG")
+    verdict = json.loads((path / "verdict.json").read_text())
+    assert (verdict["figure"], verdict["all_hold"]) == ("test/tiny", True)
+    assert len(verdict["claims"][0]["measured"]) == 2
+    text = (path / "claims.md").read_text()
+    for part in ("# test/tiny, laptop", "Tiny.", "| it has an accuracy |", "| 7 |"):
+        assert part in text
+
+
+def test_a_claim_that_fails_gives_1_and_nothing_is_run_twice(finished, monkeypatch):
+    monkeypatch.setattr(train, "Experiment", pytest.fail)
+    for options in ([], ["--draw-only"]):
+        code, out, _ = main(
+            figure(HOLDS, FAILS), "test/tiny", "--run-directory", finished, *options
+        )
+        assert code == 1
+        assert [line[:15].strip() for line in out.splitlines()[:-1]] == [
+            "holds",
+            "does not hold",
+        ]
+
+
+def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkeypatch):
+    path = tmp_path / "run"
+    argv = ("test/tiny", "--run-directory", path)
+    record, recorded = RunDirectory.record, []
+
+    def interrupted(self, step, *args):
+        if len(recorded) == 3:  # in the middle of the second part
+            raise KeyboardInterrupt
+        recorded.append((self.path.name, step))
+        record(self, step, *args)
+
+    monkeypatch.setattr(study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(RunDirectory, "record", interrupted)
+    code, _, err = main(figure(HOLDS), *argv)
+    assert code == 130
+    assert err.splitlines()[-1].endswith("run the same command again to continue")
+    code, _, err = main(figure(HOLDS), *argv, "--draw-only")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "(free) has not been run to its end" in err
+
+    first = list(recorded)
+
+    def counted(self, step, *args):
+        recorded.append((self.path.name, step))
+        record(self, step, *args)
+
+    monkeypatch.setattr(RunDirectory, "record", counted)
+    assert main(figure(HOLDS), *argv)[0] == 0
+    assert recorded[len(first) :] == [(first[-1][0], 4)]
+    assert contents(path) == contents(finished)
+
+
+def test_what_is_measured_beside_the_runs_is_measured_once(finished):
+    calls = []
+
+    def measure(preset):
+        calls.append(len(preset.arms))
+        return {"seconds": 0.5}
+
+    claim = Claim("t", lambda runs: np.asarray([runs.extra["seconds"]]), at_most=1)
+    tiny = figure(claim, measure=measure)
+    argv = ("test/tiny", "--run-directory", finished)
+    code, _, err = main(tiny, *argv, "--draw-only")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "measured.json is missing: run without --draw-only" in err
+    assert [main(tiny, *argv)[0] for _ in range(2)] == [0, 0]
+    assert calls == [3]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here; there are test/tiny"),
+        ([], "name a figure: test/tiny"),
+        (["test/tiny", "--scale", "huge"], "invalid choice 'huge'"),
+        (["test/tiny", "--seeds", "-1"], "seeds=-1: must be at least 0 (--seeds)"),
+        (["test/tiny", "--drawonly"], "unknown flag --drawonly"),
+        (["test/tiny", "more"], "unexpected argument 'more'"),
+    ],
+)
+def test_a_mistake_is_one_line(argv, message):
+    code, out, err = main(figure(HOLDS), *argv)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_the_list_needs_no_figure():
+    code, out, err = main(figure(HOLDS), "--list")
+    assert (code, err) == (0, "")
+    assert "lyle2025/fig4" in out
+
+
+def test_an_arm_of_a_batch_is_the_run_of_its_own_command(finished, tmp_path):
+    config = dataclasses.replace(ARMS["slow"], seed=1, run_directory=tmp_path / "own")
+    path, _ = train.train(config)
+    alone = files.read_json_lines(path / "metrics.jsonl")
+    rows = [
+        {key: value for key, value in row.items() if key != "arm"}
+        for row in study.rows(ARMS, range(2), finished)
+        if (row["arm"], row["seed"]) == ("slow", 1)
+    ]
+    assert rows == alone
+
+
+def test_arms_share_a_batch_if_only_numbers_differ():
+    batches = study.batches(ARMS, range(2))
+    assert [list(batch.arms) for batch in batches] == [["slow", "fast"], ["free"]]
+    assert batches[0].name.startswith("adam-4-updates-")
+    more = study.batches(ARMS, range(3))
+    assert more[0].name != batches[0].name
+    # A field that is added to the config later must not rename directories.
+    assert "schedule" not in batches[0].arms["slow"]
+    assert batches[0].all_settings["slow"]["schedule"] == "constant"
+
+
+def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
+    derived = {"cycle_steps"}  # of num_steps, delay_steps and the cycles
+    assert set(study.BATCHED) == set(train.Hyperparameters._fields) - derived
+
+
+def test_a_step_is_timed():
+    seconds = study.step_seconds({"fast": TINY}, num_rounds=2, num_steps=2)
+    assert 0 < seconds["fast"] < 1
+
+
+def test_costs_are_in_proportion_to_the_pairs():
+    config = Config(num_steps=100, eval_every=100)
+    # 100 updates, and one evaluation: an update and a third of the 4 times as many
+    # test pairs.
+    updates, seconds = study.cost({"a": config}, 2)
+    assert updates == 200
+    assert seconds == pytest.approx(
+        2 * (100 + 1 + 4 / 3) * study.STEP_SECONDS, rel=1e-3
+    )
