@@ -733,6 +733,7 @@ def test_empty_tree(case: Case, tree: Any) -> None:
     assert updates == tree
 
 
+@pytest.mark.filterwarnings("ignore:project_weights. in .* of a single weight")
 def test_scalar_leaf(case: Case) -> None:
     params = {"gain": jnp.float32(3.0), "norm": {"scale": jnp.float32(2.0)}}
     grads = jax.tree.map(jnp.ones_like, params)
