@@ -80,6 +80,7 @@ def test_values_and_gradients_equal_the_full_sequence(normalize, dtype, toleranc
         chex.assert_trees_all_close(*results, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_forward_over_reverse_equals_the_full_sequence():
     """Jacobian and Hessian products, which the custom derivative must support."""
     with jax.enable_x64(True):
@@ -272,6 +273,7 @@ def test_initial_standard_deviations():
         assert jnp.abs(leaf).max() > 2.5 / np.sqrt(fan_in)
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_scan():
     apply, params = build(True)
     x, y = all_pairs()

@@ -19,6 +19,8 @@ TINY = demo.DemoConfig(
     eval_every=20,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

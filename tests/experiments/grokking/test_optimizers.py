@@ -21,6 +21,8 @@ TINY = Config(
     normalize=True,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def updated(config, num_steps=1):
     """The state before and after some updates."""

@@ -98,6 +98,7 @@ def test_a_run_leaves_a_summary_for_each_seed(finished):
     assert all(np.isfinite(value) for value in last.values())
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_a_batch_is_its_single_runs(finished, tmp_path):
     config, path, _ = finished
     rows = files.read_json_lines(path / "metrics.jsonl")
@@ -196,6 +197,7 @@ def test_every_schedule_waits_then_rises_to_the_peak(schedule):
     assert schedule_fn(12 if schedule != "constant" else 11) == pytest.approx(end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -212,6 +214,7 @@ def test_every_structure_trains(fields):
     assert held["update_norm"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_members_may_differ_in_every_number():
     config = dataclasses.replace(TINY, schedule="cosine")
     experiment = train.Experiment(config)

@@ -37,6 +37,8 @@ ARMS = {
 HOLDS = Claim(
     "it has an accuracy", functools.partial(Runs.late, arm="fast"), at_least=0
 )
+
+pytestmark = pytest.mark.slow
 FAILS = Claim("it is perfect", functools.partial(Runs.late, arm="fast"), at_least=2)
 
 
