@@ -164,6 +164,7 @@ def free(name: str) -> Training:
 # Equation 1: scaling weights by c is the same as scaling the learning rate by c^-p.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scales", SCALES, ids=["global", "layerwise"])
 @pytest.mark.parametrize("name", ALL)
 def test_scaled_weights_at_a_scaled_rate(name: str, scales: Any) -> None:
@@ -397,6 +398,7 @@ def expected_features(ratio: float) -> Features:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scales_with_gradient", [True, False], ids=["sgd", "adam"])
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_appendix_c(alpha: float, scales_with_gradient: bool) -> None:

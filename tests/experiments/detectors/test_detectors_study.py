@@ -86,6 +86,7 @@ def test_noise_scale_ignores_the_trend_and_outliers():
     assert streams.noise_scale(values) == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_whole_study(tmp_path, capsys, monkeypatch):
     all_kinds = streams.simulate
     few = ("Gaussian noise", "AR(1) noise, .5", "random walk")

@@ -201,6 +201,7 @@ def wait_for_lines(process, path, num_lines):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_the_same(
     toy, run_toy, tmp_path, start_python, assert_as_reference
 ):

@@ -105,6 +105,7 @@ for num in (3, 8):
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_results_of_one(tmp_path, start_python, request):
     script = tmp_path / "script.py"
     script.write_text(ON_EIGHT_DEVICES)
