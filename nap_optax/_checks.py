@@ -78,6 +78,18 @@ def is_transformation(name: str, value: Any) -> None:
         )
 
 
+def has_params(name: str, params: Any) -> None:
+    """Checks that ``update`` was given the parameters.
+
+    Raises:
+      ValueError: if it was not.
+    """
+    if params is None:
+        raise ValueError(
+            f"{name} needs the parameters: call update(updates, state, params)"
+        )
+
+
 def are_numbers(**arguments: Any) -> None:
     """Checks that each argument is a number or an array of them, or is traced.
 

@@ -28,7 +28,7 @@ def measure(
     Raises:
       ValueError: if the options do not fit the parameters or each other.
     """
-    paths, leaves = _named_leaves(params)
+    paths, leaves = masks.named_leaves(params)
     labels = group_labels(groups, params)
     chosen = _chosen(mask, params, labels, paths)
     radii = masks.per_leaf(radius, params, "radius")
@@ -107,17 +107,10 @@ def norm_axes(
     )
 
 
-def _named_leaves(params: optax.Params) -> tuple[list[str], list[Any]]:
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [masks.path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
-
-
 def _chosen(
     mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str]
 ) -> list[bool]:
-    resolved = masks.resolve(masks.matrices if mask is None else mask, params)
-    masks.warn_if_none(resolved, mask, "project_weights")
-    chosen = jax.tree.leaves(resolved)
+    chosen = jax.tree.leaves(masks.selected(mask, params, "project_weights"))
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -155,7 +148,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _norm(name: str, leaf: Any, granularity: Any) -> jax.Array:
-    weights = jnp.asarray(leaf, norms.norm_dtype(leaf))
+    weights = norms.widened(leaf)
     return norms.norm(weights, _axes(name, weights.ndim, granularity))
 
 
@@ -164,7 +157,7 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
         return current(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    if norms.is_readable(norm) and not np.all((norm > 0) & (norm < np.inf)):
+    if norms.is_readable(norm) and not np.all(norms.is_usable(norm)):
         warnings.warn(
             f"project_weights: {name!r} is zero in whole or in part at init (or too "
             "small or large for a norm in float32), so there it has no norm to keep "

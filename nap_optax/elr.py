@@ -148,10 +148,7 @@ def measure_elr() -> optax.GradientTransformationExtraArgs:
         **extra_args: Any,
     ) -> tuple[optax.Updates, MeasureElrState]:
         del state, extra_args
-        if params is None:
-            raise ValueError(
-                "measure_elr needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params("measure_elr", params)
         return updates, MeasureElrState(effective_learning_rate(updates, params))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

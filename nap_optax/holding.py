@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from nap_optax import _checks, masks, norms
@@ -76,8 +75,7 @@ def hold_elr(
     _checks.scalar("power", power, "a number of 0 or more", lambda number: number >= 0)
 
     def init_fn(params: optax.Params) -> HoldElrState:
-        chosen = masks.resolve(masks.matrices if mask is None else mask, params)
-        masks.warn_if_none(chosen, mask, "hold_elr")
+        chosen = masks.selected(mask, params, "hold_elr")
         held = jax.tree.map(_reference, params, chosen)
         _warn_of_zeros(held)
         return HoldElrState(reference_norm=held)
@@ -89,10 +87,7 @@ def hold_elr(
         **extra_args: Any,
     ) -> tuple[optax.Updates, HoldElrState]:
         del extra_args
-        if params is None:
-            raise ValueError(
-                "hold_elr needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params("hold_elr", params)
 
         def hold(param: Any, update: Any, reference: Any) -> Any:
             if isinstance(reference, optax.MaskedNode):
@@ -111,9 +106,9 @@ def _reference(leaf: Any, selected: bool) -> Any:
 
 def _warn_of_zeros(held: Any) -> None:
     zeros = [
-        masks.path_name(path)
-        for path, norm in jax.tree_util.tree_flatten_with_path(held)[0]
-        if norms.is_readable(norm) and not 0 < norm < np.inf
+        path
+        for path, norm in zip(*masks.named_leaves(held), strict=True)
+        if norms.is_readable(norm) and not norms.is_usable(norm)
     ]
     if zeros:
         warnings.warn(

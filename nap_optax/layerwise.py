@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -159,16 +159,25 @@ def even_ratio(mask: Any = None) -> optax.GradientTransformationExtraArgs:
 
     def factors_of(params: optax.Params) -> list[Any]:
         chosen = masks.resolve(selection, params)
-        masks.warn_if_none(chosen, mask, "even_ratio")
         return _even_factors(jax.tree.leaves(chosen), jax.tree.leaves(params))
 
-    return _stateless("even_ratio", factors_of)
+    return _stateless(
+        "even_ratio",
+        factors_of,
+        check=lambda params: masks.selected(mask, params, "even_ratio"),
+    )
 
 
-def _stateless(name: str, factors_of: Any) -> optax.GradientTransformationExtraArgs:
+def _stateless(
+    name: str,
+    factors_of: Callable[[optax.Params], list[Any]],
+    check: Callable[[optax.Params], Any] | None = None,
+) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by what a function gives, one factor for each parameter."""
 
     def init_fn(params: optax.Params) -> optax.OptState:
+        if check is not None:
+            check(params)
         jax.eval_shape(factors_of, params)  # only to raise its errors early
         return optax.EmptyState()
 
@@ -179,10 +188,7 @@ def _stateless(name: str, factors_of: Any) -> optax.GradientTransformationExtraA
         **extra_args: Any,
     ) -> tuple[optax.Updates, optax.OptState]:
         del extra_args
-        if params is None:
-            raise ValueError(
-                f"{name} needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params(name, params)
         treedef: Any = jax.tree.structure(params)
         pairs = zip(treedef.flatten_up_to(updates), factors_of(params), strict=True)
         scaled = [
@@ -243,6 +249,6 @@ def _even_factors(chosen: Sequence[bool], leaves: Sequence[Any]) -> list[Any]:
 
 
 def _mean_magnitude(leaf: Any) -> jax.Array:
-    mean = jnp.mean(jnp.abs(jnp.asarray(leaf, norms.norm_dtype(leaf))))
+    mean = jnp.mean(jnp.abs(norms.widened(leaf)))
     # One dtype for all leaves, of which some may be float32 and some float64.
     return jnp.where(jnp.isfinite(mean), mean, 0).astype(jnp.result_type(float))

@@ -21,12 +21,13 @@ __all__ = [
     "by_path",
     "complement",
     "matrices",
+    "named_leaves",
     "path_name",
     "per_leaf",
     "resolve",
     "scales",
+    "selected",
     "siblings",
-    "warn_if_none",
 ]
 
 Rules = Sequence[tuple[str, Any]]
@@ -60,6 +61,17 @@ def path_name(path: Sequence[Hashable]) -> str:
     return jax.tree_util.keystr(tuple(entries), simple=True, separator="/")
 
 
+def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
+    """Lists the :func:`path_name` of each leaf, and the leaves.
+
+    Examples:
+      >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
+      (['dense/bias', 'dense/kernel'], [2.0, 1.0])
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
+
+
 def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
     """Gives each leaf the value of the first rule whose pattern matches its path.
 
@@ -91,8 +103,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
 
     def choose(tree: Any) -> Any:
         _reject_hyperparameter(tree, "by_path")
-        leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        names = [path_name(path) for path, _ in leaves]
+        names, leaves = named_leaves(tree)
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
@@ -103,7 +114,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
                 f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}"
             )
         return jax.tree.unflatten(
-            treedef, [compiled[i][1] for i in chosen if i is not None]
+            jax.tree.structure(tree), [compiled[i][1] for i in chosen if i is not None]
         )
 
     return choose
@@ -173,15 +184,14 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
 
     def choose(tree: Any) -> Any:
         _reject_hyperparameter(tree, "siblings", "groups")
-        leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        names = [path_name(path) for path, _ in leaves]
+        names, leaves = named_leaves(tree)
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
             raise ValueError(
                 f"{pattern!r} of siblings matches none of {_listed(names)}"
             )
         return jax.tree.unflatten(
-            treedef,
+            jax.tree.structure(tree),
             [
                 name.rpartition("/")[0] if match else None
                 for name, match in zip(names, matching, strict=True)
@@ -240,19 +250,34 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
     return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
 
 
-def warn_if_none(chosen: Any, mask: Any, name: str) -> None:
-    """Warns that a mask of the caller's selects no leaf, so that nothing happens.
+def selected(mask: Any, tree: Any, name: str) -> Any:
+    """Resolves the mask of a transformation, :func:`matrices` for ``None``.
 
-    No error: a mask may serve several partitions of the parameters.
+    Warns if a mask of the caller's selects no leaf, so that nothing would happen. (No
+    error: a mask may serve several partitions of the parameters. The default may
+    select nothing.)
 
     Args:
-      chosen: a tree of booleans.
-      mask: what the caller passed; ``None`` for the default, which may select nothing.
+      mask: in any form that :func:`resolve` takes, or ``None``.
+      tree: the parameters.
       name: of the transformation.
+
+    Returns:
+      A tree of Python booleans with the structure of ``tree``.
+
+    Raises:
+      ValueError: as :func:`resolve`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> selected(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, "example")
+      {'bias': False, 'kernel': True}
     """
+    chosen = resolve(matrices if mask is None else mask, tree)
     leaves = jax.tree.leaves(chosen)
     if mask is not None and leaves and not any(leaves):
         warnings.warn(f"{name}: the mask selects none of the leaves", stacklevel=4)
+    return chosen
 
 
 def per_leaf(

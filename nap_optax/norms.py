@@ -7,7 +7,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["is_readable", "leaf_norm", "norm", "norm_dtype", "ratio", "scaled"]
+__all__ = [
+    "is_readable",
+    "is_usable",
+    "leaf_norm",
+    "norm",
+    "norm_dtype",
+    "ratio",
+    "scaled",
+    "widened",
+]
 
 
 def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
@@ -38,7 +47,7 @@ def leaf_norm(leaf: Any) -> jax.Array:
       >>> print(leaf_norm(jnp.full(4, 300.0, jnp.float16)))  # its squares overflow
       600.0
     """
-    return norm(jnp.asarray(leaf, norm_dtype(leaf)))
+    return norm(widened(leaf))
 
 
 def norm_dtype(leaf: Any) -> Any:
@@ -53,8 +62,30 @@ def norm_dtype(leaf: Any) -> Any:
         return jnp.promote_types(jnp.result_type(leaf), jnp.float32)
 
 
+def widened(array: Any) -> jax.Array:
+    """The array in :func:`norm_dtype`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> print(widened(jnp.ones(2, jnp.float16)).dtype)
+      float32
+    """
+    return jnp.asarray(array, norm_dtype(array))
+
+
+def is_usable(norm: jax.Array) -> jax.Array:
+    """Whether a norm can be held or divided by: positive and finite.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> print(is_usable(jnp.array([3.0, 0.0, jnp.inf, jnp.nan])))
+      [ True False False False]
+    """
+    return (norm > 0) & jnp.isfinite(norm)
+
+
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """One norm over another; 1 unless both are positive and finite.
+    """One norm over another; 1 unless both are usable.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -62,8 +93,7 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
       >>> print(ratio(norm, jnp.full(4, 2.0)), ratio(jnp.full(4, 2.0), norm)[1])
       [1.5 1.  1.  1. ] 1.0
     """
-    usable = (numerator > 0) & jnp.isfinite(numerator)
-    usable &= (denominator > 0) & jnp.isfinite(denominator)
+    usable = is_usable(numerator) & is_usable(denominator)
     return jnp.where(usable, numerator / jnp.where(usable, denominator, 1), 1)
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _targets, masks, norms
+from nap_optax import _checks, _targets, masks, norms
 
 __all__ = ["ProjectWeightsState", "project_weights"]
 
@@ -139,11 +139,7 @@ def project_weights(
         **extra_args: Any,
     ) -> tuple[optax.Updates, ProjectWeightsState]:
         del extra_args
-        if params is None:
-            raise ValueError(
-                "project_weights needs the parameters: call update(updates, state, "
-                "params)"
-            )
+        _checks.has_params("project_weights", params)
         treedef: Any = jax.tree.structure(params)
         new = treedef.flatten_up_to(updates)
         targets = treedef.flatten_up_to(state.target_norm)

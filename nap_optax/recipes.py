@@ -181,10 +181,7 @@ def hyperball(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, HyperballState]:
-        if params is None:
-            raise ValueError(
-                "hyperball needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params("hyperball", params)
         inner_state, rate_state, projection_state = state
         updates, inner_state = inner.update(updates, inner_state, params, **extra_args)
         updates = _to_norms(

@@ -80,28 +80,16 @@ def decay_scales(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, optax.OptState]:
-        if params is None:
-            raise ValueError(
-                "decay_scales needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params("decay_scales", params)
         del extra_args
-        treedef: Any = jax.tree.structure(params)
-        decayed = [
-            _decayed(update, param, decay) if is_scale else update
-            for update, param, is_scale in zip(
-                treedef.flatten_up_to(updates),
-                jax.tree.leaves(params),
-                jax.tree.leaves(masks.resolve(scales, params)),
-                strict=True,
-            )
-        ]
-        return jax.tree.unflatten(treedef, decayed), state
+
+        def decayed(param: Any, update: Any, is_scale: bool) -> Any:
+            if update is None or not is_scale:
+                return update
+            dtype = jnp.result_type(update)  # which an array for a decay must not widen
+            return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)
+
+        chosen = masks.resolve(scales, params)
+        return jax.tree.map(decayed, params, updates, chosen), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
-
-
-def _decayed(update: Any, param: Any, decay: Any) -> Any:
-    if update is None:
-        return None
-    dtype = jnp.result_type(update)  # which an array for a decay must not widen
-    return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)

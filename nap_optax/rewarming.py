@@ -215,10 +215,7 @@ def restart(
         rewarm: Any = False,
         **extra_args: Any,
     ) -> tuple[optax.Updates, RestartState]:
-        if params is None:
-            raise ValueError(
-                "restart needs the parameters: call update(updates, state, params)"
-            )
+        _checks.has_params("restart", params)
         detector_state, fired = detectors.observe(
             detector,
             state.restart_detector_state,

@@ -7,6 +7,7 @@ from experiments.harness import plots
 from experiments.reproduce.runs import Runs
 
 Points = Sequence[tuple[float, float]]
+CONSTRAINTS = ("free", "projected")  # of the weights' norms
 PAPER_LABEL = "the paper's figure"
 PAPER_STYLE: dict[str, Any] = {
     "marker": "o",
@@ -48,21 +49,21 @@ def panel(
         ax.plot([], [], **PAPER_STYLE, color="0.3", label=PAPER_LABEL)
 
 
-def side_by_side(
-    runs: Runs, panels: Mapping[str, Mapping[str, str]], paper: Mapping[str, Points]
-) -> Any:
-    """Test accuracy over updates, in one panel for each title.
+def by_constraint(runs: Runs, paper: Mapping[str, Points]) -> Any:
+    """Test accuracy over updates: free networks on the left, projected ones right.
 
     Args:
       runs: the metrics.
-      panels: by title, the arms to draw and their labels.
-      paper: the paper's points by arm.
+      paper: for each arm, whose name begins with the constraint and a comma, points.
     """
-    figure, axes = plots.figure(1, len(panels), width=5.5, height=3.8)
-    for ax, (title, arms) in zip(axes[0], panels.items(), strict=True):
-        panel(ax, runs, arms, paper={arm: paper[arm] for arm in arms if arm in paper})
+    figure, axes = plots.figure(1, len(CONSTRAINTS), width=5.5, height=3.8)
+    for ax, constraint in zip(axes[0], CONSTRAINTS, strict=True):
+        prefix = f"{constraint}, "
+        own = {arm: curve for arm, curve in paper.items() if arm.startswith(prefix)}
+        arms = {arm: arm.removeprefix(prefix) for arm in own}
+        panel(ax, runs, arms, paper=own)
         log_updates(ax, smallest=100)
-        ax.set(title=title, xlabel="updates", xlim=(0, None), ylim=(-0.03, 1.05))
+        ax.set(title=constraint, xlabel="updates", xlim=(0, None), ylim=(-0.03, 1.05))
     axes[0, 0].set(ylabel="test accuracy")
     legend(axes[0, -1])
     return figure

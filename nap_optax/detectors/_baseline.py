@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-__all__ = ["Baseline", "BaselineOptions", "read", "start"]
+__all__ = ["Baseline", "BaselineOptions", "as_float", "read", "start"]
 
 # Below it, the standard deviation of so few values clips those that follow too hard.
 _MIN_VALUES_TO_CLIP = 10
@@ -76,7 +76,7 @@ def read(
     residual = error - lag
 
     count = optax.safe_increment(baseline.baseline_count)
-    weight = jnp.maximum(1 / count.astype(jnp.float32), 1 / _float(options.horizon))
+    weight = jnp.maximum(1 / count.astype(jnp.float32), 1 / as_float(options.horizon))
     weight = jnp.where(learning, weight, 0.0)
     scale = jnp.maximum(baseline.baseline_scale, _RESOLUTION * jnp.abs(mean))
     clipped = jnp.where(
@@ -100,7 +100,7 @@ def read(
         deviation = _ratio(residual, scale, options)
         deviation *= _long_run_factor(baseline.baseline_correlation, options)
     else:
-        deviation = _ratio(residual, _float(options.known_scale), options)
+        deviation = _ratio(residual, as_float(options.known_scale), options)
     if not options.follows_trend:
         deviation *= 1 - weight  # from the mean that includes the value
     return optax.tree.where(counts, learned, ignored), deviation, counts
@@ -135,7 +135,7 @@ def _ratio(
     residual: jax.Array, scale: jax.Array, options: BaselineOptions
 ) -> jax.Array:
     """The residual in the unit of the scale, clipped."""
-    clip = _float(options.clip)
+    clip = as_float(options.clip)
     # Without any noise so far, the least difference is as large as can be.
     ratio = residual / jnp.where(scale > 0, scale, 1.0)
     ratio = jnp.where(scale > 0, ratio, jnp.sign(residual) * clip)
@@ -148,9 +148,10 @@ def _long_run_factor(correlation: jax.Array, options: BaselineOptions) -> jax.Ar
     The sum of n values of autoregressive noise with correlation c has about the
     variance n (1 + c) / (1 - c).
     """
-    correlation = jnp.clip(correlation, 0.0, _float(options.max_correlation))
+    correlation = jnp.clip(correlation, 0.0, as_float(options.max_correlation))
     return jnp.sqrt((1 - correlation) / (1 + correlation))
 
 
-def _float(value: Any) -> jax.Array:
+def as_float(value: Any) -> jax.Array:
+    """In float32, in which all of a detector is computed."""
     return jnp.asarray(value, jnp.float32)

@@ -13,7 +13,7 @@ import optax
 
 from nap_optax import _checks
 from nap_optax.detectors import _baseline
-from nap_optax.detectors._baseline import Baseline, BaselineOptions
+from nap_optax.detectors._baseline import Baseline, BaselineOptions, as_float
 from nap_optax.detectors._protocol import Detector
 
 __all__ = ["Direction", "EvidenceOptions", "gathering"]
@@ -59,11 +59,11 @@ def gathering(
     def update(state: Any, value: Any) -> tuple[Any, jax.Array]:
         value = _as_scalar(value)
         up, down, before = state
-        threshold = _float(options.threshold)
-        learning = jnp.maximum(up, down) <= _float(options.freeze_above) * threshold
+        threshold = as_float(options.threshold)
+        learning = jnp.maximum(up, down) <= as_float(options.freeze_above) * threshold
         after, deviation, counts = _baseline.read(before, value, learning, baseline)
         num_values = after.baseline_count.astype(jnp.float32)
-        watched = counts & (num_values > _float(options.warmup_steps))
+        watched = counts & (num_values > as_float(options.warmup_steps))
         if options.direction != "down":
             up = jnp.where(watched, _added(up, deviation, options), up)
         if options.direction != "up":
@@ -78,7 +78,7 @@ def gathering(
 def _added(
     evidence: jax.Array, deviation: jax.Array, options: EvidenceOptions
 ) -> jax.Array:
-    return jnp.maximum(evidence + deviation - _float(options.drift), 0.0)
+    return jnp.maximum(evidence + deviation - as_float(options.drift), 0.0)
 
 
 def _first(value: jax.Array, options: BaselineOptions) -> Baseline:
@@ -123,7 +123,3 @@ def _check_ranges(options: EvidenceOptions, baseline: BaselineOptions) -> None:
     )
     if baseline.known_scale is not None:
         check("scale", baseline.known_scale, positive, lambda x: 0 < x < math.inf)
-
-
-def _float(value: Any) -> jax.Array:
-    return jnp.asarray(value, jnp.float32)

@@ -11,7 +11,6 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
 
-CONSTRAINTS = ("free", "projected")
 RATES = (1e-2, 1e-3, 1e-4)
 DECAYS = (0.01, 1.0)
 Line = tuple[str, float, float]
@@ -137,21 +136,13 @@ PAPER_CLAIMS = (
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Free networks on the left, projected ones on the right."""
-    lines = {
-        constraint: {
-            name(*line): name(*line).partition(", ")[2]
-            for line in PAPER
-            if line[0] == constraint
-        }
-        for constraint in CONSTRAINTS
-    }
-    return drawing.side_by_side(
-        runs, lines, {name(*line): points for line, points in PAPER.items()}
+    return drawing.by_constraint(
+        runs, {name(*line): points for line, points in PAPER.items()}
     )
 
 
 def _arms(**settings: Any) -> dict[str, Config]:
-    lines = itertools.product(CONSTRAINTS, RATES, DECAYS)
+    lines = itertools.product(drawing.CONSTRAINTS, RATES, DECAYS)
     return {name(*line): arm(*line, **settings) for line in lines}
 
 

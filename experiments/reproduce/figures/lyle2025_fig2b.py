@@ -11,7 +11,6 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
 
-CONSTRAINTS = ("free", "projected")
 DECAYS = (1.0, 10.0)
 
 # updates:accuracy read off figure 2 of arXiv 2507.20057, means of three seeds,
@@ -65,7 +64,7 @@ def arm(
 
 
 def _preset(updates: int, note: str, **settings: Any) -> Preset:
-    lines = list(itertools.product(CONSTRAINTS, (True, False), DECAYS))
+    lines = list(itertools.product(drawing.CONSTRAINTS, (True, False), DECAYS))
     settings = {"num_steps": updates, **settings}
     return Preset(
         arms={name(*line): arm(*line, settings) for line in lines},
@@ -108,16 +107,8 @@ def _claims(updates: int) -> tuple[Claim, ...]:
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Free networks on the left, projected ones on the right."""
-    lines = {
-        constraint: {
-            name(*line): name(*line).partition(", ")[2]
-            for line in PAPER
-            if line[0] == constraint
-        }
-        for constraint in CONSTRAINTS
-    }
-    return drawing.side_by_side(
-        runs, lines, {name(*line): points for line, points in PAPER.items()}
+    return drawing.by_constraint(
+        runs, {name(*line): points for line, points in PAPER.items()}
     )
 
 
