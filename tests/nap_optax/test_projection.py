@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from typing import Any
 
 import jax
@@ -12,26 +10,9 @@ import numpy as np
 import optax
 import pytest
 
+from helpers.projecting import KERNEL, UPDATE, normal, norms, project
+from helpers.x64 import enable_x64
 from nap_optax import masks, project_weights, schedules
-
-KERNEL = jnp.array([[3.0, 0.0], [0.0, 4.0]])  # norm 5; units (columns) 3 and 4
-UPDATE = jnp.array([[3.0, 0.0], [0.0, 4.0]])  # KERNEL + UPDATE = 2 KERNEL: norm 10
-
-
-def project(
-    params: Any, updates: Any, *args: Any, init: Any = None, **kwargs: Any
-) -> Any:
-    tx = project_weights(*args, **kwargs)
-    return tx.update(updates, tx.init(params if init is None else init), params)[0]
-
-
-def norms(tree: Any, axis: Any = None) -> np.ndarray:
-    return np.linalg.norm(np.asarray(tree, np.float64), axis=axis)
-
-
-def normal(seed: int, *shape: int, dtype: Any = jnp.float32) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
-
 
 # By hand.
 
@@ -74,81 +55,6 @@ def test_restoring_by_hand() -> None:
     for weights, want in ((2, 1), (3, 2), (5, -2)):
         updates, state = tx.update(2 * KERNEL, state, weights * KERNEL)
         np.testing.assert_allclose(updates, want * KERNEL, rtol=1e-6)
-
-
-# Groups: leaves with one norm together.
-
-
-def test_groups_by_hand() -> None:
-    # Scale (3, 0) and bias (0, 4) have norm 5 together. After the update they are
-    # (6, 0) and (0, 8), of norm 10 together: both are halved. The kernel has its own.
-    params = {"scale": KERNEL[0], "bias": KERNEL[1], "kernel": KERNEL}
-    labels = {"scale": "norm", "bias": "norm", "kernel": None}
-    updates = project(params, params, groups=labels)
-    for update in updates.values():
-        np.testing.assert_allclose(update, 0, atol=1e-6)
-    # The scale alone doubles to (6, 0): norm sqrt(36 + 16) together, so times
-    # 5 / sqrt(52) for both, and nothing for the kernel.
-    moved = params | {"bias": jnp.zeros(2), "kernel": jnp.zeros((2, 2))}
-    updates = project(params, moved, groups=labels)
-    factor = 5 / np.sqrt(52)
-    np.testing.assert_allclose(updates["scale"], [6 * factor - 3, 0], rtol=1e-5)
-    np.testing.assert_allclose(updates["bias"], [0, 4 * factor - 4], rtol=1e-5)
-    np.testing.assert_allclose(updates["kernel"], 0, atol=1e-6)
-
-
-def test_groups_restore_every_second_update() -> None:
-    params = {"a": 2 * KERNEL[0], "b": 2 * KERNEL[1]}  # norm 10
-    tx = project_weights(5.0, groups="all", every=2)
-    state = tx.init(params)
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    updates, state = tx.update(zeros, state, params)  # restored to norm 5
-    assert_halved = functools.partial(np.testing.assert_allclose, rtol=1e-6)
-    jax.tree.map(lambda u, w: assert_halved(u, -w / 2), updates, params)
-    updates, _ = tx.update(zeros, state, params)
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(updates))
-
-
-def test_granularity_does_not_apply_to_members_of_a_group() -> None:
-    params = {"norm": {"scale": KERNEL[0], "bias": KERNEL[1]}, "kernel": KERNEL}
-    tx = project_weights(granularity="unit", groups=masks.siblings("norm/.*"))
-    targets = tx.init(params).target_norm
-    np.testing.assert_allclose(targets["kernel"], [[3, 4]], rtol=1e-6)
-    assert targets["norm"]["scale"] == targets["norm"]["bias"] == 5
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        (
-            {"groups": {"scale": "g", "kernel": None}, "mask": masks.matrices},
-            "mask leaves out 'scale', a member of the group 'g'",
-        ),
-        ({"groups": {"scale": 1.5, "kernel": None}}, "groups=1.5: every leaf must"),
-        ({"groups": {"scale": True, "kernel": None}}, "groups=True: every leaf must"),
-        ({"groups": {"scale": "g"}}, "groups does not fit the parameters"),
-        (
-            {"groups": "g", "radius": {"scale": 1.0, "kernel": 2.0}},
-            "radius=1.0 for 'scale'.* another has 2.0",
-        ),
-        ({"groups": masks.siblings("nothing")}, "'nothing' of siblings matches none"),
-    ],
-)
-def test_wrong_groups(kwargs: Any, message: str) -> None:
-    params = {"scale": KERNEL[0], "kernel": KERNEL}
-    with pytest.raises(ValueError, match=message):
-        project_weights(**kwargs).init(params)
-
-
-def test_groups_of_integers_are_refused() -> None:
-    with pytest.raises(ValueError, match="groups: 'count' is not of a floating-point"):
-        project_weights(groups="g").init({"count": jnp.ones(2, jnp.int32)})
-
-
-def test_a_member_of_a_group_without_an_update_is_refused() -> None:
-    params = {"scale": KERNEL[0], "kernel": KERNEL}
-    with pytest.raises(ValueError, match="groups='g': a member has None"):
-        project(params, {"scale": None, "kernel": KERNEL}, groups="g")
 
 
 # Properties.
@@ -328,16 +234,10 @@ def test_complex_leaf() -> None:
 
 
 def test_float64_norms() -> None:
-    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else _x64():
+    with enable_x64(True):
         params, updates = (normal(seed, 7, 5, dtype=jnp.float64) for seed in (0, 1))
         new = params + project(params, updates)
         np.testing.assert_allclose(norms(new), norms(params), rtol=1e-14)
-
-
-def _x64() -> Any:
-    from jax.experimental import enable_x64
-
-    return enable_x64()
 
 
 def test_state_is_the_norm_at_init_whatever_comes_later() -> None:
@@ -348,108 +248,6 @@ def test_state_is_the_norm_at_init_whatever_comes_later() -> None:
     updates, state = tx.update(0.1 * KERNEL, state, shrunk)
     np.testing.assert_allclose(norms(shrunk + updates), 5, rtol=1e-6)
     np.testing.assert_array_equal(state.target_norm, 5)
-
-
-# Zeros, NaN and infinity.
-
-
-def test_zero_leaf_warns_once_and_trains_freely() -> None:
-    params = {"a": KERNEL, "zero": jnp.zeros((2, 2))}
-    tx = project_weights()
-    with pytest.warns(UserWarning, match="'zero' is zero in whole") as caught:
-        state = tx.init(params)
-    assert len(caught) == 1
-    for scale in (1.0, 1e-4, 1e-8):
-        change = {"a": UPDATE, "zero": scale * normal(1, 2, 2)}
-        updates, state = tx.update(change, state, params)
-        free = params["zero"] + change["zero"]
-        params = jax.tree.map(jnp.add, params, updates)
-        np.testing.assert_array_equal(params["zero"], free)
-    assert norms(params["zero"]) > 1
-
-
-def test_zero_leaf_under_jit_does_not_warn() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        state = jax.jit(project_weights().init)(jnp.zeros((2, 2)))
-    assert float(state.target_norm) == 0
-
-
-def test_zero_leaf_with_a_radius_is_projected() -> None:
-    zero = jnp.zeros((2, 2))
-    # u has norm 10; held at 2, it is u / 5. Without an update there is no direction.
-    np.testing.assert_allclose(
-        project(zero, UPDATE * 2, 2.0), UPDATE * 2 / 5, rtol=1e-6
-    )
-    np.testing.assert_array_equal(project(zero, zero, 2.0), zero)
-
-
-def test_zero_unit() -> None:
-    params = jnp.array([[3.0, 0.0], [4.0, 0.0]])
-    tx = project_weights(granularity="unit")
-    with pytest.warns(UserWarning, match="in whole or in part"):
-        state = tx.init(params)
-    update = jnp.array([[3.0, 0.3], [4.0, 1e-9]])
-    updates, _ = tx.update(update, state, params)
-    np.testing.assert_allclose(updates[:, 0], 0, atol=1e-6)
-    np.testing.assert_array_equal(updates[:, 1], update[:, 1])
-
-
-def test_weights_that_land_on_zero() -> None:
-    for every in (1, 2):
-        for granularity in ("leaf", "unit"):
-            tx = project_weights(granularity=granularity, every=every)
-            updates, state = tx.update(-KERNEL, tx.init(KERNEL), KERNEL)
-            np.testing.assert_allclose(updates, -KERNEL)
-            # From zero, the next update gives the direction again.
-            updates, _ = tx.update(UPDATE, state, jnp.zeros_like(KERNEL))
-            np.testing.assert_allclose(updates, UPDATE, rtol=1e-6)
-
-
-@pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_bad_updates_pass_through(bad: float, every: int) -> None:
-    tx = project_weights(every=every)
-    before = tx.init(KERNEL)
-    update = UPDATE.at[0, 1].set(bad)
-    updates, state = tx.update(update, before, KERNEL)
-    if every == 1:
-        np.testing.assert_array_equal(updates, update)
-    np.testing.assert_array_equal(updates[0, 1], bad)
-    np.testing.assert_array_equal(state.target_norm, before.target_norm)
-
-
-@pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_bad_weights_stay_where_they_are(bad: float, every: int) -> None:
-    tx = project_weights(every=every)
-    weights = KERNEL.at[0, 1].set(bad)
-    updates, state = tx.update(UPDATE, tx.init(KERNEL), weights)
-    np.testing.assert_array_equal(updates.at[0, 1].set(0), UPDATE)
-    np.testing.assert_array_equal(state.target_norm, 5)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_apply_if_finite_rejects_bad_updates(bad: float) -> None:
-    tx = optax.apply_if_finite(project_weights(), max_consecutive_errors=3)
-    state = tx.init(KERNEL)
-    updates, state = tx.update(UPDATE.at[0, 1].set(bad), state, KERNEL)
-    np.testing.assert_array_equal(updates, jnp.zeros_like(KERNEL))
-    assert int(state.total_notfinite) == 1
-    updates, state = tx.update(UPDATE, state, KERNEL)
-    np.testing.assert_allclose(norms(KERNEL + updates), 5, rtol=1e-6)
-
-
-def test_multi_steps_with_a_zero_leaf() -> None:
-    # The inner update runs on each micro-step, also on updates that are all zero.
-    params = {"a": KERNEL, "zero": jnp.zeros((2, 2))}
-    with jax.numpy_dtype_promotion("standard"):
-        tx = optax.MultiSteps(project_weights(mask={"a": True, "zero": False}), 2)
-        state = tx.init(params)
-        for _ in range(2):
-            updates, state = tx.update(params, state, params)
-    np.testing.assert_allclose(updates["a"], 0, atol=1e-6)
-    np.testing.assert_array_equal(updates["zero"], 0)
 
 
 # Wrong use.
@@ -497,23 +295,6 @@ def test_under_inject_hyperparams_without_static_args(params: Any) -> None:
         )
         with pytest.raises(ValueError, match=r'static_args=\("mask",\)'):
             tx.init(params)
-
-
-def test_an_infinite_norm_at_init_is_warned_of_and_never_projected_to() -> None:
-    tx = project_weights()
-    with pytest.warns(UserWarning, match="too small or large for a norm in float32"):
-        state = tx.init(jnp.full((30, 30), 1e30))
-    params = jnp.ones((30, 30))
-    updates, _ = tx.update(0.1 * params, state, params)
-    np.testing.assert_allclose(updates, 0.1 * params, rtol=1e-6)
-
-
-def test_a_norm_of_a_single_weight_is_warned_of() -> None:
-    params = {"first": {"kernel": jnp.ones((1, 3))}, "kernel": jnp.ones((2, 3))}
-    with pytest.warns(match="in 'first/kernel' each norm is that of a single weight"):
-        project_weights(granularity="unit").init(params)
-    with pytest.warns(match="in 'gain' each norm is that of a single weight"):
-        project_weights(mask=True).init({"gain": jnp.float32(2.0)})
 
 
 def test_a_mask_that_selects_nothing() -> None:

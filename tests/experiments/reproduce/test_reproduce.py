@@ -19,6 +19,8 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
 
+pytestmark = pytest.mark.slow
+
 TINY = Config(
     modulus=5,
     train_fraction=0.5,
@@ -37,8 +39,6 @@ ARMS = {
 HOLDS = Claim(
     "it has an accuracy", functools.partial(Runs.late, arm="fast"), at_least=0
 )
-
-pytestmark = pytest.mark.slow
 FAILS = Claim("it is perfect", functools.partial(Runs.late, arm="fast"), at_least=2)
 
 
