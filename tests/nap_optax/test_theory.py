@@ -1,4 +1,7 @@
-"""The theory of the effective learning rate, in float64; see docs/theory.md."""
+"""The theory of the effective learning rate, in float64; see docs/theory.md.
+
+`pytest -rP` shows what is measured.
+"""
 
 from __future__ import annotations
 
@@ -107,6 +110,10 @@ def function_gap(one: Training, other: Training) -> float:
     return float(np.max(np.abs(one.functions - other.functions)))
 
 
+def show(what: str, one: Training, other: Training) -> None:
+    print(f"{what}: loss {gap(one, other):.1e}, logits {function_gap(one, other):.1e}")
+
+
 def unit_norm() -> Any:
     """Normalised descent, leaf by leaf."""
     return optax.stateless(
@@ -172,6 +179,7 @@ def test_scaled_weights_at_a_scaled_rate(name: str, scales: Any) -> None:
     # The whole run, moments included, since both see gradients of one scale throughout.
     assert free(name).losses[0] - free(name).losses[-1] > 0.3
     other = run(name)(scaled, 0, factors)
+    show(f"{name}, scaled weights at a scaled rate", free(name), other)
     assert gap(free(name), other) < 1e-12
     assert function_gap(free(name), other) < 1e-12
     # At the same rate it is another run.
@@ -228,23 +236,33 @@ def test_holding_equals_projecting_without_memory(name: str) -> None:
         for leaf, start in task()[0].items()
     }
     assert max(growth.values()) > 1.02
+    show(f"{name}, held", projected(name), held(name))
+    show(f"{name}, free", projected(name), free(name))
     assert gap(projected(name), held(name)) < 1e-12
     assert function_gap(projected(name), held(name)) < 1e-12
     # Unheld, it is another run.
     assert gap(projected(name), free(name)) > 5e-4
     # So it is with the power of the other kind of update.
     wrong = run(name)(task()[0], 3 - ALL[name][1], ONES)
+    show(f"{name}, wrong power", projected(name), wrong)
     assert gap(projected(name), wrong) > 1e-4
 
 
+@pytest.mark.slow
 @with_memory
 def test_holding_is_close_to_projecting_with_memory(name: str) -> None:
+    show(f"{name}, held", projected(name), held(name))
+    show(f"{name}, free", projected(name), free(name))
+    show(f"{name}, one factor for all", projected(name), held_globally(name))
+    wrong = run(name)(task()[0], 3 - ALL[name][1], ONES)
+    show(f"{name}, wrong power", projected(name), wrong)
     assert 1e-4 < gap(projected(name), held(name)) < 0.2
     assert gap(projected(name), held(name)) < gap(projected(name), free(name))
 
 
 @memoryless
 def test_only_a_factor_for_each_layer_matches(name: str) -> None:
+    show(f"{name}, one factor for all", projected(name), held_globally(name))
     assert gap(projected(name), held_globally(name)) > 5e-4
     assert gap(projected(name), held(name)) < 1e-12
 
@@ -265,12 +283,15 @@ def test_relative_update_of_constant_norm(name: str) -> None:
         # Projected: constant but for the curvature of the sphere.
         step = rate * norm_of_update / radii[leaf]
         chords = projected(name).relative_updates[leaf]
+        ratio = chords / step
+        print(f"{name}, {leaf}, projected: {ratio.min():.4f} to {ratio.max():.4f}")
         assert np.all(chords < step * 1.01)
         np.testing.assert_allclose(chords, step, rtol=0.05)
 
 
 def test_relative_update_of_adam() -> None:
     norms = norms_of_adams_updates(300)
+    print(*(f"update {step}: {norms[step - 1]:.1f}" for step in (1, 10, 100, 300)))
     first, later = norms[0], norms[-1]
     # At first each of the 1024 weights moves by the learning rate.
     np.testing.assert_allclose(first, 32, rtol=1e-4)

@@ -114,6 +114,7 @@ def test_appendix_c(alpha: float, scales_with_gradient: bool) -> None:
     means, errors = monte_carlo()[alpha, scales_with_gradient]
     want = expected_features(ratio)
     for name, mean, error in zip(Features._fields, means, errors, strict=True):
+        print(f"{name}: {mean:.4f} ± {error:.4f}, formula {getattr(want, name):.4f}")
         assert error < 0.003, name
         assert abs(mean - getattr(want, name)) < 4 * error, name
 
