@@ -90,6 +90,8 @@ def mark_rewarm(axes: Sequence[Axes], step: int) -> None:
             xycoords=("data", "axes fraction"),
             ha="right",
             color="0.3",
+            # Lines pass behind it.
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
 
 
