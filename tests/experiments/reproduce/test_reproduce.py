@@ -12,6 +12,7 @@ import pytest
 from experiments.grokking import study, train
 from experiments.grokking.config import Config
 from experiments.harness import command_line, files, plots
+from experiments.harness import study as harness_study
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
 from experiments.reproduce import claims, drawing, registry
@@ -136,7 +137,7 @@ def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkey
         recorded.append((self.path.name, step))
         record(self, step, *args)
 
-    monkeypatch.setattr(study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(harness_study, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(RunDirectory, "record", interrupted)
     code, _, err = main(figure(HOLDS), *argv)
     assert code == 130
@@ -211,11 +212,10 @@ def test_an_arm_of_a_batch_is_the_run_of_its_own_command(finished, tmp_path):
 
 
 def test_arms_share_a_batch_if_only_numbers_differ():
-    batches = study.batches(ARMS, range(2))
+    batches = study.STUDY.batches(ARMS, range(2))
     assert [list(batch.arms) for batch in batches] == [["slow", "fast"], ["free"]]
-    assert batches[0].name.startswith("adam-4-updates-")
-    more = study.batches(ARMS, range(3))
-    assert more[0].name != batches[0].name
+    more = study.STUDY.batches(ARMS, range(3))
+    assert more[0].digest != batches[0].digest
     # A field that is added to the config later must not rename directories.
     assert "schedule" not in batches[0].arms["slow"]
     assert batches[0].all_settings["slow"]["schedule"] == "constant"
