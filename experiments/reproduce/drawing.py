@@ -49,15 +49,21 @@ def panel(
         ax.plot([], [], **PAPER_STYLE, color="0.3", label=PAPER_LABEL)
 
 
-def by_constraint(runs: Runs, paper: Mapping[str, Points]) -> Any:
-    """Test accuracy over updates: free networks on the left, projected ones right.
+def by_constraint(
+    runs: Runs,
+    paper: Mapping[str, Points],
+    *,
+    constraints: Sequence[str] = CONSTRAINTS,
+) -> Any:
+    """Test accuracy over updates: a panel for each constraint, by default two.
 
     Args:
       runs: the metrics.
       paper: for each arm, whose name begins with the constraint and a comma, points.
+      constraints: in the order of the panels.
     """
-    figure, axes = plots.figure(1, len(CONSTRAINTS), width=5.5, height=3.8)
-    for ax, constraint in zip(axes[0], CONSTRAINTS, strict=True):
+    figure, axes = plots.figure(1, len(constraints), width=5.5, height=3.8)
+    for ax, constraint in zip(axes[0], constraints, strict=True):
         prefix = f"{constraint}, "
         own = {arm: curve for arm, curve in paper.items() if arm.startswith(prefix)}
         arms = {arm: arm.removeprefix(prefix) for arm in own}
