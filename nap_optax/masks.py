@@ -20,6 +20,7 @@ import numpy as np
 __all__ = [
     "by_path",
     "complement",
+    "floating",
     "matrices",
     "named_leaves",
     "path_name",
@@ -134,6 +135,22 @@ def matrices(tree: Any) -> Any:
     """
     _reject_hyperparameter(tree, "matrices")
     return jax.tree.map(_is_matrix, tree)
+
+
+def floating(tree: Any) -> Any:
+    """Selects the floating-point leaves, whatever their dimensions.
+
+    Raises:
+      ValueError: under ``optax.inject_hyperparams``, if it was not named in
+        ``static_args``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> floating({"bias": jnp.ones(3), "count": jnp.zeros((2, 2), int)})
+      {'bias': True, 'count': False}
+    """
+    _reject_hyperparameter(tree, "floating")
+    return jax.tree.map(_is_floating, tree)
 
 
 def scales(tree: Any) -> Any:
@@ -362,7 +379,11 @@ def _first_match(
 
 
 def _is_matrix(leaf: Any) -> bool:
-    return jnp.ndim(leaf) >= 2 and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    return jnp.ndim(leaf) >= 2 and _is_floating(leaf)
+
+
+def _is_floating(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
 def _listed(names: Sequence[str]) -> str:

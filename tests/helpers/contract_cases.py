@@ -241,6 +241,36 @@ CASES = [
         static_args=("mask",),
         sweep=nap_optax.decay_scales,
     ),
+    Case(
+        "l2_init",
+        nap_optax.l2_init,
+        {"strength": 0.3},
+        static_args=("mask",),
+        sweep=nap_optax.l2_init,
+    ),
+    Case(
+        "l2_init-by_path",
+        nap_optax.l2_init,
+        {"strength": 0.3, "mask": OUTPUT},
+        static_args=("mask",),
+        sweep=lambda strength: nap_optax.l2_init(strength, OUTPUT),
+    ),
+    Case(
+        "spectral_regularization",
+        nap_optax.spectral_regularization,
+        {"strength": 0.001},
+        static_args=("mask",),
+        sweep=lambda exponent: nap_optax.spectral_regularization(0.001, exponent),
+        # One for each of the two products of a power iteration.
+        all_reduces=2,
+    ),
+    Case(
+        "clip_weights",
+        nap_optax.clip_weights,
+        {"multiplier": 1.5},
+        static_args=("mask",),
+        sweep=nap_optax.clip_weights,
+    ),
     Case("measure_elr", nap_optax.measure_elr, all_reduces=1, skips=NO_NUMBER),
     Case(
         "hold_elr",

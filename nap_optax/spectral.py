@@ -1,0 +1,201 @@
+"""Keeps the largest singular value of each matrix near one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nap_optax import _checks, masks, norms
+
+__all__ = ["SpectralRegularizationState", "spectral_regularization"]
+
+
+class SpectralRegularizationState(NamedTuple):
+    """State of :func:`spectral_regularization`."""
+
+    # Per selected leaf, the left singular vector so far, of norm 1: the leaf's shape
+    # without its last axis, float32 at least. MaskedNode elsewhere.
+    singular_vector: Any
+
+
+def spectral_regularization(
+    strength: float | jax.Array, exponent: float | jax.Array = 2, mask: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    r"""Adds the gradient of a penalty on each matrix's largest singular value.
+
+    .. math::
+
+        u \to u + \nabla_W\, \lambda \left(\sigma(W)^k - 1\right)^2
+          = u + 2 \lambda k\, (\sigma^k - 1)\, \sigma^{k-1}\, a b^\top
+
+    for each selected leaf :math:`W`, reshaped to a matrix (the product of all axes but
+    the last, the last) with the largest singular value :math:`\sigma` and its singular
+    vectors :math:`a` and :math:`b`.
+
+    **Power iteration.** Each update does one: :math:`b \propto W^\top a`, then
+    :math:`\sigma a = W b`. The state keeps :math:`a`, so the estimate follows weights
+    that move slowly; it starts from a fixed pseudo-random vector and is too small in
+    the first updates. (A vector of ones would not do: it is orthogonal to all there
+    is in a matrix whose columns have zero mean.) A matrix that is zero or not finite
+    adds nothing and keeps its vector. All is computed in float32 at least.
+
+    **Where in the chain.** In front of the direction (``optax.scale_by_adam``) it is
+    part of the gradient, as in the paper; after it, decoupled.
+
+    **With projection.** Projection holds the Frobenius norm, the root of the sum of all
+    :math:`\sigma_i^2`; this holds the largest. At a radius :math:`r` a matrix of
+    :math:`n` singular values has :math:`\sigma \ge r / \sqrt{n}`, so for
+    :math:`r > \sqrt{n}` the penalty cannot reach zero and evens out the spectrum.
+
+    Args:
+      strength: :math:`\lambda \ge 0`; may be traced.
+      exponent: :math:`k \ge 1`, the paper's 2 by default; may be traced.
+      mask: which leaves: a tree of booleans, a prefix of one, or a function from the
+        parameters to one. Default: floating-point leaves with two or more dimensions
+        (:func:`nap_optax.masks.matrices`). The paper also penalises biases and the
+        parameters of normalisation layers; they are left alone here. ``l2_init`` with
+        ``mask=masks.complement(masks.matrices)`` holds them where they started: zero
+        and one, by default.
+
+    Returns:
+      A transformation whose ``update`` needs ``params``.
+
+    Raises:
+      ValueError: if ``strength`` is not a number of 0 or more or ``exponent`` not one
+        of 1 or more; from ``init`` if the mask selects a leaf of fewer than two
+        dimensions; in ``update`` if ``params`` is missing. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import spectral_regularization
+      >>> params, zeros = jnp.diag(jnp.array([2.0, 0.5])), jnp.zeros((2, 2))
+      >>> tx = spectral_regularization(0.1)
+      >>> state = tx.init(params)
+      >>> for _ in range(10):
+      ...     updates, state = tx.update(zeros, state, params)
+      >>> print(f"{updates[0, 0]:.2f}")  # 2 * 0.1 * 2 * (2**2 - 1) * 2
+      2.40
+
+    References:
+      Lewandowski et al., `Learning Continually by Spectral Regularization
+      <https://arxiv.org/abs/2406.06811>`_, 2025
+    """
+    _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
+    _checks.scalar("exponent", exponent, "a number of 1 or more", lambda k: k >= 1)
+
+    def init_fn(params: optax.Params) -> SpectralRegularizationState:
+        chosen = masks.selected(mask, params, "spectral_regularization")
+        paths, leaves = masks.named_leaves(params)
+        vectors = [
+            _starting_vector(path, leaf) if select else optax.MaskedNode()
+            for path, leaf, select in zip(
+                paths, leaves, jax.tree.leaves(chosen), strict=True
+            )
+        ]
+        return SpectralRegularizationState(
+            jax.tree.unflatten(jax.tree.structure(params), vectors)
+        )
+
+    def update_fn(
+        updates: optax.Updates,
+        state: SpectralRegularizationState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, SpectralRegularizationState]:
+        del extra_args
+        _checks.has_params("spectral_regularization", params)
+        treedef: Any = jax.tree.structure(params)
+        new = treedef.flatten_up_to(updates)
+        vectors = treedef.flatten_up_to(state.singular_vector)
+        held = [
+            i
+            for i, (update, vector) in enumerate(zip(new, vectors, strict=True))
+            if update is not None and not isinstance(vector, optax.MaskedNode)
+        ]
+        if not held:
+            return updates, state
+        leaves = jax.tree.leaves(params)
+        gradients, lefts = _penalty_gradients(
+            [jnp.asarray(leaves[i], vectors[i].dtype) for i in held],
+            [vectors[i] for i in held],
+            exponent,
+        )
+        for i, gradient, left in zip(held, gradients, lefts, strict=True):
+            new[i], vectors[i] = _added(new[i], gradient, strength), left
+        return jax.tree.unflatten(treedef, new), SpectralRegularizationState(
+            jax.tree.unflatten(treedef, vectors)
+        )
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _starting_vector(path: str, leaf: Any) -> jax.Array:
+    if jnp.ndim(leaf) < 2:
+        raise ValueError(
+            f"spectral_regularization: {path!r} has fewer than two dimensions, so no "
+            "singular values; leave it out by mask"
+        )
+    rows = jnp.sum(norms.widened(leaf), axis=-1)
+    key = jax.random.key(0, impl="threefry2x32")  # whatever the caller's default
+    draw = jax.random.normal(key, rows.shape, rows.dtype)
+    [[unit], _] = _units([draw + jnp.zeros_like(rows)])  # sharded as the rows are
+    return unit
+
+
+def _penalty_gradients(
+    weights: Sequence[jax.Array], lefts: Sequence[jax.Array], exponent: Any
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """The gradients of (sigma^k - 1)^2, and the next left singular vectors.
+
+    Sums of products, neither reshaped nor ``matmul``: so leaves may be sharded in any
+    way, and float32 is not rounded on accelerators.
+    """
+    rights, _ = _units(
+        [
+            jnp.sum(jnp.conj(w) * a[..., None], tuple(range(a.ndim)), keepdims=True)
+            for w, a in zip(weights, lefts, strict=True)
+        ]
+    )
+    directions, sigmas = _units(
+        [jnp.sum(w * b, axis=-1) for w, b in zip(weights, rights, strict=True)]
+    )
+    power = jnp.asarray(exponent, sigmas.dtype)
+    slopes = 2 * power * (sigmas**power - 1) * sigmas ** (power - 1)
+    found = norms.is_usable(sigmas)
+    slopes = jnp.where(found, slopes, 0)
+    gradients = [
+        (slope.astype(a.dtype) * a)[..., None] * jnp.conj(b)
+        for slope, a, b in zip(slopes, directions, rights, strict=True)
+    ]
+    return gradients, [
+        jnp.where(usable, new, old)
+        for usable, new, old in zip(found, directions, lefts, strict=True)
+    ]
+
+
+def _units(vectors: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    """The vectors at norm 1 (zero without a norm to divide by), and their norms.
+
+    Stacked, so that all norms are known before any is used: if leaves are sharded, they
+    make one message.
+    """
+    sizes = jnp.stack([norms.norm(vector).astype(float) for vector in vectors])
+    usable = norms.is_usable(sizes)
+    units = [
+        jnp.where(ok, vector / size.astype(vector.dtype), 0)
+        for vector, ok, size in zip(
+            vectors, usable, jnp.where(usable, sizes, 1), strict=True
+        )
+    ]
+    return units, sizes
+
+
+def _added(update: jax.Array, gradient: jax.Array, strength: Any) -> jax.Array:
+    dtype = norms.norm_dtype(update)
+    added = jnp.asarray(strength, dtype) * gradient.astype(dtype)
+    return (jnp.asarray(update, dtype) + added).astype(jnp.result_type(update))

@@ -1,0 +1,298 @@
+"""Resets of weights and moments, and what projection does afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import nap_optax
+from helpers.contract_cases import standard_promotion
+from helpers.projecting import norms
+from nap_optax import masks, reset_leaves, resets, shrink_and_perturb
+
+HEAD = masks.by_path([("head/.*", True), (".*", False)])
+
+
+@pytest.fixture
+def fresh(params: Any) -> Any:
+    """Twice as large: kernels of norms 10 and 4."""
+    return jax.tree.map(lambda leaf: 2 * leaf, params)
+
+
+def update(tx: Any, grad: float, state: Any, params: Any) -> Any:
+    """One update, all gradients alike. (Adam's own arithmetic mixes dtypes.)"""
+    grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, grad), params)
+    with standard_promotion():
+        return jax.jit(tx.update)(grads, state, params)
+
+
+def train(tx: Any, params: Any, num_updates: int = 2) -> tuple[Any, Any]:
+    state = tx.init(params)
+    for _ in range(num_updates):
+        updates, state = update(tx, 1.0, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return params, state
+
+
+def assert_equal(actual: Any, desired: Any) -> None:
+    assert jax.tree.structure(actual) == jax.tree.structure(desired)
+    jax.tree.map(np.testing.assert_array_equal, actual, desired)
+
+
+# Shrink and perturb.
+
+
+def test_shrink_and_perturb_by_hand(params: Any, fresh: Any) -> None:
+    # 0.4 w + 0.1 * 2 w = 0.6 w, biases and scales too.
+    got = shrink_and_perturb(params, fresh, 0.4, 0.1)
+    jax.tree.map(
+        lambda g, w: np.testing.assert_allclose(g, 0.6 * w, rtol=1e-6), got, params
+    )
+
+
+def test_shrink_and_perturb_chooses_leaves(params: Any, fresh: Any) -> None:
+    got = shrink_and_perturb(params, fresh, 0.4, 0.1, masks.matrices)
+    assert got["block"]["scale"] is params["block"]["scale"]
+    np.testing.assert_allclose(got["head"]["kernel"], [[0.0, 1.2]], rtol=1e-6)
+    counts = {"count": jnp.ones(2, jnp.int32)}
+    assert_equal(shrink_and_perturb(counts, counts, 0.5, 0.5), counts)
+
+
+def test_shrink_and_perturb_under_transformations(params: Any, fresh: Any) -> None:
+    shrinks = jnp.array([0.0, 0.4])
+    got = jax.jit(
+        jax.vmap(lambda shrink: shrink_and_perturb(params, fresh, shrink, 0.1))
+    )(shrinks)
+    np.testing.assert_allclose(got["head"]["kernel"][:, 0, 1], [0.4, 1.2], rtol=1e-6)
+
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    got = jax.lax.cond(
+        True,
+        lambda: shrink_and_perturb(half, fresh, shrinks[1], 0.1),
+        lambda: half,
+    )
+    assert got["head"]["kernel"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(got["head"]["kernel"], float)[0, 1], 1.203125)
+
+
+def test_projection_leaves_the_ratio_of_shrink_and_perturb() -> None:
+    # (1, 0) and (0, 1): to (a, b), and with the next update back to norm 1.
+    params, fresh = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
+    tx = nap_optax.project_weights()
+    state = tx.init(params)
+    for shrink, perturb in ((0.4, 0.3), (0.8, 0.6)):
+        new = shrink_and_perturb(params, fresh, shrink, perturb)
+        updates, state = update(tx, 0.0, state, new)
+        np.testing.assert_allclose(new + updates, [[0.8, 0.6]], rtol=1e-6)
+
+
+# Resets of leaves.
+
+
+def test_weights_and_moments(params: Any, fresh: Any) -> None:
+    tx = optax.adam(0.1, b1=0.5, b2=0.5)
+    trained, state = train(tx, params)
+    new, new_state = reset_leaves(tx, trained, state, fresh, HEAD)
+    assert_equal(new, trained | {"head": fresh["head"]})
+    for name in ("mu", "nu"):
+        before, after = (optax.tree.get(s, name) for s in (state, new_state))
+        assert_equal(after["block"], before["block"])
+        np.testing.assert_array_equal(before["head"]["kernel"], 0.75)
+        np.testing.assert_array_equal(after["head"]["kernel"], 0.0)
+    assert optax.tree.get(new_state, "count") == 2
+
+
+def test_adam_does_not_correct_moments_that_start_late() -> None:
+    # Betas of 1/2 and gradients of 1. At count 2 both moments are 1/2 and their
+    # corrections 3/4: (2/3) / sqrt(2/3) for the reset leaf, 1 for the other.
+    tx = optax.scale_by_adam(b1=0.5, b2=0.5, eps=0.0)
+    params = {"old": jnp.zeros(1), "new": jnp.zeros(1)}
+    _, state = train(tx, params, 1)
+    mask = {"old": False, "new": True}
+    params, state = reset_leaves(tx, params, state, params, mask)
+    updates, _ = update(tx, 1.0, state, params)
+    np.testing.assert_allclose(updates["old"], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(updates["new"], (2 / 3) ** 0.5, rtol=1e-6)
+    # Late in training, at the default betas: 0.1 / sqrt(0.001) = 3.16.
+    tx = optax.scale_by_adam()
+    late = tx.init(params)._replace(count=jnp.int32(100_000))
+    updates, _ = update(tx, 1.0, late, params)
+    np.testing.assert_allclose(updates["new"], 0.1 / 0.001**0.5, rtol=1e-4)
+
+
+def test_full_reset(params: Any, fresh: Any) -> None:
+    tx = optax.adam(0.1)
+    trained, state = train(tx, params)
+    new, new_state = reset_leaves(tx, trained, state, fresh)
+    assert_equal(new, fresh)
+    assert_equal(new_state, optax.tree.set(tx.init(fresh), count=jnp.int32(2)))
+
+
+def test_counts_rates_and_detectors_stay(params: Any, fresh: Any) -> None:
+    schedule = nap_optax.schedules.warmup_constant(0.1, warmup_steps=9)
+    tx = nap_optax.nap(
+        optax.scale_by_adam(), schedule, detector=nap_optax.every(1), reset_inner=True
+    )
+    trained, state = train(tx, params, 3)
+    _, new_state = reset_leaves(tx, trained, state, fresh)
+    for name in ("num_rewarms", "num_restarts", "projection_step", "learning_rate"):
+        before, after = (optax.tree.get(s, name) for s in (state, new_state))
+        np.testing.assert_array_equal(after, before)
+    assert optax.tree.get(new_state, "num_rewarms") == 2
+    assert not np.any(optax.tree.get(new_state, "mu")["head"]["kernel"])
+
+
+def chain() -> Any:
+    return optax.chain(
+        optax.scale_by_adam(),
+        nap_optax.l2_init(0.1),
+        nap_optax.hold_elr(),
+        optax.scale(-0.1),
+        nap_optax.project_weights(),
+    )
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tx: tx,
+        lambda tx: optax.masked(tx, masks.matrices),
+        lambda tx: optax.MultiSteps(tx, 1).gradient_transformation(),
+        lambda tx: optax.inject_hyperparams(
+            lambda rate: optax.chain(tx, optax.scale(rate))
+        )(0.1),
+        lambda tx: optax.apply_if_finite(tx, 3),
+        lambda tx: optax.partition(
+            {"ours": tx, "none": optax.set_to_zero()},
+            masks.by_path([(".*kernel", "ours"), (".*", "none")]),
+        ),
+    ],
+    ids=["plain", "masked", "MultiSteps", "inject", "apply_if_finite", "partition"],
+)
+def test_references_stay(params: Any, fresh: Any, wrap: Any) -> None:
+    tx = wrap(chain())
+    trained, state = train(tx, params)
+    new, new_state = reset_leaves(tx, trained, state, fresh)
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    np.testing.assert_array_equal(new["head"]["kernel"], fresh["head"]["kernel"])
+    for name, at_init in (
+        ("target_norm", 2.0),
+        ("reference_norm", 2.0),
+        ("initial_weights", params["head"]["kernel"]),
+    ):
+        kept = optax.tree.get(new_state, name)["head"]["kernel"]
+        np.testing.assert_array_equal(kept, at_init)
+    assert np.any(optax.tree.get(state, "mu")["head"]["kernel"])
+    assert not np.any(optax.tree.get(new_state, "mu")["head"]["kernel"])
+
+
+def test_references_are_fields_of_states() -> None:
+    fields = {
+        field
+        for name in nap_optax.__all__
+        if name.endswith("State")
+        for field in getattr(nap_optax, name)._fields
+    }
+    assert fields >= resets._REFERENCES
+
+
+def test_l2_init_pulls_a_reset_leaf_toward_the_first_weights(
+    params: Any, fresh: Any
+) -> None:
+    tx = nap_optax.l2_init(1.0)
+    new, state = reset_leaves(tx, params, tx.init(params), fresh)
+    updates, _ = update(tx, 0.0, state, new)
+    assert_equal(updates, params)  # fresh - first = 2 w - w
+
+
+def test_projection_returns_a_reset_leaf_to_its_old_radius(
+    params: Any, fresh: Any
+) -> None:
+    tx = optax.chain(optax.adam(0.1), nap_optax.project_weights())
+    trained, state = train(tx, params)
+    new, state = reset_leaves(tx, trained, state, fresh, HEAD)
+    np.testing.assert_allclose(norms(new["head"]["kernel"]), 4.0)
+    updates, _ = update(tx, 0.0, state, new)
+    after = new["head"]["kernel"] + updates["head"]["kernel"]
+    np.testing.assert_allclose(norms(after), 2.0, rtol=1e-6)
+    # Unless its radius is replaced as well.
+    radii = nap_optax.project_weights().init(new).target_norm
+    updates, _ = update(tx, 0.0, optax.tree.set(state, target_norm=radii), new)
+    after = new["head"]["kernel"] + updates["head"]["kernel"]
+    np.testing.assert_allclose(norms(after), 4.0, rtol=1e-6)
+
+
+def test_spectral_regularization_starts_again(params: Any) -> None:
+    kernels = {"block": params["block"]["kernel"], "head": params["block"]["kernel"]}
+    tx = nap_optax.spectral_regularization(0.1)
+    trained, state = train(tx, kernels, 5)
+    before = state.singular_vector
+    _, new_state = reset_leaves(
+        tx, trained, state, kernels, {"block": False, "head": True}
+    )
+    after, start = new_state.singular_vector, tx.init(kernels).singular_vector
+    np.testing.assert_array_equal(after["block"], before["block"])
+    np.testing.assert_array_equal(after["head"], start["head"])
+    assert np.any(after["block"] != after["head"])
+
+
+def test_under_jit_cond_and_vmap(params: Any, fresh: Any) -> None:
+    tx = chain()
+    trained, state = train(tx, params)
+    want = reset_leaves(tx, trained, state, fresh, HEAD)
+
+    def maybe(due: Any, trained: Any, state: Any, fresh: Any) -> Any:
+        return jax.lax.cond(
+            due,
+            lambda: reset_leaves(tx, trained, state, fresh, HEAD),
+            lambda: (trained, state),
+        )
+
+    assert_equal(jax.jit(maybe)(True, trained, state, fresh), want)
+    assert_equal(jax.jit(maybe)(False, trained, state, fresh), (trained, state))
+    twice = jax.tree.map(lambda *leaves: jnp.stack(leaves), fresh, params)
+    many = jax.vmap(lambda new: reset_leaves(tx, trained, state, new, HEAD))(twice)
+    assert_equal(jax.tree.map(lambda leaf: leaf[0], many), want)
+    other = reset_leaves(tx, trained, state, params, HEAD)
+    assert_equal(jax.tree.map(lambda leaf: leaf[1], many), other)
+
+
+def test_dtypes_and_none_leaves(params: Any, fresh: Any) -> None:
+    tx = chain()
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    half, fresh = half | {"frozen": None}, fresh | {"frozen": None}
+    state = tx.init(half)
+    new, new_state = reset_leaves(tx, half, state, fresh, HEAD)
+    for got, old in ((new, half), (new_state, state)):
+        assert jax.tree.map(jnp.result_type, got) == jax.tree.map(jnp.result_type, old)
+    np.testing.assert_array_equal(np.asarray(new["head"]["kernel"], float), [[0, 4]])
+
+
+@pytest.mark.parametrize("reset", [shrink_and_perturb, reset_leaves])
+def test_trees_that_do_not_fit(params: Any, fresh: Any, reset: Any) -> None:
+    tx = optax.adam(0.1)
+
+    def call(fresh: Any, mask: Any = None) -> Any:
+        if reset is reset_leaves:
+            return reset(tx, params, tx.init(params), fresh, mask)
+        return reset(params, fresh, 0.5, 0.5, mask)
+
+    with pytest.raises(ValueError, match=r"fresh_params does not fit .* the structure"):
+        call({"head": fresh["head"]})
+    with pytest.raises(ValueError, match=r"'head/kernel' has the shape \(2, 1\), not"):
+        call(fresh | {"head": {"kernel": jnp.ones((2, 1))}})
+    with pytest.raises(ValueError, match="mask does not fit the parameters"):
+        call(fresh, {"head": True})
+
+
+def test_wrong_use(params: Any, fresh: Any) -> None:
+    for factors in ((-0.1, 0.5), (0.5, -0.1), ("a", 0.5), (0.5, jnp.ones(2))):
+        with pytest.raises(ValueError, match=r"(shrink|perturb)=.*: must be a number"):
+            shrink_and_perturb(params, fresh, *factors)
+    with pytest.raises(ValueError, match=r"tx=.*: must be an optax"):
+        reset_leaves(optax.adam, params, None, fresh)  # type: ignore[arg-type]
