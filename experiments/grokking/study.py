@@ -1,6 +1,5 @@
 """Several arms and seeds of grokking, for the figures; and what they cost."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +46,6 @@ def step_seconds(
 ) -> dict[str, float]:
     """Measures the time of one step of each arm.
 
-    The arms take turns, and the fastest of their rounds counts, so that what else the
-    machine does hits all alike and none for long.
-
     Args:
       arms: what to measure, by name.
       num_rounds: how often each has its turn.
@@ -58,16 +54,11 @@ def step_seconds(
     Returns:
       Seconds by name.
     """
-    import jax
+    from experiments.harness.timing import fastest_in_turns
 
     chunks = {name: _compiled_steps(config, num_steps) for name, config in arms.items()}
-    best = dict.fromkeys(arms, float("inf"))
-    for _ in range(num_rounds):
-        for name, chunk in chunks.items():
-            started = time.perf_counter()
-            jax.block_until_ready(chunk())
-            best[name] = min(best[name], (time.perf_counter() - started) / num_steps)
-    return best
+    turns = fastest_in_turns(chunks, num_rounds=num_rounds)
+    return {name: seconds / num_steps for name, seconds in turns.items()}
 
 
 def _compiled_steps(config: Config, num_steps: int) -> Any:

@@ -92,6 +92,36 @@ def batch(
     return batched
 
 
+def in_slices(
+    fn: Callable[..., Any], args: Sequence[Any], *, size: int, has_convolutions: bool
+) -> Any:
+    """Calls a function of many examples on some at a time, so that memory suffices.
+
+    Args:
+      fn: of arrays whose leading axes are the examples, to arrays of that kind.
+      args: its arguments; each has a leading axis of the same length.
+      size: how many examples at a time; the last slice may be shorter.
+      has_convolutions: whether `fn` convolves.
+
+    Returns:
+      The results of all examples in their order.
+    """
+    num = num_members(tuple(args))
+    if not backend.loops_in_program(has_convolutions=has_convolutions):
+        starts = range(0, num, size)
+        parts = [fn(*_rows(args, slice(s, s + size))) for s in starts]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    # One example of `lax.map` is a batch of one; `batch_size` of them run at once.
+    return jax.lax.map(
+        lambda row: jax.tree.map(
+            lambda leaf: leaf[0],
+            fn(*jax.tree.map(lambda leaf: leaf[None], row)),
+        ),
+        tuple(args),
+        batch_size=size,
+    )
+
+
 def place(tree: Any, *, in_axes: int | None = 0) -> Any:
     """Puts members on the devices that will run them (None: everything on all).
 
@@ -103,6 +133,10 @@ def place(tree: Any, *, in_axes: int | None = 0) -> Any:
     even = in_axes == 0 and num_members(tree) % mesh.size == 0
     spec = PartitionSpec("sweep") if even else PartitionSpec()
     return jax.device_put(tree, NamedSharding(mesh, spec))
+
+
+def _rows(args: Sequence[Any], rows: slice) -> Any:
+    return jax.tree.map(lambda leaf: leaf[rows], tuple(args))
 
 
 def _axes(in_axes: InAxes, num_args: int) -> tuple[int | None, ...]:

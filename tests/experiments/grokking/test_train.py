@@ -3,13 +3,6 @@
 import dataclasses
 import functools
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +13,11 @@ import pytest
 from experiments.grokking import __main__ as program
 from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
-from experiments.harness import command_line, files
+from experiments.harness import files
 from experiments.harness.checkpoints import Checkpoints
+from helpers import programs
+from helpers.programs import flags
 
-ROOT = Path(__file__).parents[3]
 PLAIN = {"normalize": False, "scale_decay": 0.0}
 TINY = Config(
     modulus=7,
@@ -40,29 +34,9 @@ TINY = Config(
 )
 
 
-def flags(config, **changes):
-    """The command line of a config."""
-    argv = []
-    for name, value in (dataclasses.asdict(config) | changes).items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            argv.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
-            argv += [f"--{flag}", str(value)]
-    return argv
-
-
 @pytest.fixture
 def run_program(monkeypatch, capsys):
-    def run(*argv):
-        monkeypatch.setattr("sys.argv", ["grokking", *map(str, argv)])
-        try:
-            code = command_line.run(program.main)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+    return programs.runner(program, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")
@@ -265,42 +239,17 @@ def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
         TINY, num_steps=20000, eval_every=20, num_seeds=2, checkpoint_seconds=0.0
     )
 
-    # What eleven processes compile alike is compiled once.
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
     def start(name):
-        argv = flags(config, run_directory=tmp_path / name)
-        return subprocess.Popen(
-            [sys.executable, "-m", "experiments.grokking", *argv],
-            cwd=ROOT,
-            env={**os.environ, **cache},
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+        return programs.start(
+            "experiments.grokking",
+            flags(config, run_directory=tmp_path / name),
+            compiled=tmp_path / "compiled",
         )
 
     assert start("whole").wait() == 0
-    metrics = tmp_path / "killed" / "metrics.jsonl"
-    moments = random.Random(0)
-    kills, most_done = 0, 0
-    for _ in range(10):
-        process = start("killed")
-        size = metrics.stat().st_size if metrics.exists() else 0
-        # Wait until it has gone on from where it was, then some more.
-        while process.poll() is None and (
-            not metrics.exists() or metrics.stat().st_size <= size
-        ):
-            time.sleep(0.02)
-        time.sleep(moments.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        done = len(files.read_json_lines(metrics))
-        assert done > most_done  # finished work is not done again
-        most_done = done
-    assert kills == 10
-    assert start("killed").wait() == 0
+    programs.kill_and_continue(
+        lambda: start("killed"), tmp_path / "killed" / "metrics.jsonl", num_kills=10
+    )
 
     name = "metrics.jsonl"
     whole, killed = tmp_path / "whole", tmp_path / "killed"

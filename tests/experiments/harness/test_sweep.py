@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,3 +160,23 @@ def test_axes_are_zero_or_none(in_axes):
 def test_placing_on_one_device_changes_nothing():
     tree = {"a": jnp.ones(2)}
     assert sweep.place(tree) is tree
+
+
+@pytest.mark.parametrize("has_convolutions", [False, True])
+@pytest.mark.parametrize("size", [2, 5, 7, 100])
+def test_slices_give_the_results_of_all_examples_in_order(size, has_convolutions):
+    x, y = jnp.arange(14.0).reshape(7, 2), jnp.arange(7)
+    sizes = []
+
+    def fn(x, y):
+        sizes.append(len(y))
+        return {"sum": x.sum(axis=1) + y, "both": x}
+
+    args = (x, y)
+    run = functools.partial(
+        sweep.in_slices, fn, size=size, has_convolutions=has_convolutions
+    )
+    for result in (run(args), jax.jit(run)(args)):
+        np.testing.assert_array_equal(result["sum"], x.sum(axis=1) + y)
+        np.testing.assert_array_equal(result["both"], x)
+    assert max(sizes) <= size
