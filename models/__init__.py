@@ -1,5 +1,7 @@
 """Flax models of the experiments: no optimiser, no data, no training code."""
 
+from models.cifar_cnn import CifarCNN
 from models.grokking_transformer import GrokkingTransformer
+from models.resnet import ResNet18
 
-__all__ = ["GrokkingTransformer"]
+__all__ = ["CifarCNN", "GrokkingTransformer", "ResNet18"]

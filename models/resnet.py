@@ -1,0 +1,196 @@
+"""The residual network of 18 layers, for small images and with LayerNorm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from models.images import check_image_shape, check_images, check_size
+
+__all__ = ["ResNet18"]
+
+NUM_STAGES = 4
+BLOCKS_IN_STAGE = 2
+
+
+class ResNet18(nnx.Module):
+    r"""Four stages of two residual blocks, then an average and a linear layer.
+
+    .. math::
+
+        h &= \operatorname{relu}(\operatorname{norm}(W_\text{stem} * \text{images})) \\
+        h &\leftarrow \operatorname{relu}(\operatorname{norm}_1(W_1 *
+        \operatorname{relu}(\operatorname{norm}_0(W_0 * h))) +
+        \operatorname{shortcut}(h)) \quad\text{for each of 8 blocks} \\
+        \text{logits} &= W_\text{logits} \operatorname{mean}_\text{positions}(h)
+
+    The stages have w, 2w, 4w and 8w channels; the first convolution of each but the
+    first has stride 2, and with it the shortcut, the identity elsewhere, is a
+    normalised 1 x 1 convolution. As usual for small images (28 x 28, 32 x 32), the stem
+    is a 3 x 3 convolution with stride 1, without pooling. All convolutions are padded
+    by half their size on each side, so that with a stride both ways of a block look at
+    the same positions.
+
+    Unlike the original there are no biases in linear layers, and each normalisation is
+    a LayerNorm over the channels of one position (ε = 1e-6), with ``scale`` and
+    ``bias``, in place of batch normalisation. So examples do not depend on each other,
+    and the parameters are the only state. Every ``kernel`` starts as a truncated normal
+    with variance 1 / (inputs), so that its squared Frobenius norm is about the number
+    of its outputs.
+
+    Any convolution's kernel times c > 0 leaves the function as it is where the variance
+    that follows is far above ε; the last kernel times c multiplies the logits by c.
+
+    Args:
+      image_shape: height, width and channels of an image.
+      num_classes: number of classes.
+      width: w, the channels of the first stage.
+      rngs: random number generators for the initial parameters.
+
+    Raises:
+      ValueError: if a size is not an int of at least 1 (``width``: of at least 2, since
+        one channel alone is normalised to 0) or ``image_shape`` does not have three;
+        when called, if the images are not floating or of another shape.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from models import ResNet18
+      >>> model = ResNet18((8, 8, 1), width=4, rngs=nnx.Rngs(0))
+      >>> model(jnp.ones((2, 8, 8, 1))).shape
+      (2, 10)
+
+    References:
+      He et al., `Deep Residual Learning for Image Recognition
+      <https://arxiv.org/abs/1512.03385>`_, 2015; Lyle et al., `What Can Grokking Teach
+      Us About Learning Under Nonstationarity? <https://arxiv.org/abs/2507.20057>`_,
+      2025, appendix A.2
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (32, 32, 3),
+        num_classes: int = 10,
+        *,
+        width: int = 64,
+        rngs: nnx.Rngs,
+    ) -> None:
+        check_image_shape(image_shape)
+        check_size("num_classes", num_classes)
+        check_size("width", width, 2)
+        self.image_shape = tuple(image_shape)
+        self.stem_conv = _convolution(image_shape[2], width, 3, 1, rngs)
+        self.stem_norm = _layer_norm(width, rngs)
+        inputs = width
+        for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
+            stage, block_of_stage = divmod(index, BLOCKS_IN_STAGE)
+            outputs = width * 2**stage
+            stride = 2 if stage > 0 and block_of_stage == 0 else 1
+            # Attributes rather than a list: the paths of parameters are plain names.
+            setattr(self, f"block_{index}", Block(inputs, outputs, stride, rngs=rngs))
+            inputs = outputs
+        self.logits = nnx.Linear(
+            inputs,
+            num_classes,
+            use_bias=False,
+            kernel_init=nnx.initializers.lecun_normal(),
+            rngs=rngs,
+        )
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Logits of the classes.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          Logits, shape ``(n, num_classes)``.
+        """
+        return self.logits_and_features(images)[0]
+
+    def features(self, images: jax.Array) -> dict[str, jax.Array]:
+        """What the stem and each block compute, after their last ReLU.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          ``stem`` and ``block_0`` to ``block_7``, each of shape ``(n, height, width,
+          channels)``, after the strides so far.
+        """
+        return self.logits_and_features(images)[1]
+
+    def logits_and_features(
+        self, images: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Both of one forward pass; under ``jit``, what is not used costs nothing.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          The logits as of ``__call__``, and the dictionary of :meth:`features`.
+        """
+        check_images(images, self.image_shape)
+        h = jax.nn.relu(self.stem_norm(self.stem_conv(images)))
+        features = {"stem": h}
+        for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
+            name = f"block_{index}"
+            features[name] = h = getattr(self, name)(h)
+        return self.logits(jnp.mean(h, axis=(1, 2))), features
+
+
+class Block(nnx.Module):
+    """Two normalised 3 x 3 convolutions beside a shortcut.
+
+    Args:
+      inputs: channels of the inputs.
+      outputs: channels of the outputs.
+      stride: of the first convolution; above 1, the shortcut is a normalised 1 x 1
+        convolution.
+      rngs: random number generators for the initial parameters.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs
+    ) -> None:
+        self.conv_0 = _convolution(inputs, outputs, 3, stride, rngs)
+        self.norm_0 = _layer_norm(outputs, rngs)
+        self.conv_1 = _convolution(outputs, outputs, 3, 1, rngs)
+        self.norm_1 = _layer_norm(outputs, rngs)
+        self.has_projection = stride > 1
+        if self.has_projection:
+            self.shortcut_conv = _convolution(inputs, outputs, 1, stride, rngs)
+            self.shortcut_norm = _layer_norm(outputs, rngs)
+
+    def __call__(self, h: jax.Array) -> jax.Array:
+        """The block's outputs, shape ``(n, height, width, outputs)``, not negative."""
+        residual = jax.nn.relu(self.norm_0(self.conv_0(h)))
+        residual = self.norm_1(self.conv_1(residual))
+        if self.has_projection:
+            h = self.shortcut_norm(self.shortcut_conv(h))
+        return jax.nn.relu(h + residual)
+
+
+def _convolution(
+    inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs
+) -> nnx.Conv:
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (size, size),
+        (stride, stride),
+        # Not "SAME": with stride 2 on an even side that would look one pixel further
+        # than the 1 x 1 convolution of the shortcut.
+        padding=size // 2,
+        use_bias=False,
+        kernel_init=nnx.initializers.lecun_normal(),
+        rngs=rngs,
+    )
+
+
+def _layer_norm(channels: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    return nnx.LayerNorm(channels, epsilon=1e-6, rngs=rngs)
