@@ -1,0 +1,1 @@
+"""Warm-starting: image classifiers that go on learning when the data grow."""

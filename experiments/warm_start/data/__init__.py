@@ -1,0 +1,11 @@
+"""The image data sets: read, checked and put on the device as they are, in uint8."""
+
+from experiments.warm_start.data.images import (
+    SPECS,
+    Images,
+    Labelled,
+    Spec,
+    load,
+)
+
+__all__ = ["SPECS", "Images", "Labelled", "Spec", "load"]

@@ -1,0 +1,135 @@
+"""Data sets that tensorflow-datasets prepares: CIFAR-10, and Fashion-MNIST by network.
+
+Preparing needs TensorFlow, once; reading what is prepared does not. Decoding the images
+takes some 20 seconds, so they are kept as plain arrays beside the prepared files.
+"""
+
+import importlib.util
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.harness import files
+from experiments.harness.command_line import UserError, tell
+from experiments.warm_start.data.images import Images, Labelled
+
+ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
+_FORMAT = "array_record"  # the one that is read without TensorFlow
+_ARRAYS = "arrays.npz"
+_NEEDS = ("tensorflow_datasets", "array_record", "importlib_resources", "PIL")
+
+
+def load(
+    dataset: str, directory: Path | None = None, *, download: bool = False
+) -> Images:
+    """Reads a data set, and prepares it before if it is not.
+
+    Args:
+      dataset: its name in tensorflow-datasets.
+      directory: where prepared data sets are kept, or an archive to prepare one from;
+        None is the usual place of tensorflow-datasets.
+      download: fetch the archive if it is not there.
+
+    Raises:
+      UserError: it is not there, or it is damaged.
+    """
+    builder = _builder(dataset, directory)
+    arrays = Path(builder.data_dir) / _ARRAYS
+    if arrays.exists():
+        return _read_arrays(arrays)
+    if not builder.is_prepared():
+        _prepare(builder, directory, download=download)
+    tell(f"decoding {dataset}, once")
+    source = builder.as_data_source()
+    images = Images(*(_decoded(source[split]) for split in ("train", "test")))
+    _write_arrays(arrays, images)
+    return images
+
+
+def _builder(dataset: str, directory: Path | None) -> Any:
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"{dataset} needs {', '.join(missing)}: run pip install -e '.[experiments]'"
+        )
+    import tensorflow_datasets as tfds
+
+    data_dir = None if directory is None else directory.expanduser()
+    return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
+
+
+def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
+    """Makes the prepared files from an archive in the directory, or by network."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import (
+        NonMatchingChecksumError,
+    )
+
+    name = ARCHIVES.get(builder.name)
+    archive = directory.expanduser() / name if directory and name else None
+    found = archive is not None and archive.exists()
+    if not found and not download:
+        raise UserError(_how_to_get(builder, name))
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            f"preparing {builder.name} needs TensorFlow, once: run pip install "
+            "tensorflow-cpu, or copy a prepared folder into --data-directory"
+        )
+    tell(f"preparing {builder.name} in {builder.data_dir}, once: some minutes")
+    config = tfds.download.DownloadConfig(
+        manual_dir=archive.parent if found and archive else None, try_download_gcs=False
+    )
+    try:
+        builder.download_and_prepare(download_config=config, file_format=_FORMAT)
+    except NonMatchingChecksumError:
+        raise UserError(
+            f"{archive or name} is damaged or another file: its checksum is not that "
+            "of the original; bring it again"
+        ) from None
+
+
+def _how_to_get(builder: Any, archive: str | None) -> str:
+    offline = (
+        f", or put {archive} into a folder and name it with --data-directory"
+        if archive
+        else ""
+    )
+    return (
+        f"{builder.name} is not in {builder.data_dir}: add --download to fetch it"
+        f"{offline}"
+    )
+
+
+def _decoded(source: Any) -> Labelled:
+    images = np.empty((len(source), *source[0]["image"].shape), np.uint8)
+    labels = np.empty(len(source), np.int32)
+    for index, example in enumerate(source):
+        images[index], labels[index] = example["image"], example["label"]
+    return Labelled(images, labels)
+
+
+def _write_arrays(path: Path, images: Images) -> None:
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        train_images=images.train.images,
+        train_labels=images.train.labels,
+        test_images=images.test.images,
+        test_labels=images.test.labels,
+    )
+    files.write_atomically(path, buffer.getvalue())
+
+
+def _read_arrays(path: Path) -> Images:
+    try:
+        with np.load(path) as arrays:  # the zip format has checksums
+            return Images(
+                Labelled(arrays["train_images"], arrays["train_labels"]),
+                Labelled(arrays["test_images"], arrays["test_labels"]),
+            )
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged ({error}): remove it") from None

@@ -1,0 +1,231 @@
+"""One config of a warm-start run as pure functions: initialise, step, evaluate."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from experiments.harness import sweep
+from experiments.warm_start import task
+from experiments.warm_start.config import Config
+from experiments.warm_start.optimizers import (
+    Hyperparameters,
+    change_weights,
+    changes_weights,
+    layer_values,
+    make_optimizer,
+    rewarms_when_data_come,
+)
+from experiments.warm_start.task import Arrays, Draw, Split
+from models import CifarCNN, ResNet18
+from nap_optax import metrics
+
+NUM_FIXED_POINTS = 1000
+TEST_SLICE = 1000
+FEATURES = {"cnn": "hidden", "resnet18": "block_7"}
+"""The layer whose change is measured: the last one before the output layer."""
+
+
+class TrainState(NamedTuple):
+    """What changes from step to step."""
+
+    params: Any
+    opt_state: Any
+    step: jax.Array  # () int32
+    draw: Draw
+    loss_sum: jax.Array  # () of the batches since the last evaluation
+    num_losses: jax.Array  # () int32
+    reference: jax.Array  # (points, ..., units) features at the last evaluation
+
+
+class Experiment:
+    """One config as pure functions of (state, hyper-parameters, split, arrays)."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self._graphdef = nnx.graphdef(
+            nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))
+        )
+
+    def init(
+        self, seed: jax.Array, hyper: Hyperparameters, arrays: Arrays
+    ) -> tuple[TrainState, Split]:
+        """The state of step 0 and the split of one seed."""
+        split_key, params_key = jax.random.split(jax.random.key(seed))
+        split = task.make_split(
+            split_key,
+            arrays,
+            num_train=self.config.num_train,
+            num_classes=self.config.spec.num_classes,
+            label_noise=hyper.label_noise,
+        )
+        params = self._fresh_params(params_key, hyper)
+        state = TrainState(
+            params=params,
+            opt_state=make_optimizer(self.config, hyper).init(params),
+            step=jnp.zeros([], jnp.int32),
+            draw=task.start(self.config.num_train),
+            loss_sum=jnp.zeros([]),
+            num_losses=jnp.zeros([], jnp.int32),
+            reference=self._fixed_points(params, split, arrays)[1],
+        )
+        return state, split
+
+    def step(
+        self, state: TrainState, hyper: Hyperparameters, split: Split, arrays: Arrays
+    ) -> TrainState:
+        """One update on the next batch."""
+        config, step = self.config, state.step
+        is_new_phase = step % config.phase_steps == 0
+        data_come = is_new_phase & (step > 0)
+        key = jax.random.fold_in(split.key, step)
+        order_key, augment_key, fresh_key = jax.random.split(key, 3)
+        draw, batch = task.next_batch(
+            state.draw,
+            order_key,
+            hyper.examples_by_phase[step // config.phase_steps],
+            is_new_phase=is_new_phase,
+            batch_size=config.batch_size,
+        )
+        images = arrays.train_images[split.rows[batch]]
+        if config.augment:
+            images = task.augment(augment_key, images)
+        params, opt_state = state.params, state.opt_state
+        if changes_weights(config):
+            params, opt_state = jax.lax.cond(
+                data_come,
+                lambda p, s: change_weights(
+                    config, hyper, p, s, self._fresh_params(fresh_key, hyper)
+                ),
+                lambda p, s: (p, s),
+                params,
+                opt_state,
+            )
+        loss, grads = jax.value_and_grad(self._loss)(
+            params, images, split.labels[batch]
+        )
+        updates, opt_state = make_optimizer(config, hyper).update(
+            grads,
+            opt_state,
+            params,
+            value=loss,
+            rewarm=data_come if rewarms_when_data_come(config) else False,
+        )
+        return state._replace(
+            params=optax.apply_updates(params, updates),
+            opt_state=opt_state,
+            step=step + 1,
+            draw=draw,
+            loss_sum=state.loss_sum + loss,
+            num_losses=state.num_losses + 1,
+        )
+
+    def evaluate(
+        self, state: TrainState, hyper: Hyperparameters, split: Split, arrays: Arrays
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Scalars that describe a state, and the change since the last evaluation."""
+        config, params = self.config, state.params
+        phase = jnp.maximum(state.step - 1, 0) // config.phase_steps
+        num_available = hyper.examples_by_phase[phase]
+        train_accuracy, features = self._fixed_points(
+            params, split, arrays, num_available
+        )
+        weights = layer_values(jax.tree.map(_matrix_norm, params))
+        relative = layer_values(optax.tree.get(state.opt_state, "relative_update"))
+        relative = {layer: relative[layer] for layer in weights}
+        changes = [relative[layer] * weights[layer] for layer in weights]
+        results = {
+            "train_loss": state.loss_sum / jnp.maximum(state.num_losses, 1),
+            "train_accuracy": train_accuracy,
+            "test_accuracy": self._test_accuracy(params, arrays),
+            "num_available": num_available,
+            "feature_covariance_change": metrics.feature_covariance_change(
+                _pooled(state.reference), _pooled(features)
+            ),
+            "activation_pattern_change": metrics.activation_pattern_change(
+                _flat(state.reference), _flat(features)
+            ),
+            "dormant_fraction": metrics.dormant_fraction(features),
+            "weight_norm": optax.tree.norm(list(weights.values())),
+            "update_norm": optax.tree.norm(changes),
+            "learning_rate": optax.tree.get(state.opt_state, "learning_rate"),
+            "num_rewarms": optax.tree.get(state.opt_state, "num_rewarms"),
+            "last_rewarm_step": optax.tree.get(state.opt_state, "last_rewarm_step"),
+            **{f"weight_norm.{layer}": norm for layer, norm in weights.items()},
+            **{f"relative_update.{layer}": ratio for layer, ratio in relative.items()},
+        }
+        state = state._replace(
+            loss_sum=jnp.zeros_like(state.loss_sum),
+            num_losses=jnp.zeros_like(state.num_losses),
+            reference=features,
+        )
+        return state, results
+
+    def _new_model(self, rngs: nnx.Rngs) -> CifarCNN | ResNet18:
+        model = {"cnn": CifarCNN, "resnet18": ResNet18}[self.config.model]
+        spec = self.config.spec
+        return model(spec.image_shape, spec.num_classes, rngs=rngs)
+
+    def _fresh_params(self, key: jax.Array, hyper: Hyperparameters) -> Any:
+        model = self._new_model(nnx.Rngs(key))
+        return jax.tree.map(
+            lambda w: w * hyper.radius_multiplier if w.ndim >= 2 else w,
+            nnx.to_pure_dict(nnx.state(model, nnx.Param)),
+        )
+
+    def _model(self, params: Any) -> CifarCNN | ResNet18:
+        return nnx.merge(self._graphdef, params)
+
+    def _inputs(self, images: jax.Array) -> jax.Array:
+        return task.to_inputs(images, self.config.spec.mean, self.config.spec.std)
+
+    def _loss(self, params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
+        logits = self._model(params)(self._inputs(images))
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean()
+
+    def _fixed_points(
+        self,
+        params: Any,
+        split: Split,
+        arrays: Arrays,
+        num_available: Any = NUM_FIXED_POINTS,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Accuracy on the first training examples that are there; features of all."""
+        points = min(NUM_FIXED_POINTS, self.config.num_train)
+        images = arrays.train_images[split.rows[:points]]
+        logits, features = self._model(params).logits_and_features(self._inputs(images))
+        right = jnp.argmax(logits, -1) == split.labels[:points]
+        is_there = jnp.arange(points) < num_available
+        return (
+            jnp.sum(right & is_there) / jnp.sum(is_there),
+            features[FEATURES[self.config.model]],
+        )
+
+    def _test_accuracy(self, params: Any, arrays: Arrays) -> jax.Array:
+        def is_right(images: jax.Array, labels: jax.Array) -> jax.Array:
+            logits = self._model(params)(self._inputs(images))
+            return jnp.argmax(logits, -1) == labels
+
+        right = sweep.in_slices(
+            is_right,
+            (arrays.test_images, arrays.test_labels),
+            size=TEST_SLICE,
+            has_convolutions=True,
+        )
+        return jnp.mean(right)
+
+
+def _pooled(features: jax.Array) -> jax.Array:
+    """What the output layer reads: the mean over positions, if there are any."""
+    return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
+
+
+def _flat(features: jax.Array) -> jax.Array:
+    return features.reshape(len(features), -1)
+
+
+def _matrix_norm(leaf: jax.Array) -> jax.Array | None:
+    return optax.tree.norm(leaf) if leaf.ndim >= 2 else None

@@ -1,0 +1,158 @@
+"""The optimizers of the warm-start runs, with the remedies of others as parts."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+import nap_optax
+from experiments.warm_start.config import NUM_CYCLES, Config
+from nap_optax import masks, schedules
+
+OUTPUT_LAYER = masks.by_path([("logits/.*", True), (".*", False)])
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of a run that a sweep may batch, of shape () or (members,)."""
+
+    learning_rate: Any
+    low_learning_rate: Any
+    growth: Any
+    method_strength: Any
+    label_noise: Any
+    radius_multiplier: Any
+    examples_by_phase: Any  # (num_phases,) or (members, num_phases)
+
+
+def hyperparameters(config: Config) -> Hyperparameters:
+    """The numbers of one config."""
+    return Hyperparameters(
+        *(np.asarray(getattr(config, name)) for name in Hyperparameters._fields)
+    )
+
+
+def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
+    """The learning rate as a function of the updates since the last re-warm."""
+
+    def cycles(period: int, num_cycles: int, growth: Any = 1.0) -> optax.Schedule:
+        return schedules.growing_cycles(
+            hyper.learning_rate,
+            growth=growth,
+            period=period,
+            warmup_fraction=config.warmup_fraction,
+            floor=hyper.low_learning_rate,
+            num_cycles=num_cycles,
+        )
+
+    match config.schedule:
+        case "aligned" | "cusum":
+            return cycles(config.phase_steps, 1)
+        case "single_cycle":
+            return cycles(config.num_steps, 1)
+        case "five_cycles":
+            return cycles(max(config.num_steps // NUM_CYCLES, 1), NUM_CYCLES)
+        case "growing":
+            return cycles(config.phase_steps, config.num_phases, hyper.growth)
+
+
+def rewarms_when_data_come(config: Config) -> bool:
+    """Whether the experiment itself asks for the re-warm (algorithm 1)."""
+    return config.schedule == "aligned"
+
+
+def make_optimizer(
+    config: Config, hyper: Hyperparameters
+) -> optax.GradientTransformationExtraArgs:
+    """Direction, decay, rates and projection, in this order; then measures."""
+    detector = nap_optax.cusum() if config.schedule == "cusum" else None
+    strength = hyper.method_strength
+    return optax.chain(
+        _loss_term(config, strength),
+        _adam(config),
+        optax.add_decayed_weights(strength, mask=masks.matrices)
+        if config.method == "weight_decay"
+        else optax.identity(),
+        _layer_rates(config),
+        nap_optax.scale_by_rewarming(make_schedule(config, hyper), detector),
+        nap_optax.clip_weights(strength)
+        if config.method == "weight_clipping"
+        else optax.identity(),
+        nap_optax.project_weights() if config.project else optax.identity(),
+        nap_optax.measure_elr(),
+    )
+
+
+def change_weights(
+    config: Config,
+    hyper: Hyperparameters,
+    params: Any,
+    opt_state: Any,
+    fresh_params: Any,
+) -> tuple[Any, Any]:
+    """What the method does to weights and moments when data come.
+
+    A full reset starts Adam again as well; see `_adam`.
+    """
+    match config.method:
+        case "shrink_and_perturb":
+            shrink = hyper.method_strength
+            params = nap_optax.shrink_and_perturb(
+                params, fresh_params, shrink=shrink, perturb=1 - shrink
+            )
+            return params, opt_state
+        case "full_reset":
+            return fresh_params, opt_state
+        case "last_layer_reset":
+            return nap_optax.reset_leaves(
+                make_optimizer(config, hyper),
+                params,
+                opt_state,
+                fresh_params,
+                mask=OUTPUT_LAYER,
+            )
+        case _:
+            return params, opt_state
+
+
+def changes_weights(config: Config) -> bool:
+    """Whether the method does something when data come."""
+    return config.method in ("shrink_and_perturb", "full_reset", "last_layer_reset")
+
+
+def layer_values(tree: Any) -> dict[str, jax.Array]:
+    """The leaves of the matrices by layer: `conv_0`, not `conv_0/kernel`."""
+    return {
+        masks.path_name(path).removesuffix("/kernel"): leaf
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def _loss_term(config: Config, strength: Any) -> optax.GradientTransformation:
+    match config.method:
+        case "l2_init":
+            return nap_optax.l2_init(strength)
+        case "spectral":
+            return nap_optax.spectral_regularization(strength)
+        case _:
+            return optax.identity()
+
+
+def _adam(config: Config) -> optax.GradientTransformation:
+    if config.method != "full_reset":
+        return optax.scale_by_adam()
+    # With its count: moments of zero and an old count would make the first updates
+    # three times as large.
+    return nap_optax.restart(optax.scale_by_adam(), nap_optax.every(config.phase_steps))
+
+
+def _layer_rates(config: Config) -> optax.GradientTransformation:
+    match config.layer_rates:
+        case "constant":
+            return optax.identity()
+        case "fast_features":
+            return nap_optax.fast_features(OUTPUT_LAYER)
+        case "slow_features":
+            return nap_optax.slow_features(OUTPUT_LAYER)
+        case "even_ratio":
+            return nap_optax.even_ratio()

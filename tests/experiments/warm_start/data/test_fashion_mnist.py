@@ -1,0 +1,77 @@
+"""The IDX files: read, and refused where they are damaged."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from experiments.harness.command_line import UserError
+from experiments.warm_start import data
+from experiments.warm_start.data import fashion_mnist
+
+TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
+TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
+
+
+def test_files_are_read_as_they_are(idx_directory, images):
+    loaded = data.load("fashion_mnist", idx_directory)
+    for own, expected in zip(loaded, images, strict=True):
+        np.testing.assert_array_equal(own.images, expected.images)
+        np.testing.assert_array_equal(own.labels, expected.labels)
+        assert own.images.dtype == np.uint8
+        assert own.labels.dtype == np.int32
+
+
+def test_a_missing_file_names_the_ways_to_get_it(tmp_path):
+    with pytest.raises(UserError) as caught:
+        data.load("fashion_mnist", tmp_path)
+    message = str(caught.value)
+    for part in (TRAIN_IMAGES, "apt-get install", "--data-directory", "--download"):
+        assert part in message
+
+
+@pytest.mark.parametrize("cut", [0, 5, -9, -1])
+def test_a_file_that_is_cut_short_is_refused(idx_directory, cut):
+    path = idx_directory / TRAIN_IMAGES
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(UserError, match=r"train-images.* is (damaged|not an IDX)"):
+        data.load("fashion_mnist", idx_directory)
+
+
+def test_a_changed_byte_is_noticed_by_the_checksum(idx_directory):
+    path = idx_directory / TRAIN_LABELS
+    contents = bytearray(path.read_bytes())
+    contents[-8] ^= 1  # of the checksum
+    path.write_bytes(bytes(contents))
+    with pytest.raises(UserError, match="damaged"):
+        data.load("fashion_mnist", idx_directory)
+
+
+def test_what_is_no_idx_file_is_refused(idx_directory):
+    path = idx_directory / TRAIN_IMAGES
+    path.write_bytes(gzip.compress(b"\0\0\x08\x01" + bytes(20)))
+    with pytest.raises(UserError, match="not an IDX file of 3-dimensional bytes"):
+        data.load("fashion_mnist", idx_directory)
+
+
+def test_images_and_labels_must_be_as_many(idx_directory):
+    test_labels = idx_directory / "t10k-labels-idx1-ubyte.gz"
+    (idx_directory / TRAIN_LABELS).write_bytes(test_labels.read_bytes())
+    with pytest.raises(UserError, match=r"60 images .* and 20 labels"):
+        data.load("fashion_mnist", idx_directory)
+
+
+@pytest.mark.skipif(
+    not fashion_mnist.DEBIAN.exists(), reason="needs Debian's dataset-fashion-mnist"
+)
+def test_the_real_data_are_whole():
+    images = data.load("fashion_mnist")
+    spec = data.SPECS["fashion_mnist"]
+    for labelled, num in zip(images, (spec.num_train, spec.num_test), strict=True):
+        assert labelled.images.shape == (num, *spec.image_shape)
+        np.testing.assert_array_equal(
+            np.bincount(labelled.labels), [num // spec.num_classes] * spec.num_classes
+        )
+    pixels = images.train.images / np.float32(255)
+    assert pixels.mean() == pytest.approx(spec.mean[0], abs=5e-5)
+    assert pixels.std() == pytest.approx(spec.std[0], abs=5e-5)

@@ -1,0 +1,75 @@
+"""The settings: what they amount to, and what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+
+from experiments.warm_start.config import DEFAULT_STRENGTHS, Config
+
+
+def test_the_defaults_are_the_papers_lengths():
+    config = Config()
+    assert config.phase_steps == 14_000
+    assert config.num_steps == 28_000
+    np.testing.assert_array_equal(config.examples_by_phase, [5000, 50_000])
+
+
+def test_phases_are_equal_in_updates_and_add_equal_parts():
+    config = Config(
+        num_phases=10, num_train_examples=1000, batch_size=100, epochs_per_phase=3
+    )
+    assert config.phase_steps == 30
+    np.testing.assert_array_equal(config.examples_by_phase, np.arange(1, 11) * 100)
+
+
+def test_one_phase_has_everything():
+    config = Config(num_phases=1, initial_fraction=1.0)
+    np.testing.assert_array_equal(config.examples_by_phase, [50_000])
+
+
+def test_a_method_has_its_usual_strength_or_the_one_that_is_named():
+    assert Config().method_strength == 0
+    assert Config(method="full_reset").method_strength == 0
+    for method, usual in DEFAULT_STRENGTHS.items():
+        assert Config(method=method).method_strength == usual
+        assert Config(method=method, strength=0.25).method_strength == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"initial_fraction": 0}, "initial_fraction=0: must be greater than 0 and"),
+        ({"initial_fraction": 1.5}, "initial_fraction=1.5: must be"),
+        ({"num_phases": 1}, "num_phases=1: must be at least 2, or the data are never"),
+        (
+            {"initial_fraction": 0.004},
+            "initial_fraction=0.004: must be large enough for one batch: it leaves 200 "
+            "of 50000 examples, and batch_size is 250 (--initial-fraction)",
+        ),
+        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: must be"),
+        ({"label_noise": -0.1}, "label_noise=-0.1: must be"),
+        ({"num_train_examples": 50_001}, "num_train_examples=50001: must be"),
+        (
+            {"dataset": "fashion_mnist", "num_train_examples": 60_001},
+            "num_train_examples=60001: must be at least 0 and at most 60000",
+        ),
+        ({"num_test_examples": 10_001}, "num_test_examples=10001: must be"),
+        ({"strength": 0.5}, "strength=0.5: must be left out with method=none"),
+        (
+            {"strength": 1.5, "method": "shrink_and_perturb"},
+            "strength=1.5: must be at most 1",
+        ),
+        (
+            {"strength": 0, "method": "weight_clipping"},
+            "strength=0: must be greater than 0",
+        ),
+        ({"seed": 2**32}, "seed=4294967296: must be such that"),
+        ({"growth": 0}, "growth=0: must be greater than 0"),
+        ({"warmup_fraction": 1}, "warmup_fraction=1: must be"),
+    ],
+)
+def test_what_is_out_of_range_is_named(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Config(**changes)
