@@ -10,17 +10,11 @@ OWN = "Studies of this project"
 PAPERS = {"lyle2025": LYLE, "kumar2024": KUMAR, "nap": OWN}
 
 NOT_BUILT = {
-    "lyle2025/fig4": "CIFAR-10, warm start: projected weights catch up with a network "
-    "that had all data from the beginning, free ones do not",
-    "lyle2025/fig5a": "learning rates that differ by layer narrow the warm-start gap",
-    "lyle2025/fig5b": "adaptive re-warming by change detection, projected or not",
     "lyle2025/fig6": "Atari, Rainbow: cyclic learning rates against resets",
     "lyle2025/fig7": "Atari, high replay ratio: cycles that stop early",
-    "lyle2025/fig9": "warm start under cycles that do not meet the change of data",
     "lyle2025/fig10": "Atari, DQN: when to stop cycling",
     "lyle2025/fig11": "Atari, Rainbow, 57 games: more variants, in aggregate",
     "lyle2025/fig12": "Atari, Rainbow: each of the 57 games",
-    "lyle2025/fig13": "warm start, re-warming beyond the first learning rate",
     "kumar2024/fig1": "regression of a square: test loss falls late, while the weight "
     "norm rises and the kernel aligns",
     "kumar2024/fig2": "modular addition by gradient descent groks without weight decay",

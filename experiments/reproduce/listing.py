@@ -9,9 +9,9 @@ def overview() -> str:
     """Every figure of the papers: what it claims, and what each preset takes."""
     figures = registry.known()
     lines = [
-        "Times are estimates: 20 ms for an update of the grokking network at the "
-        "paper's size,",
-        "measured on 2 cores, and in proportion for others.",
+        "Times are estimates from 2 cores: 20 ms for an update of the grokking network "
+        "at the paper's size,",
+        "0.1 ms for each image of an update of the CNN, and in proportion for others.",
     ]
     for paper, title in PAPERS.items():
         lines += ["", title]
@@ -35,9 +35,14 @@ def describe(figure: Figure, scale: str, num_seeds: int | None = None) -> str:
     num_seeds = num_seeds or preset.num_seeds
     updates, seconds = figure.runner.cost(preset.arms, num_seeds)
     return (
-        f"{len(preset.arms)} arms x {num_seeds} seeds, {updates:,} updates, "
-        f"about {duration(seconds)}"
+        f"{counted(len(preset.arms), 'arm')} x {counted(num_seeds, 'seed')}, "
+        f"{updates:,} updates, about {duration(seconds)}"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """One arm, two arms."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ import pytest
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figure import SCALES
 from experiments.reproduce.runs import Runs
+from experiments.warm_start.config import Config as WarmStart
 
 FIGURES = registry.known()
 METRICS = (
@@ -14,6 +15,12 @@ METRICS = (
     "attention_output_rank",
     "attention_output_stable_rank",
     "relative_update",
+    "dormant_fraction",
+    "feature_covariance_change",
+    "learning_rate",
+    "num_rewarms",
+    "update_norm",
+    "weight_norm",
 )
 
 
@@ -86,7 +93,7 @@ def test_laptop_presets_fit_a_laptop():
         )[1]
         for name, figure in FIGURES.items()
     }
-    assert all(value < 40 * 60 for value in seconds.values())
+    assert all(value < 60 * 60 for value in seconds.values())
 
 
 def test_the_papers_sizes_are_the_papers():
@@ -94,10 +101,15 @@ def test_the_papers_sizes_are_the_papers():
         if not name.startswith("lyle2025/"):
             continue
         preset = figure.presets["paper"]
-        assert preset.num_seeds == 3
         for config in preset.arms.values():
-            assert (config.modulus, config.train_fraction) == (117, 0.2)
-            assert (config.num_steps, config.warmup_steps) == (1_000_000, 1000)
+            if isinstance(config, WarmStart):
+                assert preset.num_seeds == 5
+                assert (config.dataset, config.num_train) == ("cifar10", 50_000)
+                assert (config.model, config.num_steps) == ("cnn", 28_000)
+            else:
+                assert preset.num_seeds == 3
+                assert (config.modulus, config.train_fraction) == (117, 0.2)
+                assert (config.num_steps, config.warmup_steps) == (1_000_000, 1000)
 
 
 def test_the_list_has_every_figure_of_both_papers():

@@ -196,7 +196,7 @@ def test_a_mistake_is_one_line(argv, message):
 def test_the_list_needs_no_figure():
     code, out, err = main(figure(HOLDS), "--list")
     assert (code, err) == (0, "")
-    assert "lyle2025/fig4" in out
+    assert "lyle2025/fig6" in out
 
 
 def test_an_arm_of_a_batch_is_the_run_of_its_own_command(finished, tmp_path):

@@ -1,0 +1,117 @@
+"""A study of our own: the remedies of others on a warm start, projected or free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.harness import plots
+from experiments.reproduce import claims, drawing, growing_data
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+from experiments.warm_start import study
+from experiments.warm_start.config import DEFAULT_STRENGTHS
+
+FRACTION = 0.1
+CONSTRAINTS = {"free": False, "projected": True}
+METHODS = (
+    "none",
+    "shrink_and_perturb",
+    "full_reset",
+    "last_layer_reset",
+    "l2_init",
+    "weight_clipping",
+    "spectral",
+    "weight_decay",
+)
+LINES: dict[str, dict[str, Any]] = {
+    f"{method}, {constraint}": {"method": method, "project": project}
+    for method in METHODS
+    for constraint, project in CONSTRAINTS.items()
+}
+
+
+def claims_of() -> tuple[Claim, ...]:
+    """What one would hope for."""
+    return (
+        *(
+            growing_data.better_claim(
+                f"{method}, projected", f"{method}, free", FRACTION, ""
+            )
+            for method in METHODS
+        ),
+        *(
+            growing_data.better_claim(
+                "none, projected", f"{method}, free", FRACTION, ""
+            )
+            for method in METHODS[1:]
+        ),
+    )
+
+
+def table(runs: Runs, preset: Preset) -> str:
+    """Accuracy before and after the data came, and the time of an update."""
+    seconds = runs.extra["step_seconds"]
+    plain = seconds[growing_data.name("none, free", FRACTION)]
+    rows = []
+    for arm, config in preset.arms.items():
+        before = runs.at(arm, config.num_steps - config.phase_steps)
+        strength = DEFAULT_STRENGTHS.get(config.method)
+        rows.append(
+            (
+                arm,
+                "" if strength is None else f"{strength:g}",
+                growing_data.accuracies(before),
+                growing_data.accuracies(runs.late(arm, last=growing_data.LATE)),
+                f"{seconds[arm] / plain:.2f}",
+            )
+        )
+    header = (
+        "method",
+        "strength",
+        "test accuracy before",
+        "at the end",
+        "time of an update over that of none, free",
+    )
+    return claims.table(header, rows)
+
+
+def measure(preset: Preset) -> Mapping[str, Any]:
+    """The time of one update with each method."""
+    return {"step_seconds": study.step_seconds(preset.arms)}
+
+
+def draw(runs: Runs, preset: Preset) -> Any:
+    """Final test accuracy of each method, a mark for each seed."""
+    figure, axes = plots.figure(1, 1, width=8.0, height=4.0)
+    ax = axes[0, 0]
+    for offset, (constraint, color) in enumerate(
+        zip(CONSTRAINTS, drawing.colors(len(CONSTRAINTS)), strict=True)
+    ):
+        for place, method in enumerate(METHODS):
+            own = growing_data.final(runs, f"{method}, {constraint}", FRACTION)
+            x = place + 0.2 * (2 * offset - 1)
+            ax.plot([x] * len(own), own, "o", color=color, markersize=4, alpha=0.5)
+            middle = float(np.median(own))
+            ax.plot([x - 0.15, x + 0.15], [middle] * 2, color=color, linewidth=2)
+        ax.plot([], [], "o-", color=color, label=constraint)
+    ax.set_xticks(
+        range(len(METHODS)), [method.replace("_", "\n") for method in METHODS]
+    )
+    ax.set(ylabel="test accuracy at the end")
+    drawing.legend(ax)
+    return figure
+
+
+FIGURE: Figure = growing_data.figure(
+    "nap/warm_start_methods",
+    "remedies of others on a warm start, alone and with projection",
+    LINES,
+    fractions=(FRACTION,),
+    claims_of=claims_of,
+    draw=draw,
+    table=table,
+    measure=measure,
+    note="Each method at its usual strength; none is tuned. From 10 % of the data.",
+)

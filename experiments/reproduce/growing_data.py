@@ -1,0 +1,210 @@
+"""What the warm-start figures share: arms by initial fraction, gaps, panels."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.harness import plots
+from experiments.reproduce import claims, drawing
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+from experiments.warm_start import presets, study
+from experiments.warm_start.config import Config
+from experiments.warm_start.figures import mark_data
+
+FRACTIONS = presets.FRACTIONS
+LATE = 3
+"""Evaluations whose median is where a run ended."""
+
+
+def name(line: str, fraction: float) -> str:
+    """Of an arm."""
+    return f"{line}, {fraction:.0%}"
+
+
+def arms(
+    lines: Mapping[str, Mapping[str, Any]],
+    scale: Mapping[str, Any],
+    fractions: Sequence[float] = FRACTIONS,
+) -> dict[str, Config]:
+    """Each line from each initial fraction."""
+    return {
+        name(line, fraction): Config(
+            **{**scale, **settings, "initial_fraction": fraction}
+        )
+        for line, settings in lines.items()
+        for fraction in fractions
+    }
+
+
+def final(runs: Runs, line: str, fraction: float) -> np.ndarray:
+    """Test accuracy at the end, for each seed."""
+    return runs.late(name(line, fraction), last=LATE)
+
+
+def gap(runs: Runs, line: str) -> np.ndarray:
+    """Final test accuracy of a start with all data less that with a tenth, by seed."""
+    return final(runs, line, 1.0) - final(runs, line, 0.1)
+
+
+def gap_claim(
+    line: str,
+    says: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    paper: str,
+) -> Claim:
+    """A bound on the gap of a line."""
+    return Claim(
+        says=f"{line}: {says}: final test accuracy from 100 % less that from 10 %",
+        measure=lambda runs: gap(runs, line),
+        at_least=at_least,
+        at_most=at_most,
+        paper=paper,
+    )
+
+
+def better_claim(better: str, worse: str, fraction: float, paper: str) -> Claim:
+    """One line ends above another, from the same fraction."""
+    return Claim(
+        says=f"{better} ends above {worse}, from {fraction:.0%}: difference of the "
+        "final test accuracies",
+        measure=lambda runs: (
+            final(runs, better, fraction) - final(runs, worse, fraction)
+        ),
+        at_least=0,
+        paper=paper,
+    )
+
+
+def table(runs: Runs, preset: Preset) -> str:
+    """Where each arm stood when data came, where it ended, and its weights' norm."""
+    rows = []
+    for arm, config in preset.arms.items():
+        change = config.num_steps - config.phase_steps
+        norm = runs.late(arm, metric="weight_norm", last=1)
+        rows.append(
+            (
+                arm,
+                accuracies(runs.at(arm, change)),
+                accuracies(runs.late(arm, last=LATE)),
+                claims.spread(norm),
+                claims.spread(runs.late(arm, metric="num_rewarms", last=1)),
+            )
+        )
+    header = ("arm", "test accuracy before", "at the end", "weight norm", "re-warms")
+    return claims.table(header, rows)
+
+
+def accuracies(values: np.ndarray) -> str:
+    """Median, lowest and highest, with three decimals."""
+    return f"{np.median(values):.3f} [{values.min():.3f}, {values.max():.3f}]"
+
+
+def draw_lines(
+    runs: Runs,
+    preset: Preset,
+    lines: Iterable[str],
+    *,
+    metrics: Mapping[str, str],
+    fractions: Sequence[float] = FRACTIONS,
+    paper: Mapping[str, float] | None = None,
+) -> Any:
+    """A column for each line and a row for each metric; a colour for each fraction.
+
+    Args:
+      runs: the metrics.
+      preset: of the figure.
+      lines: titles of the columns.
+      metrics: what is on the vertical axis, and its label.
+      fractions: initial fractions.
+      paper: final test accuracies of the paper's figure by arm, drawn at the end.
+    """
+    titles = list(lines)
+    figure, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
+    for column, line in enumerate(titles):
+        own = {name(line, f): f"from {f:.0%}" for f in fractions}
+        for row, (metric, label) in enumerate(metrics.items()):
+            ax = axes[row, column]
+            drawing.panel(ax, runs, own, metric=metric)
+            mark_data(ax, preset.arms[name(line, fractions[0])])
+            if column == 0:
+                ax.set(ylabel=label)
+            if metric == "test_accuracy":
+                _mark_finals(ax, own, preset, paper or {})
+        axes[0, column].set_title(line, fontsize="small")
+        axes[-1, column].set(xlabel="updates")
+    _same_heights(axes)
+    drawing.legend(axes[0, -1])
+    return figure
+
+
+def figure(
+    figure_name: str,
+    title: str,
+    lines: Mapping[str, Mapping[str, Any]],
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    claims_of: Callable[[], tuple[Claim, ...]],
+    draw: Callable[[Runs, Preset], Any],
+    note: str = "",
+    paper_lines: Mapping[str, Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> Figure:
+    """A figure whose arms are lines times initial fractions, at both scales.
+
+    Args:
+      figure_name: as on the command line.
+      title: what it claims.
+      lines: settings of each line, at laptop scale too unless `paper_lines` differ.
+      fractions: initial fractions.
+      claims_of: gives what must hold, at both scales.
+      draw: draws it.
+      note: what else differs from the paper's figure.
+      paper_lines: settings at the paper's scale, if they differ.
+      **options: of `Figure`.
+    """
+    options = {"table": table, **options}
+    return Figure(
+        name=figure_name,
+        title=title,
+        runner=study,
+        presets={
+            "laptop": Preset(
+                arms=arms(lines, presets.LAPTOP, fractions),
+                num_seeds=presets.SEEDS,
+                claims=claims_of(),
+                note=" ".join(filter(None, (presets.LAPTOP_NOTE, note))),
+            ),
+            "paper": Preset(
+                arms=arms(paper_lines or lines, presets.PAPER, fractions),
+                num_seeds=presets.SEEDS,
+                claims=claims_of(),
+                note=note,
+            ),
+        },
+        draw=draw,
+        **options,
+    )
+
+
+def _mark_finals(
+    ax: Any, own: Mapping[str, str], preset: Preset, paper: Mapping[str, float]
+) -> None:
+    for arm, color in zip(own, drawing.colors(len(own)), strict=True):
+        if arm in paper:
+            end = preset.arms[arm].num_steps
+            ax.plot([end], [paper[arm]], **drawing.PAPER_STYLE, color=color)
+    if any(arm in paper for arm in own):
+        ax.plot([], [], **drawing.PAPER_STYLE, color="0.3", label=drawing.PAPER_LABEL)
+
+
+def _same_heights(axes: Any) -> None:
+    for row in axes:
+        low = min(ax.get_ylim()[0] for ax in row)
+        high = max(ax.get_ylim()[1] for ax in row)
+        for ax in row:
+            ax.set_ylim(low, high)
