@@ -1,0 +1,97 @@
+"""A batch of seeds against single runs, and the same batch vectorised instead.
+
+    python -m benchmarks.sweep
+
+The grokking network at the paper's size. One program runs the members of a batch as
+the harness does on this backend; the single run is the same program with one member,
+called once for each seed. Compilation is not counted (single runs of one process would
+share it too). The two take turns; ratios are paired within a round.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from experiments.grokking.config import Config
+from experiments.grokking.train import Experiment, hyperparameters, init_members
+
+
+def compiled(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    map_members: Callable[..., Any],
+    num_steps: int,
+) -> Callable[[], None]:
+    """Some steps of all seeds, mapped in some way; returns when they are done."""
+    members = init_members(
+        experiment, seeds, [hyperparameters(experiment.config)] * len(seeds)
+    )
+
+    def run(state: Any, hyper: Any, split: Any) -> Any:
+        def step(carry: Any, _: Any) -> tuple[Any, None]:
+            return experiment.step(carry, hyper, split), None
+
+        return jax.lax.scan(step, state, length=num_steps)[0]
+
+    program = jax.jit(lambda *args: map_members(run, args)).lower(*members).compile()
+    return lambda: jax.block_until_ready(program(*members))
+
+
+def one_after_the_other(run: Callable[..., Any], args: Any) -> Any:
+    """As the harness maps members on a CPU."""
+    return jax.lax.map(lambda member: run(*member), args)
+
+
+def at_once(run: Callable[..., Any], args: Any) -> Any:
+    """As the harness maps members on an accelerator."""
+    return jax.vmap(run)(*args)
+
+
+def seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5, help="steps of a member")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    experiment = Experiment(Config())
+    seeds = range(args.seeds)
+    single = compiled(experiment, [0], one_after_the_other, args.steps)
+    batches = {
+        "batch, one after the other": one_after_the_other,
+        "batch, vectorised": at_once,
+    }
+    runs = {
+        name: compiled(experiment, seeds, map_members, args.steps)
+        for name, map_members in batches.items()
+    }
+    for run in (single, *runs.values()):
+        run()  # warms the caches
+    alone: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(args.rounds):
+        alone.append(sum(seconds(single) for _ in seeds))
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    updates = args.seeds * args.steps
+    print(f"{args.seeds} single runs: {1e3 * min(alone) / updates:.1f} ms an update")
+    for name, own in times.items():
+        ratios = [a / b for a, b in zip(own, alone, strict=True)]
+        print(
+            f"{name}: {1e3 * min(own) / updates:.1f} ms an update, "
+            f"{statistics.median(ratios):.2f} x the single runs "
+            f"[{min(ratios):.2f}, {max(ratios):.2f}]"
+        )
+
+
+if __name__ == "__main__":
+    main()
