@@ -49,10 +49,10 @@ def _claims(updates: int) -> tuple[Claim, ...]:
         return runs.first_step(arm, LEVEL)
 
     def ratio(runs: Runs) -> np.ndarray:
-        # A pair that never does counts as equal.
-        late = 10 * updates
+        # What never does counts as the length of the run: for theirs a lower bound, so
+        # for the ratio an upper one.
         ours, theirs = (
-            np.minimum(first(runs, arm), late) for arm in (PROJECTED, ADAMW)
+            np.minimum(first(runs, arm), updates) for arm in (PROJECTED, ADAMW)
         )
         return ours / theirs
 
@@ -63,7 +63,8 @@ def _claims(updates: int) -> tuple[Claim, ...]:
             at_most=updates,
         ),
         Claim(
-            says=f"no later than {ADAMW}, at the same rate: ratio of the updates",
+            says=f"no later than {ADAMW}, at the same rate: ratio of the updates, never "
+            "counted as the length of the run",
             measure=ratio,
             at_most=1,
         ),
@@ -77,37 +78,49 @@ def _claims(updates: int) -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Updates and seconds to the level: the median and the quartiles over seeds."""
+    """Updates and seconds to two levels: the median and the quartiles over seeds."""
     rows = []
     for arm, config in preset.arms.items():
-        steps = runs.first_step(arm, LEVEL)
+        soon, steps = (runs.first_step(arm, level) for level in (0.9, LEVEL))
         seconds = runs.extra["step_seconds"][arm]
-        low, middle, high = np.quantile(steps, (0.25, 0.5, 0.75), method="nearest")
-
-        def shown(value: float, scale: float = 1, most: int = config.num_steps) -> str:
-            if np.isinf(value):
-                return f">{most * scale:.0f}"
-            return f"{value * scale:.0f}"
-
+        most = config.num_steps
         rows.append(
             (
                 arm,
-                f"{shown(middle)} [{shown(low)}, {shown(high)}]",
+                _quartiles(soon, most),
+                _quartiles(steps, most),
                 f"{np.isfinite(steps).sum()} of {len(steps)}",
                 f"{1e3 * seconds:.1f}",
-                shown(middle, seconds),
+                _up_to(_nearest(steps, 0.5) * seconds, most * seconds),
                 f"{np.median(runs.highest(arm)):.3f}",
             )
         )
     header = (
         "optimizer",
+        "updates to 0.9 [quartiles]",
         f"updates to {LEVEL:g} [quartiles]",
         "seeds that do",
         "ms an update",
-        "seconds",
+        f"seconds to {LEVEL:g}",
         "highest test accuracy",
     )
     return claims.table(header, rows)
+
+
+def _quartiles(steps: np.ndarray, most: int) -> str:
+    middle, low, high = (
+        _up_to(_nearest(steps, share), most) for share in (0.5, 0.25, 0.75)
+    )
+    return f"{middle} [{low}, {high}]"
+
+
+def _nearest(values: np.ndarray, share: float) -> float:
+    """A quantile that is one of the values: infinity cannot be averaged."""
+    return float(np.quantile(values, share, method="nearest"))
+
+
+def _up_to(value: float, most: float) -> str:
+    return f">{most:.0f}" if np.isinf(value) else f"{value:.0f}"
 
 
 def measure(preset: Preset) -> Mapping[str, Any]:
