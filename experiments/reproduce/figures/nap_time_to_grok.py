@@ -63,8 +63,8 @@ def _claims(updates: int) -> tuple[Claim, ...]:
             at_most=updates,
         ),
         Claim(
-            says=f"no later than {ADAMW}, at the same rate: ratio of the updates, never "
-            "counted as the length of the run",
+            says=f"no later than {ADAMW}, at the same rate: ratio of the updates "
+            "(never: the length of the run)",
             measure=ratio,
             at_most=1,
         ),
