@@ -81,9 +81,12 @@ def _compiled_steps(config: Config, num_steps: int) -> Any:
     return lambda: compiled(state, *inputs)
 
 
-def _train(part: "RunDirectory", configs: Sequence[Config], batch: Batch) -> Any:
+def _train(
+    part: "RunDirectory", configs: Sequence[Config], batch: Batch, loaded: None
+) -> Any:
     from experiments.grokking import train
 
+    del loaded
     seeds = batch.seeds * len(configs)
     hypers = [train.hyperparameters(config) for config in configs for _ in batch.seeds]
     experiment = train.Experiment(configs[0])

@@ -60,9 +60,11 @@ class Study(Generic[ConfigT]):
     """Some words for the directory of a batch."""
     num_steps: Callable[[ConfigT], int]
     """Updates of an arm."""
-    train: Callable[["RunDirectory", Sequence[ConfigT], Batch], Any]
-    """Runs a batch to its end, given its configs (one for each arm), and returns the
-    summary."""
+    train: Callable[["RunDirectory", Sequence[ConfigT], Batch, Any], Any]
+    """Runs a batch to its end, given its configs (one for each arm) and what was
+    loaded, and returns the summary."""
+    load: Callable[[ConfigT], Any] = lambda _: None
+    """Reads what a batch needs, such as data, before its directory is made."""
 
     def batches(self, arms: Mapping[str, ConfigT], seeds: Sequence[int]) -> list[Batch]:
         """Sorts arms by the program they need, in the order of their first arms."""
@@ -91,7 +93,8 @@ class Study(Generic[ConfigT]):
         for number, batch in enumerate(todo, start=1):
             if self._is_finished(batch, directory):
                 continue
-            configs = self._configs(batch)
+            configs = [arms[arm] for arm in batch.arms]
+            loaded = self.load(configs[0])
             with self._open(batch, directory) as part:
                 print(
                     f"part {number} of {len(todo)}: {len(batch.arms)} arms x "
@@ -100,7 +103,7 @@ class Study(Generic[ConfigT]):
                     file=sys.stderr,
                 )
                 if part.summary is None:  # another process may have been quicker
-                    part.finish(self.train(part, configs, batch))
+                    part.finish(self.train(part, configs, batch, loaded))
 
     def rows(
         self, arms: Mapping[str, ConfigT], seeds: Sequence[int], directory: Path
@@ -117,11 +120,9 @@ class Study(Generic[ConfigT]):
                 raise UserError(f"{path} ({names}) has not been run to its end")
             yield from files.read_json_lines(path / "metrics.jsonl")
 
-    def _configs(self, batch: Batch) -> list[ConfigT]:
-        return [self.config_class(**settings) for settings in batch.arms.values()]
-
     def _path(self, batch: Batch, directory: Path) -> Path:
-        return directory / f"{self.name(self._configs(batch)[0])}-{batch.digest}"
+        first = self.config_class(**next(iter(batch.arms.values())))
+        return directory / f"{self.name(first)}-{batch.digest}"
 
     def _is_finished(self, batch: Batch, directory: Path) -> bool:
         return (self._path(batch, directory) / "summary.json").exists()

@@ -31,6 +31,10 @@ class Options:
     """Where the runs are kept; by default runs/reproduce/<figure>/<scale>."""
     draw_only: bool = False
     """Run nothing: draw and judge what has been run."""
+    data_directory: Path | None = None
+    """Of the data, for figures that need some: see the experiment's page."""
+    download: bool = False
+    """Fetch the data if they are not there."""
     list: bool = False
     """Show every figure of the papers, what it claims and what it takes."""
 
@@ -71,6 +75,7 @@ def main() -> None:
         directory,
         num_seeds=options.seeds or None,
         draw_only=options.draw_only,
+        data={"data_directory": options.data_directory, "download": options.download},
     )
     if not all(verdict.holds for verdict in verdicts):
         sys.stdout.flush()

@@ -20,13 +20,13 @@ def overview() -> str:
         }
         for name in sorted(names, key=registry.natural):
             figure = figures.get(name)
-            lines.append(f"  {name:<22}{figure.title if figure else NOT_BUILT[name]}")
-            lines += _presets(figure) if figure else [f"{'':24}not built yet"]
+            lines.append(f"  {name:<24}{figure.title if figure else NOT_BUILT[name]}")
+            lines += _presets(figure) if figure else [f"{'':26}not built yet"]
     return "\n".join(lines) + "\n"
 
 
 def _presets(figure: Figure) -> list[str]:
-    return [f"{'':24}{scale:<8}{describe(figure, scale)}" for scale in SCALES]
+    return [f"{'':26}{scale:<8}{describe(figure, scale)}" for scale in SCALES]
 
 
 def describe(figure: Figure, scale: str, num_seeds: int | None = None) -> str:

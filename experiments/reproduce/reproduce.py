@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def reproduce(
     *,
     num_seeds: int | None = None,
     draw_only: bool = False,
+    data: Mapping[str, Any] | None = None,
 ) -> Sequence[Verdict]:
     """Runs (or continues) a figure, draws it, judges it and prints the verdicts.
 
@@ -31,6 +32,7 @@ def reproduce(
       directory: where runs, drawing and verdict go.
       num_seeds: instead of the preset's.
       draw_only: run nothing.
+      data: settings that say where data are; experiments without data have none.
 
     Returns:
       The verdicts.
@@ -38,7 +40,7 @@ def reproduce(
     Raises:
       UserError: `draw_only`, and something has not been run.
     """
-    preset = figure.presets[scale]
+    preset = _with_data(figure.presets[scale], data or {})
     seeds = range(num_seeds or preset.num_seeds)
     if not draw_only:
         takes = listing.describe(figure, scale, len(seeds))
@@ -58,6 +60,15 @@ def reproduce(
         print(verdict.line)
     print(picture)
     return verdicts
+
+
+def _with_data(preset: Preset, data: Mapping[str, Any]) -> Preset:
+    """The preset with the settings of its arms that exist and change no result."""
+    arms = {}
+    for name, config in preset.arms.items():
+        own = {field: data[field] for field in data if hasattr(config, field)}
+        arms[name] = dataclasses.replace(config, **own)
+    return dataclasses.replace(preset, arms=arms)
 
 
 def _extra(

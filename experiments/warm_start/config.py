@@ -34,6 +34,8 @@ DEFAULT_STRENGTHS: dict[str, float] = {
     "weight_decay": 0.1,
 }
 """Of the methods that have a number."""
+WHEN_DATA_COME = ("shrink_and_perturb", "full_reset", "last_layer_reset")
+"""The methods that change weights when data come; the others act at every update."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +149,12 @@ class Config:
             self.seed + self.num_seeds <= 2**32,
             "such that seed + num_seeds is at most 2**32",
         )
+        check(
+            "batch_size",
+            self.batch_size,
+            self.batch_size <= self.num_train,
+            f"at most the {self.num_train} training examples",
+        )
         fewest = int(self.examples_by_phase[0])
         check(
             "initial_fraction",
@@ -160,6 +168,18 @@ class Config:
             self.num_phases,
             self.num_phases > 1 or self.initial_fraction == 1,
             "at least 2, or the data are never added",
+        )
+        check(
+            "growth",
+            self.growth,
+            self.growth == type(self).growth or self.schedule == "growing",
+            f"left out with schedule={self.schedule}, which has none",
+        )
+        check(
+            "method",
+            self.method,
+            self.num_phases > 1 or self.method not in WHEN_DATA_COME,
+            "another with num_phases=1: data never come",
         )
         if self.strength is None:
             return

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 
 import nap_optax
-from experiments.warm_start.config import NUM_CYCLES, Config
+from experiments.warm_start.config import NUM_CYCLES, WHEN_DATA_COME, Config
 from nap_optax import masks, schedules
 
 OUTPUT_LAYER = masks.by_path([("logits/.*", True), (".*", False)])
@@ -117,7 +117,7 @@ def change_weights(
 
 def changes_weights(config: Config) -> bool:
     """Whether the method does something when data come."""
-    return config.method in ("shrink_and_perturb", "full_reset", "last_layer_reset")
+    return config.method in WHEN_DATA_COME
 
 
 def layer_values(tree: Any) -> dict[str, jax.Array]:

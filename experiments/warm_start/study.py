@@ -90,10 +90,11 @@ def _steps(config: Config, arrays: Any, num_steps: int) -> Callable[[], Any]:
     return run
 
 
-def _train(part: "RunDirectory", configs: Sequence[Config], batch: Batch) -> Any:
+def _train(
+    part: "RunDirectory", configs: Sequence[Config], batch: Batch, arrays: Any
+) -> Any:
     from experiments.warm_start import train
 
-    arrays = _load(configs[0])
     experiment = train.Experiment(configs[0])
     hypers = [train.hyperparameters(config) for config in configs for _ in batch.seeds]
     members = train.init_members(experiment, batch.seeds * len(configs), hypers, arrays)
@@ -115,5 +116,6 @@ STUDY = Study(
     name=lambda config: f"{config.model}-{config.schedule}-{config.num_steps}-updates",
     num_steps=lambda config: config.num_steps,
     train=_train,
+    load=_load,
 )
 run, rows = STUDY.run, STUDY.rows

@@ -118,11 +118,13 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
     from experiments.warm_start import figures
 
     path = config.run_directory or default_path("warm_start", config, IGNORED)
+    # Before a directory is made, which would be of no use without data.
+    arrays = None if (path / "summary.json").exists() else load_arrays(config)
     with RunDirectory(
         path, config, ignored=IGNORED, checkpoint_seconds=config.checkpoint_seconds
     ) as run:
         if run.summary is None:
-            arrays = load_arrays(config)
+            arrays = arrays or load_arrays(config)
             experiment = Experiment(config)
             seeds = range(config.seed, config.seed + config.num_seeds)
             members = init_members(

@@ -1,11 +1,13 @@
 """Figure 4 of Lyle et al. (2025): warm start, projected or free."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.runs import Runs
+from experiments.warm_start.config import Config
 
 LINES: dict[str, dict[str, Any]] = {
     "projected": {"project": True},
@@ -38,7 +40,7 @@ def norm_growth(runs: Runs) -> Any:
     return free / projected
 
 
-def claims_of() -> tuple[Claim, ...]:
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     """What must hold, at both scales."""
     return (
         growing_data.gap_claim(

@@ -1,10 +1,12 @@
 """Figure 5, left, of Lyle et al. (2025): learning rates that differ by layer."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
+from experiments.warm_start.config import Config
 
 LINES: dict[str, dict[str, Any]] = {
     "constant, 0.001": {"learning_rate": 1e-3},
@@ -32,7 +34,7 @@ METRICS = {
 }
 
 
-def claims_of() -> tuple[Claim, ...]:
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     """What must hold, at both scales."""
     return (
         *(

@@ -1,10 +1,12 @@
 """Figure 9 of Lyle et al. (2025): five cycles, data added within the third."""
 
 import functools
+from collections.abc import Mapping
 
 from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figures import lyle2025_fig4 as aligned
+from experiments.warm_start.config import Config
 
 LINES = {
     line: {**settings, "schedule": "five_cycles"}
@@ -19,7 +21,7 @@ PAPER = {
 }
 
 
-def claims_of() -> tuple[Claim, ...]:
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     """What must hold, at both scales."""
     return (
         growing_data.gap_claim(

@@ -11,7 +11,7 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
 from experiments.warm_start import study
-from experiments.warm_start.config import DEFAULT_STRENGTHS
+from experiments.warm_start.config import DEFAULT_STRENGTHS, Config
 
 FRACTION = 0.1
 CONSTRAINTS = {"free": False, "projected": True}
@@ -32,7 +32,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-def claims_of() -> tuple[Claim, ...]:
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     """What one would hope for."""
     return (
         *(

@@ -6,13 +6,14 @@ has other checksums of the whole file.
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from experiments.harness.command_line import UserError
-from experiments.warm_start.data.images import Images, Labelled
+from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 _FILES = {
@@ -20,6 +21,13 @@ _FILES = {
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
 _UNSIGNED_BYTE = 8
+NUM_CLASSES = SPECS["fashion_mnist"].num_classes
+
+
+def is_there(directory: Path | None = None) -> bool:
+    """Whether any of the four files is."""
+    names = (name for pair in _FILES.values() for name in pair)
+    return any((_folder(directory) / name).exists() for name in names)
 
 
 def load(directory: Path | None = None) -> Images:
@@ -31,14 +39,24 @@ def load(directory: Path | None = None) -> Images:
     Raises:
       UserError: a file is missing, cut short or not what its name says.
     """
-    directory = DEBIAN if directory is None else directory.expanduser()
-    train, test = (_read_pair(directory, *names) for names in _FILES.values())
+    folder = _folder(directory)
+    train, test = (_read_pair(folder, *names) for names in _FILES.values())
     return Images(train, test)
+
+
+def _folder(directory: Path | None) -> Path:
+    return DEBIAN if directory is None else directory.expanduser()
 
 
 def _read_pair(directory: Path, images_name: str, labels_name: str) -> Labelled:
     images = read_idx(directory / images_name, num_dims=3)
     labels = read_idx(directory / labels_name, num_dims=1)
+    height, width, _ = SPECS["fashion_mnist"].image_shape
+    if images.shape[1:] != (height, width) or max(labels, default=0) >= NUM_CLASSES:
+        raise UserError(
+            f"{directory} holds images of {images.shape[1:]} and labels up to "
+            f"{max(labels, default=0)}: Fashion-MNIST has {height} x {width} and 9"
+        )
     if len(images) != len(labels):
         raise UserError(
             f"{directory} has {len(images)} images in {images_name} and {len(labels)} "
@@ -63,17 +81,14 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
     try:
         contents = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing: install Debian's dataset-fashion-mnist (apt-get "
-            "install dataset-fashion-mnist), name the folder of the four IDX files "
-            "with --data-directory, or fetch them with --download"
-        ) from None
+        raise UserError(f"{path} is missing: bring the other files again") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged ({error}): bring it again") from None
     header = 4 * (1 + num_dims)
     expected_start = bytes([0, 0, _UNSIGNED_BYTE, num_dims])
-    shape = tuple(np.frombuffer(contents[4:header], ">u4").tolist())
-    if contents[:4] != expected_start or len(contents) - header != np.prod(shape):
+    sizes = contents[4:header].ljust(header - 4, b"\0")
+    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+    if contents[:4] != expected_start or len(contents) - header != math.prod(shape):
         raise UserError(
             f"{path} is not an IDX file of {num_dims}-dimensional bytes: bring it again"
         )

@@ -4,17 +4,20 @@ Preparing needs TensorFlow, once; reading what is prepared does not. Decoding th
 takes some 20 seconds, so they are kept as plain arrays beside the prepared files.
 """
 
+import contextlib
 import importlib.util
 import io
+import logging
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.harness import files
-from experiments.harness.command_line import UserError, tell
+from experiments.harness.command_line import UserError, tell, warn
 from experiments.warm_start.data.images import Images, Labelled
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
@@ -44,9 +47,11 @@ def load(
     if not builder.is_prepared():
         _prepare(builder, directory, download=download)
     tell(f"decoding {dataset}, once")
-    source = builder.as_data_source()
-    images = Images(*(_decoded(source[split]) for split in ("train", "test")))
-    _write_arrays(arrays, images)
+    images = _decode(builder)
+    try:
+        _write_arrays(arrays, images)
+    except OSError as error:
+        warn(f"{arrays} cannot be kept for the next time: {error.strerror}")
     return images
 
 
@@ -59,11 +64,13 @@ def _builder(dataset: str, directory: Path | None) -> Any:
     import tensorflow_datasets as tfds
 
     data_dir = None if directory is None else directory.expanduser()
-    return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
+    with _quiet():
+        return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
 
 
 def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
     """Makes the prepared files from an archive in the directory, or by network."""
+    import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import (
         NonMatchingChecksumError,
@@ -76,15 +83,21 @@ def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
         raise UserError(_how_to_get(builder, name))
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
-            f"preparing {builder.name} needs TensorFlow, once: run pip install "
-            "tensorflow-cpu, or copy a prepared folder into --data-directory"
+            f"preparing {builder.name} needs TensorFlow, once: run pip install -e "
+            "'.[prepare]', or copy a prepared folder into --data-directory"
         )
     tell(f"preparing {builder.name} in {builder.data_dir}, once: some minutes")
     config = tfds.download.DownloadConfig(
         manual_dir=archive.parent if found and archive else None, try_download_gcs=False
     )
     try:
-        builder.download_and_prepare(download_config=config, file_format=_FORMAT)
+        with _quiet():
+            builder.download_and_prepare(download_config=config, file_format=_FORMAT)
+    except requests.exceptions.RequestException:
+        raise UserError(
+            f"{builder.name} could not be fetched: is there a network? "
+            f"{_how_to_get(builder, name)}"
+        ) from None
     except NonMatchingChecksumError:
         raise UserError(
             f"{archive or name} is damaged or another file: its checksum is not that "
@@ -94,14 +107,42 @@ def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
 
 def _how_to_get(builder: Any, archive: str | None) -> str:
     offline = (
-        f", or put {archive} into a folder and name it with --data-directory"
+        f"put {archive} into a folder and name it with --data-directory"
         if archive
-        else ""
+        else "install Debian's dataset-fashion-mnist (apt-get install "
+        "dataset-fashion-mnist), or name the folder of its four IDX files with "
+        "--data-directory"
     )
     return (
-        f"{builder.name} is not in {builder.data_dir}: add --download to fetch it"
+        f"{builder.name} is not in {builder.data_dir}: add --download to fetch it, or "
         f"{offline}"
     )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what comes as an exception as well."""
+    logs = [logging.getLogger(name) for name in ("absl", "urllib3")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
+def _decode(builder: Any) -> Images:
+    try:
+        source = builder.as_data_source()
+        return Images(*(_decoded(source[split]) for split in ("train", "test")))
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{builder.data_dir} is damaged ({reason}): remove it, and it is prepared "
+            "again"
+        ) from None
 
 
 def _decoded(source: Any) -> Labelled:

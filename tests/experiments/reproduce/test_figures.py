@@ -18,6 +18,7 @@ METRICS = (
     "dormant_fraction",
     "feature_covariance_change",
     "learning_rate",
+    "last_rewarm_step",
     "num_rewarms",
     "update_norm",
     "weight_norm",
@@ -119,7 +120,7 @@ def test_the_list_has_every_figure_of_both_papers():
         assert f"  {name} " in text
     built, planned = set(FIGURES), set(catalogue.NOT_BUILT)
     assert text.count("not built yet") == len(planned - built)
-    assert "lyle2025/fig3         re-warming" in text
+    assert "lyle2025/fig3           re-warming" in text
     assert "laptop  8 arms x 3 seeds, 49,800 updates, about 17 minutes" in text
     places = [text.index(f"  lyle2025/fig{n} ") for n in lyle]
     assert places == sorted(places)

@@ -65,6 +65,15 @@ def test_a_method_has_its_usual_strength_or_the_one_that_is_named():
             {"strength": 0, "method": "weight_clipping"},
             "strength=0: must be greater than 0",
         ),
+        (
+            {"num_train_examples": 100, "initial_fraction": 1.0},
+            "batch_size=250: must be at most the 100 training examples",
+        ),
+        ({"growth": 3.0}, "growth=3.0: must be left out with schedule=aligned"),
+        (
+            {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},
+            "method=full_reset: must be another with num_phases=1: data never come",
+        ),
         ({"seed": 2**32}, "seed=4294967296: must be such that"),
         ({"growth": 0}, "growth=0: must be greater than 0"),
         ({"warmup_fraction": 1}, "warmup_fraction=1: must be"),

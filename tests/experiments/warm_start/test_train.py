@@ -97,8 +97,9 @@ def test_a_run_leaves_a_summary_for_each_seed(tiny, run_program, tmp_path):
         (
             ["--dataset", "fashion_mnist", "--data-directory", "/nowhere"],
             1,
-            "train-images-idx3-ubyte.gz is missing",
+            "fashion_mnist is not in /nowhere/fashion_mnist",
         ),
+        (["--data-directory", "/nowhere"], 1, "cifar10 is not in /nowhere/cifar10"),
         (["--model", "vgg"], 2, "invalid choice 'vgg'"),
         (
             ["--batch-size", "100", "--initial-fraction", "0.001"],
@@ -112,6 +113,7 @@ def test_a_mistake_is_one_line(run_program, tmp_path, argv, code, message):
     assert (got, out) == (code, "")
     assert err.count("\n") == 1
     assert message in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_examples_than_there_are_is_one_line(tiny, run_program, tmp_path):
@@ -121,6 +123,7 @@ def test_more_examples_than_there_are_is_one_line(tiny, run_program, tmp_path):
     code, _, err = run_program(*flags(config))
     assert (code, err.count("\n")) == (1, 1)
     assert "has 60 examples here and num_train_examples asks for 100" in err
+    assert not (tmp_path / "run").exists()
 
 
 @functools.cache
@@ -206,14 +209,16 @@ def test_every_structure_trains(fields):
 
 
 @pytest.mark.slow
-def test_an_arm_of_a_study_is_the_run_of_its_own_command(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "load_arrays", functools.partial(_arrays_of, tiny))
+def test_an_arm_of_a_study_is_the_run_of_its_own_command(tiny, tmp_path):
     arms = {
-        "half": TINY,
-        "all": dataclasses.replace(TINY, initial_fraction=1.0),
-        "free": dataclasses.replace(TINY, project=False),
+        "half": tiny,
+        "all": dataclasses.replace(tiny, initial_fraction=1.0),
+        "free": dataclasses.replace(tiny, project=False),
     }
-    assert len(study.STUDY.batches(arms, range(2))) == 2
+    batches = study.STUDY.batches(arms, range(2))
+    assert len(batches) == 2
+    # Where the data are decides no result, so it names no directory.
+    assert "data_directory" not in batches[0].all_settings["half"]
     study.run(arms, range(2), tmp_path / "study")
     own = dataclasses.replace(tiny, seed=1, run_directory=tmp_path / "own")
     train.train(own)
@@ -224,8 +229,10 @@ def test_an_arm_of_a_study_is_the_run_of_its_own_command(tiny, tmp_path, monkeyp
     ]
     assert rows == files.read_json_lines(tmp_path / "own" / "metrics.jsonl")
     updates, seconds = study.cost(arms, 2)
-    assert updates == 3 * 2 * TINY.num_steps
+    assert updates == 3 * 2 * tiny.num_steps
     assert seconds > 0
+    times = study.step_seconds({"half": tiny}, num_rounds=1, num_steps=1)
+    assert 0 < times["half"] < 10
 
 
 def _arrays_of(config, _):

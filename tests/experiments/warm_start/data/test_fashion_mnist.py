@@ -8,13 +8,15 @@ import pytest
 from experiments.harness.command_line import UserError
 from experiments.warm_start import data
 from experiments.warm_start.data import fashion_mnist
+from experiments.warm_start.data.images import Images, Labelled
+from helpers.image_files import write_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
 
 
 def test_files_are_read_as_they_are(idx_directory, images):
-    loaded = data.load("fashion_mnist", idx_directory)
+    loaded = fashion_mnist.load(idx_directory)
     for own, expected in zip(loaded, images, strict=True):
         np.testing.assert_array_equal(own.images, expected.images)
         np.testing.assert_array_equal(own.labels, expected.labels)
@@ -22,12 +24,37 @@ def test_files_are_read_as_they_are(idx_directory, images):
         assert own.labels.dtype == np.int32
 
 
-def test_a_missing_file_names_the_ways_to_get_it(tmp_path):
-    with pytest.raises(UserError) as caught:
-        data.load("fashion_mnist", tmp_path)
-    message = str(caught.value)
-    for part in (TRAIN_IMAGES, "apt-get install", "--data-directory", "--download"):
-        assert part in message
+def test_examples_come_in_an_order_of_their_own(idx_directory, images):
+    loaded = data.load("fashion_mnist", idx_directory)
+    backwards = Images(*(Labelled(*(a[::-1] for a in labelled)) for labelled in images))
+    write_idx(idx_directory, backwards)
+    again = data.load("fashion_mnist", idx_directory)
+    for own, other, original in zip(loaded, again, images, strict=True):
+        np.testing.assert_array_equal(own.images, other.images)
+        np.testing.assert_array_equal(own.labels, other.labels)
+        assert sorted(own.labels) == sorted(original.labels)
+        assert own.labels.tolist() != original.labels.tolist()
+        # Each image keeps its label: its brightest row.
+        rows = own.images[..., 0].mean(axis=2).argmax(axis=1)
+        np.testing.assert_array_equal(rows, 2 * own.labels + 3)
+
+
+def test_one_missing_file_is_named(idx_directory):
+    (idx_directory / TRAIN_IMAGES).unlink()
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz is missing"):
+        data.load("fashion_mnist", idx_directory)
+
+
+def test_files_of_another_data_set_are_refused(idx_directory, images):
+    train = images.train
+    others = (
+        Labelled(train.images[:, :27], train.labels),
+        Labelled(train.images, train.labels + 1),
+    )
+    for other in others:
+        write_idx(idx_directory, images._replace(train=other))
+        with pytest.raises(UserError, match=r"Fashion-MNIST has 28 x 28 and 9"):
+            data.load("fashion_mnist", idx_directory)
 
 
 @pytest.mark.parametrize("cut", [0, 5, -9, -1])
@@ -49,9 +76,10 @@ def test_a_changed_byte_is_noticed_by_the_checksum(idx_directory):
 
 def test_what_is_no_idx_file_is_refused(idx_directory):
     path = idx_directory / TRAIN_IMAGES
-    path.write_bytes(gzip.compress(b"\0\0\x08\x01" + bytes(20)))
-    with pytest.raises(UserError, match="not an IDX file of 3-dimensional bytes"):
-        data.load("fashion_mnist", idx_directory)
+    for contents in (b"\0\0\x08\x01" + bytes(20), b"\0\0\x08\x03\0\0", b""):
+        path.write_bytes(gzip.compress(contents))
+        with pytest.raises(UserError, match="not an IDX file of 3-dimensional bytes"):
+            data.load("fashion_mnist", idx_directory)
 
 
 def test_images_and_labels_must_be_as_many(idx_directory):

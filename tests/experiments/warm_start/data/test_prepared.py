@@ -6,6 +6,7 @@ import tarfile
 
 import numpy as np
 import pytest
+import requests
 
 from experiments.harness.command_line import UserError
 from experiments.warm_start import data
@@ -66,7 +67,9 @@ def by_label_and_pixels(labels, images):
     return sorted(zip(labels.tolist(), (i.tobytes() for i in images), strict=True))
 
 
-def test_the_archive_is_prepared_and_read_and_kept_as_arrays(folder, capsys):
+def test_the_archive_is_prepared_and_read_and_kept_as_arrays(
+    folder, capsys, monkeypatch
+):
     images = data.load("cifar10", folder)
     written = [records(n) for n in range(1, 6)]
     expected = by_label_and_pixels(
@@ -89,9 +92,17 @@ def test_the_archive_is_prepared_and_read_and_kept_as_arrays(folder, capsys):
     with pytest.raises(UserError, match=r"arrays\.npz is damaged .*: remove it"):
         data.load("cifar10", folder)
     arrays.unlink()
+    arrays.mkdir()  # so that nothing can be kept there
+    monkeypatch.setattr(prepared.Path, "exists", lambda path: path.is_file())
     np.testing.assert_array_equal(
         data.load("cifar10", folder).test.images, images.test.images
     )
+    assert "arrays.npz cannot be kept for the next time" in capsys.readouterr().err
+
+    (records_of_test,) = folder.rglob("cifar10-test.array_record*")
+    records_of_test.write_bytes(records_of_test.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"is damaged \(.*\): remove it"):
+        data.load("cifar10", folder)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed"])
@@ -116,6 +127,18 @@ def test_a_missing_archive_names_the_ways_to_get_it(tmp_path):
     message = str(caught.value)
     for part in ("--download", NAME, "--data-directory"):
         assert part in message
+    with pytest.raises(UserError, match="apt-get install dataset-fashion-mnist"):
+        data.load("fashion_mnist", tmp_path)
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "fashion_mnist"])
+def test_no_network_is_one_line(tmp_path, monkeypatch, dataset):
+    def fail(*args, **options):
+        raise requests.exceptions.ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
+    with pytest.raises(UserError, match=r"could not be fetched: is there a network\?"):
+        data.load(dataset, tmp_path, download=True)
 
 
 def test_preparing_without_tensorflow_says_so(folder, monkeypatch):
