@@ -145,7 +145,10 @@ def compile_chunk(
 
     if in_program:
         run_all = jit(run_all, static_argnames="num_steps", donate_argnums=0)
-    return run_all if in_axes is None else _placed(run_all, in_axes)
+    # Members that are a loop in Python all run on the first device.
+    if in_axes is None or not in_program:
+        return run_all
+    return _placed(run_all, in_axes)
 
 
 def _placed(chunk_fn: ChunkFn, in_axes: Sequence[int | None]) -> ChunkFn:

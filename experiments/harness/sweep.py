@@ -67,8 +67,9 @@ def batch(
 
     Accelerators run the members of a device at once (`vmap`), CPUs one after the other
     (`lax.map`, or a Python loop where `lax.map` would be slow). With several devices
-    the members are divided among them; the last is repeated until the division comes
-    out even and the repetitions are dropped from the result.
+    the members are divided among them, unless they are a loop in Python; the last is
+    repeated until the division comes out even and the repetitions are dropped from the
+    result.
 
     Args:
       fn: A function of pytrees.

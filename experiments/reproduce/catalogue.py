@@ -27,6 +27,7 @@ NOT_BUILT = {
     "alignment, the longer the delay",
     "kumar2024/fig6": "output scale, label scale and initial scale are equivalent",
     "kumar2024/fig11": "the test loss in its parts: linear power falls late",
+    "kumar2024/fig13": "more loss curves beside those of mean-field theory",
     "kumar2024/sec9": "a little of the solution in the initial weights ends grokking",
     "kumar2024/sec15": "momentum changes the speed, not the kind",
     "kumar2024/sec16": "targets of several directions, and of higher degree",
