@@ -59,11 +59,13 @@ class CifarCNN(nnx.Module):
         are not floating or of another shape.
 
     Examples:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from models import CifarCNN
-      >>> model = CifarCNN((28, 28, 1), rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((2, 28, 28, 1))).shape
+      >>> def logits(images):
+      ...     return CifarCNN((28, 28, 1), rngs=nnx.Rngs(0))(images)
+      >>> jax.eval_shape(logits, jnp.ones((2, 28, 28, 1))).shape  # computes nothing
       (2, 10)
 
     References:

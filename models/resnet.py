@@ -56,11 +56,13 @@ class ResNet18(nnx.Module):
         when called, if the images are not floating or of another shape.
 
     Examples:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from models import ResNet18
-      >>> model = ResNet18((8, 8, 1), width=4, rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((2, 8, 8, 1))).shape
+      >>> def logits(images):
+      ...     return ResNet18(rngs=nnx.Rngs(0))(images)
+      >>> jax.eval_shape(logits, jnp.ones((2, 32, 32, 3))).shape  # computes nothing
       (2, 10)
 
     References:

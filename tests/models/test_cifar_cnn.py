@@ -159,13 +159,13 @@ def test_scaling_one_kernel(name, normalize):
     """Invariant before a normalisation; else the logits are multiplied as well.
 
     Exactly so with ε = 0. With ε = 1e-6, whose share of the variance of a position
-    changes from ε / var to ε / (c² var), 2e-5 of the logits was seen here.
+    changes from ε / var to ε / (c² var), logits of 0.7 moved by 5e-6 here.
     """
     factor = 3.0
     with jax.enable_x64(True):
         images = random_images(3, SHAPE, jnp.float64)
         invariant = normalize and name in CONVOLUTIONS
-        for epsilon, tolerance in ((False, 1e-11), (True, 1e-4)):
+        for epsilon, tolerance in ((False, 1e-11), (True, 3e-5)):
             apply, params = build(normalize, jnp.float64, epsilon)
             logits = apply(params, images)
             other = apply(scaled(params, {f"{name}/kernel"}, factor), images)
@@ -218,7 +218,7 @@ def test_models_of_many_seeds_at_once():
             logits = nnx.merge(graph, p)(images)
             return mean_cross_entropy(logits, labels), logits
 
-        return jax.grad(loss_and_logits, has_aux=True)(params)
+        return params, jax.grad(loss_and_logits, has_aux=True)(params)
 
     seeds = jnp.arange(2)
     together = jax.jit(jax.vmap(logits_and_gradient))(seeds)
@@ -226,7 +226,9 @@ def test_models_of_many_seeds_at_once():
     one_by_one = [alone(seed) for seed in seeds]
     expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *one_by_one)
     chex.assert_trees_all_close(together, expected, rtol=2e-5, atol=2e-6)
-    assert jnp.abs(together[1][0] - together[1][1]).max() > 0.1
+    for path, (first, second) in leaves_by_path(together[0]).items():
+        if path.endswith("kernel"):
+            assert jnp.abs(first - second).max() > 0.1, path
 
 
 def test_examples_do_not_depend_on_each_other():

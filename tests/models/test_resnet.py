@@ -189,12 +189,12 @@ def test_scaling_one_kernel():
     """Every kernel but the last is followed by a normalisation.
 
     Exactly invariant with ε = 0. With ε = 1e-6, whose share of the variance of a
-    position changes from ε / var to ε / (c² var), 2e-4 was seen here.
+    position changes from ε / var to ε / (c² var), logits of 4.4 moved by 2e-5 here.
     """
     factor = 3.0
     with jax.enable_x64(True):
         images = random_images(2, SHAPE, jnp.float64)
-        for epsilon, tolerance in ((False, 1e-10), (True, 1e-3)):
+        for epsilon, tolerance in ((False, 1e-10), (True, 1e-4)):
             apply, params = build(jnp.float64, epsilon)
             logits = apply(params, images)
             assert jnp.abs(logits).max() > 0.1
