@@ -71,7 +71,9 @@ def by_constraint(
         log_updates(ax, smallest=100)
         ax.set(title=constraint, xlabel="updates", xlim=(0, None), ylim=(-0.03, 1.05))
     axes[0, 0].set(ylabel="test accuracy")
-    legend(axes[0, -1])
+    # Constraints may have fewer arms; the colours of those they share are the same.
+    fullest = max(axes[0], key=lambda ax: len(ax.lines))
+    legend(axes[0, -1], of=fullest)
     return figure
 
 
@@ -86,9 +88,12 @@ def log_updates(ax: Any, smallest: float) -> None:
     ax.set_xscale("symlog", linthresh=smallest, linscale=0.5)
 
 
-def legend(ax: Any, title: str = "") -> None:
-    """A legend to the right of the axes, where no line is."""
+def legend(ax: Any, title: str = "", of: Any = None) -> None:
+    """A legend to the right of the axes, where no line is; of other axes if named."""
+    handles, labels = (of or ax).get_legend_handles_labels()
     ax.legend(
+        handles,
+        labels,
         frameon=False,
         fontsize="x-small",
         title=title,
