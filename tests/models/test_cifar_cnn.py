@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
-from helpers.images import (
+from helpers.checkout.images import (
     convolution,
     layer_norm,
     leaves_by_path,

@@ -15,8 +15,8 @@ from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
 from experiments.harness import files
 from experiments.harness.checkpoints import Checkpoints
-from helpers import programs
-from helpers.programs import flags
+from helpers.checkout import programs
+from helpers.checkout.programs import flags
 
 PLAIN = {"normalize": False, "scale_decay": 0.0}
 TINY = Config(

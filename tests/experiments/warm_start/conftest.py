@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.image_files import make_images, write_idx
+from helpers.checkout.image_files import make_images, write_idx
 
 
 @pytest.fixture(scope="session")

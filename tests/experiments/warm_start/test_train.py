@@ -16,9 +16,9 @@ from experiments.warm_start import __main__ as program
 from experiments.warm_start import study, train
 from experiments.warm_start.config import Config
 from experiments.warm_start.task import Arrays
-from helpers import programs
-from helpers.image_files import make_images
-from helpers.programs import flags
+from helpers.checkout import programs
+from helpers.checkout.image_files import make_images
+from helpers.checkout.programs import flags
 
 TINY = Config(
     dataset="fashion_mnist",

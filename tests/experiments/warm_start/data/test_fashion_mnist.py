@@ -9,7 +9,7 @@ from experiments.harness.command_line import UserError
 from experiments.warm_start import data
 from experiments.warm_start.data import fashion_mnist
 from experiments.warm_start.data.images import Images, Labelled
-from helpers.image_files import write_idx
+from helpers.checkout.image_files import write_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.harness import command_line, files
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def flags(config, **changes):

@@ -1,0 +1,1 @@
+"""For tests of what only a checkout has, the models and the experiments."""
