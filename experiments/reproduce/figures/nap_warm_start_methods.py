@@ -1,7 +1,7 @@
 """A study of our own: the remedies of others on a warm start, projected or free."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -11,20 +11,11 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
 from experiments.warm_start import study
-from experiments.warm_start.config import DEFAULT_STRENGTHS, Config
+from experiments.warm_start.config import DEFAULT_STRENGTHS, Config, Method
 
 FRACTION = 0.1
 CONSTRAINTS = {"free": False, "projected": True}
-METHODS = (
-    "none",
-    "shrink_and_perturb",
-    "full_reset",
-    "last_layer_reset",
-    "l2_init",
-    "weight_clipping",
-    "spectral",
-    "weight_decay",
-)
+METHODS = get_args(Method)
 LINES: dict[str, dict[str, Any]] = {
     f"{method}, {constraint}": {"method": method, "project": project}
     for method in METHODS
