@@ -7,10 +7,10 @@ from typing import Any
 import jax
 
 
-def fastest_in_turns(
+def seconds_in_turns(
     runs: Mapping[str, Callable[[], Any]], *, num_rounds: int
-) -> dict[str, float]:
-    """Measures each by its fastest round.
+) -> dict[str, list[float]]:
+    """Measures each once in every round.
 
     They take turns, so that what else the machine does hits all alike and none for
     long.
@@ -21,12 +21,20 @@ def fastest_in_turns(
       num_rounds: how often each has its turn.
 
     Returns:
-      Seconds by name.
+      Seconds of each round, by name.
     """
-    best = dict.fromkeys(runs, float("inf"))
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(num_rounds):
         for name, run in runs.items():
             started = time.perf_counter()
             jax.block_until_ready(run())
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def fastest_in_turns(
+    runs: Mapping[str, Callable[[], Any]], *, num_rounds: int
+) -> dict[str, float]:
+    """The fastest round of each; see `seconds_in_turns`."""
+    times = seconds_in_turns(runs, num_rounds=num_rounds)
+    return {name: min(seconds) for name, seconds in times.items()}

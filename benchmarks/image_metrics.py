@@ -1,0 +1,96 @@
+"""What the metrics of feature change cost in a warm-start run at the paper's size.
+
+    python -m benchmarks.image_metrics [--model cnn | resnet18]
+
+Every `eval_every` updates (500 by default) the features of 1000 fixed images are
+computed and compared with those before: the change of their covariance (equation 3)
+and the share of ReLUs that flipped (equation 4). An update, that comparison and a whole
+evaluation, most of which is the accuracy on 10,000 test images, take turns on random
+images of CIFAR-10's shape. The cost is a share of the updates' time between two
+evaluations. Compilation is not counted.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.harness.timing import seconds_in_turns
+from experiments.warm_start.config import Config
+from experiments.warm_start.experiment import Experiment
+from experiments.warm_start.optimizers import hyperparameters
+from experiments.warm_start.task import Arrays
+
+
+def random_images(config: Config, num_train: int) -> Arrays:
+    """Bytes of the data set's shape."""
+    generator = np.random.default_rng(0)
+
+    def images(count: int) -> jax.Array:
+        shape = (count, *config.spec.image_shape)
+        return jnp.asarray(generator.integers(256, size=shape, dtype=np.uint8))
+
+    def labels(count: int) -> jax.Array:
+        drawn = generator.integers(config.spec.num_classes, size=count)
+        return jnp.asarray(drawn, jnp.int32)
+
+    return Arrays(
+        images(num_train), labels(num_train), images(config.num_test),
+        labels(config.num_test),
+    )  # fmt: skip
+
+
+def turns(config: Config, num_updates: int) -> dict[str, Callable[[], Any]]:
+    """What is timed, compiled."""
+    arrays = random_images(config, config.num_train)
+    experiment, hyper = Experiment(config), hyperparameters(config)
+    state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
+    step = jax.jit(experiment.step)
+    changes = jax.jit(experiment.changes)
+    evaluate = jax.jit(experiment.evaluate)
+
+    def updates() -> Any:
+        after = state
+        for _ in range(num_updates):
+            after = step(after, hyper, split, arrays)
+        return after
+
+    runs = {
+        "updates": updates,
+        "changes": lambda: changes(state, split, arrays),
+        "evaluation": lambda: evaluate(state, hyper, split, arrays),
+    }
+    for run in runs.values():
+        jax.block_until_ready(run())
+    return runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=("cnn", "resnet18"), default="cnn")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--updates", type=int, default=5, help="updates in a round")
+    args = parser.parse_args()
+    config = Config(model=args.model)
+    times = seconds_in_turns(turns(config, args.updates), num_rounds=args.rounds)
+    interval = [s / args.updates * config.eval_every for s in times["updates"]]
+    print(
+        f"{config.model}, batch {config.batch_size}: "
+        f"{1e3 * statistics.median(interval) / config.eval_every:.1f} ms an update, "
+        f"an evaluation every {config.eval_every}"
+    )
+    for name in ("changes", "evaluation"):
+        shares = [a / b for a, b in zip(times[name], interval, strict=True)]
+        print(
+            f"{name}: {1e3 * statistics.median(times[name]):.0f} ms, "
+            f"{statistics.median(shares):.2%} of the updates' time "
+            f"[{min(shares):.2%}, {max(shares):.2%}]"
+        )
+
+
+if __name__ == "__main__":
+    main()
