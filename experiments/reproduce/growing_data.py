@@ -19,7 +19,6 @@ LATE = 3
 """Evaluations whose median is where a run ended."""
 MARGIN = 0.005
 """By how much one median must be above another: differences by chance are smaller."""
-PAPER_LABEL = f"{drawing.PAPER_LABEL} (CIFAR-10)"
 
 
 def name(line: str, fraction: float) -> str:
@@ -113,8 +112,7 @@ def draw_lines(
     lines: Iterable[str],
     *,
     metrics: Mapping[str, str],
-    fractions: Sequence[float] = FRACTIONS,
-    paper: Mapping[str, float] | None = None,
+    paper: Mapping[str, drawing.Points] | None = None,
 ) -> Any:
     """A column for each line and a row for each metric; a colour for each fraction.
 
@@ -123,26 +121,56 @@ def draw_lines(
       preset: of the figure.
       lines: titles of the columns.
       metrics: what is on the vertical axis, and its label.
-      fractions: initial fractions.
-      paper: final test accuracies of the paper's figure by arm, drawn at the end.
+      paper: test accuracies of the paper's figure by arm, as of `points`.
     """
     titles = list(lines)
     figure, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
     for column, line in enumerate(titles):
-        own = {name(line, f): f"from {f:.0%}" for f in fractions}
+        own = {
+            name(line, fraction): f"from {fraction:.0%}"
+            for fraction in FRACTIONS
+            if name(line, fraction) in preset.arms
+        }
         for row, (metric, label) in enumerate(metrics.items()):
             ax = axes[row, column]
-            drawing.panel(ax, runs, own, metric=metric)
-            mark_data(ax, preset.arms[name(line, fractions[0])])
+            shown = paper if metric == "test_accuracy" else None
+            drawing.panel(
+                ax, runs, own, metric=metric, paper=points(preset, own, shown or {})
+            )
+            mark_data(ax, preset.arms[name(line, FRACTIONS[0])])
             if column == 0:
                 ax.set(ylabel=label)
-            if metric == "test_accuracy":
-                _mark_finals(ax, own, preset, paper or {})
         axes[0, column].set_title(line, fontsize="small")
         axes[-1, column].set(xlabel="updates")
     _same_heights(axes)
     drawing.legend(axes[0, -1])
     return figure
+
+
+def at_the_end(values: Mapping[str, float]) -> dict[str, drawing.Points]:
+    """Points of the paper where only the last value of each arm is known."""
+    return {arm: [(1.0, value)] for arm, value in values.items()}
+
+
+def points(
+    preset: Preset, arms: Iterable[str], paper: Mapping[str, drawing.Points]
+) -> dict[str, drawing.Points]:
+    """The paper's points of some arms on the axis of our runs.
+
+    Args:
+      preset: of the figure.
+      arms: names.
+      paper: for arms that have them, (share of the run, value): phases of ours are
+        shorter, and the data come in the middle of both.
+
+    Returns:
+      Points (updates, value).
+    """
+    return {
+        arm: [(x * preset.arms[arm].num_steps, y) for x, y in paper[arm]]
+        for arm in arms
+        if arm in paper
+    }
 
 
 def figure(
@@ -151,6 +179,7 @@ def figure(
     lines: Mapping[str, Mapping[str, Any]],
     *,
     fractions: Sequence[float] = FRACTIONS,
+    laptop_fractions: Sequence[float] | None = None,
     claims_of: Callable[[Mapping[str, Config]], tuple[Claim, ...]],
     draw: Callable[[Runs, Preset], Any],
     note: str = "",
@@ -163,13 +192,16 @@ def figure(
       title: what it claims.
       lines: settings of each line, at both scales.
       fractions: initial fractions.
+      laptop_fractions: those at laptop scale, if fewer.
       claims_of: gives what must hold, from the arms of a scale.
       draw: draws it.
       note: what else differs from the paper's figure.
       **options: of `Figure`.
     """
 
-    def preset(scale: Mapping[str, Any], *notes: str) -> Preset:
+    def preset(
+        scale: Mapping[str, Any], fractions: Sequence[float], *notes: str
+    ) -> Preset:
         own = arms(lines, scale, fractions)
         return Preset(
             arms=own,
@@ -183,23 +215,17 @@ def figure(
         title=title,
         runner=study,
         presets={
-            "laptop": preset(presets.LAPTOP, presets.LAPTOP_NOTE, note),
-            "paper": preset(presets.PAPER, note),
+            "laptop": preset(
+                presets.LAPTOP,
+                laptop_fractions or fractions,
+                presets.LAPTOP_NOTE,
+                note,
+            ),
+            "paper": preset(presets.PAPER, fractions, note),
         },
         draw=draw,
         **{"table": table, **options},
     )
-
-
-def _mark_finals(
-    ax: Any, own: Mapping[str, str], preset: Preset, paper: Mapping[str, float]
-) -> None:
-    for arm, color in zip(own, drawing.colors(len(own)), strict=True):
-        if arm in paper:
-            end = preset.arms[arm].num_steps
-            ax.plot([end], [paper[arm]], **drawing.PAPER_STYLE, color=color)
-    if any(arm in paper for arm in own):
-        ax.plot([], [], **drawing.PAPER_STYLE, color="0.3", label=PAPER_LABEL)
 
 
 def _same_heights(axes: Any) -> None:

@@ -59,12 +59,13 @@ FIGURE = growing_data.figure(
     "lyle2025/fig13",
     "warm start, re-warming beyond the first learning rate",
     LINES,
+    laptop_fractions=(0.1, 1.0),
     claims_of=claims_of,
     draw=functools.partial(
         growing_data.draw_lines,
         lines=LINES,
         metrics={"test_accuracy": "test accuracy"},
-        paper=PAPER,
+        paper=growing_data.at_the_end(PAPER),
     ),
     note="Projected. The paper's text says an order of magnitude above the first "
     "rate, its figure twice; this is twice.",

@@ -65,9 +65,13 @@ FIGURE = growing_data.figure(
     "lyle2025/fig5a",
     "learning rates that differ by layer: what counts is how fast the features learn",
     LINES,
+    laptop_fractions=(0.1, 1.0),
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines, lines=LINES, metrics=METRICS, paper=PAPER
+        growing_data.draw_lines,
+        lines=LINES,
+        metrics=METRICS,
+        paper=growing_data.at_the_end(PAPER),
     ),
     note="Projected. Our even ratio keeps the mean rate of all weights at the "
     "schedule's; the paper's rate of 0.1 is the share of each layer's L1 norm.",

@@ -40,6 +40,9 @@ FIGURE = growing_data.figure(
     LINES,
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines, lines=LINES, metrics=aligned.METRICS, paper=PAPER
+        growing_data.draw_lines,
+        lines=LINES,
+        metrics=aligned.METRICS,
+        paper=growing_data.at_the_end(PAPER),
     ),
 )
