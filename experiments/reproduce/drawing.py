@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from experiments.harness import plots
 from experiments.reproduce.runs import Runs
 
@@ -75,6 +77,29 @@ def by_constraint(
     fullest = max(axes[0], key=lambda ax: len(ax.lines))
     legend(axes[0, -1], of=fullest)
     return figure
+
+
+def seeds_by_group(ax: Any, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """A mark for each seed and a bar at the median, side by side in each place.
+
+    Args:
+      ax: where to draw.
+      groups: for each colour and place (the same places in all), values by seed.
+    """
+    places: list[str] = []
+    width = 0.8 / len(groups)
+    for (label, values), (index, color) in zip(
+        groups.items(), enumerate(colors(len(groups))), strict=True
+    ):
+        places = list(values)
+        for place, own in enumerate(values.values()):
+            x = place + (index - (len(groups) - 1) / 2) * width
+            ax.plot([x] * len(own), own, "o", color=color, markersize=4, alpha=0.5)
+            bar = [x - 0.4 * width, x + 0.4 * width]
+            ax.plot(bar, [float(np.median(own))] * 2, color=color, linewidth=2)
+        ax.plot([], [], "o-", color=color, label=label)
+    ax.set_xticks(range(len(places)), places)
+    legend(ax)
 
 
 def points(text: str) -> Points:

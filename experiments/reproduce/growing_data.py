@@ -15,6 +15,8 @@ from experiments.warm_start.config import Config
 from experiments.warm_start.figures import mark_data
 
 FRACTIONS = presets.FRACTIONS
+CONSTRAINTS = {"free": False, "projected": True}
+"""Whether the weights are projected, by the name of an arm's part."""
 LATE = 3
 """Evaluations whose median is where a run ended."""
 MARGIN = 0.005

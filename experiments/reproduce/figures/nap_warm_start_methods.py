@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-import numpy as np
-
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing, growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.growing_data import CONSTRAINTS
 from experiments.reproduce.runs import Runs
 from experiments.warm_start import study
 from experiments.warm_start.config import DEFAULT_STRENGTHS, Config, Method
 
 FRACTION = 0.1
-CONSTRAINTS = {"free": False, "projected": True}
 METHODS = get_args(Method)
 LINES: dict[str, dict[str, Any]] = {
     f"{method}, {constraint}": {"method": method, "project": project}
@@ -77,21 +75,19 @@ def draw(runs: Runs, preset: Preset) -> Any:
     """Final test accuracy of each method, a mark for each seed."""
     figure, axes = plots.figure(1, 1, width=8.0, height=4.0)
     ax = axes[0, 0]
-    for offset, (constraint, color) in enumerate(
-        zip(CONSTRAINTS, drawing.colors(len(CONSTRAINTS)), strict=True)
-    ):
-        for place, method in enumerate(METHODS):
-            own = growing_data.final(runs, f"{method}, {constraint}", FRACTION)
-            x = place + 0.2 * (2 * offset - 1)
-            ax.plot([x] * len(own), own, "o", color=color, markersize=4, alpha=0.5)
-            middle = float(np.median(own))
-            ax.plot([x - 0.15, x + 0.15], [middle] * 2, color=color, linewidth=2)
-        ax.plot([], [], "o-", color=color, label=constraint)
-    ax.set_xticks(
-        range(len(METHODS)), [method.replace("_", "\n") for method in METHODS]
+    drawing.seeds_by_group(
+        ax,
+        {
+            constraint: {
+                method.replace("_", "\n"): growing_data.final(
+                    runs, f"{method}, {constraint}", FRACTION
+                )
+                for method in METHODS
+            }
+            for constraint in CONSTRAINTS
+        },
     )
     ax.set(ylabel="test accuracy at the end")
-    drawing.legend(ax)
     return figure
 
 

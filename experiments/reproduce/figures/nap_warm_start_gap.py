@@ -1,0 +1,88 @@
+"""A study of our own: where early data hinder later learning, projected or free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.harness import plots
+from experiments.reproduce import claims, drawing, growing_data
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.growing_data import CONSTRAINTS
+from experiments.reproduce.runs import Runs
+from experiments.warm_start.config import Config
+
+FRACTIONS = (0.1, 1.0)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "rate .001": {"learning_rate": 1e-3},
+    "rate .03": {"learning_rate": 3e-2},
+    "rate .001, noise .2": {"learning_rate": 1e-3, "label_noise": 0.2},
+    "rate .01, noise .2": {"learning_rate": 1e-2, "label_noise": 0.2},
+    "rate .01, noise .4": {"learning_rate": 1e-2, "label_noise": 0.4},
+}
+LINES: dict[str, dict[str, Any]] = {
+    f"{setting}, {constraint}": {**settings, "project": project}
+    for setting, settings in SETTINGS.items()
+    for constraint, project in CONSTRAINTS.items()
+}
+
+
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
+    """What the paper would let one expect of each setting."""
+    return tuple(
+        claim
+        for setting in SETTINGS
+        for claim in (
+            growing_data.gap_claim(
+                f"{setting}, free", "early data hinder", at_least=0.01, paper=""
+            ),
+            growing_data.gap_claim(
+                f"{setting}, projected", "it catches up", at_most=0.005, paper=""
+            ),
+        )
+    )
+
+
+def table(runs: Runs, preset: Preset) -> str:
+    """Final test accuracies from a tenth and from all of the data, and the gap."""
+    rows = []
+    for line in LINES:
+        finals = [growing_data.final(runs, line, fraction) for fraction in FRACTIONS]
+        norm = runs.late(growing_data.name(line, 0.1), metric="weight_norm", last=1)
+        values = (*finals, growing_data.gap(runs, line))
+        rows.append((line, *map(growing_data.accuracies, values), claims.spread(norm)))
+    header = ("setting", "from 10%", "from 100%", "gap", "weight norm, from 10%")
+    return claims.table(header, rows)
+
+
+def draw(runs: Runs, preset: Preset) -> Any:
+    """The gap in each setting, a mark for each seed."""
+    figure, axes = plots.figure(1, 1, width=8.0, height=3.6)
+    ax = axes[0, 0]
+    ax.axhline(0, color="0.7", linewidth=1)
+    drawing.seeds_by_group(
+        ax,
+        {
+            constraint: {
+                setting.replace(", ", "\n"): growing_data.gap(
+                    runs, f"{setting}, {constraint}"
+                )
+                for setting in SETTINGS
+            }
+            for constraint in CONSTRAINTS
+        },
+    )
+    ax.set(ylabel="final test accuracy from 100 %\nless that from 10 %")
+    return figure
+
+
+FIGURE: Figure = growing_data.figure(
+    "nap/warm_start_gap",
+    "where early data hinder: noise in the labels and learning rates",
+    LINES,
+    fractions=FRACTIONS,
+    claims_of=claims_of,
+    draw=draw,
+    table=table,
+    note="Cycles aligned with the data. The rate .01 without noise is in "
+    "lyle2025/fig4.",
+)
