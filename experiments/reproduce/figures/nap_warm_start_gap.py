@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.harness import plots
-from experiments.reproduce import claims, drawing, growing_data
+from experiments.reproduce import drawing, growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import CONSTRAINTS
@@ -42,18 +42,6 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     )
 
 
-def table(runs: Runs, preset: Preset) -> str:
-    """Final test accuracies from a tenth and from all of the data, and the gap."""
-    rows = []
-    for line in LINES:
-        finals = [growing_data.final(runs, line, fraction) for fraction in FRACTIONS]
-        norm = runs.late(growing_data.name(line, 0.1), metric="weight_norm", last=1)
-        values = (*finals, growing_data.gap(runs, line))
-        rows.append((line, *map(growing_data.accuracies, values), claims.spread(norm)))
-    header = ("setting", "from 10%", "from 100%", "gap", "weight norm, from 10%")
-    return claims.table(header, rows)
-
-
 def draw(runs: Runs, preset: Preset) -> Any:
     """The gap in each setting, a mark for each seed."""
     figure, axes = plots.figure(1, 1, width=8.0, height=3.6)
@@ -82,7 +70,6 @@ FIGURE: Figure = growing_data.figure(
     fractions=FRACTIONS,
     claims_of=claims_of,
     draw=draw,
-    table=table,
     note="Cycles aligned with the data. The rate .01 without noise is in "
     "lyle2025/fig4.",
 )
