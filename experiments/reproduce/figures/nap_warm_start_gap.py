@@ -17,7 +17,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rate .03": {"learning_rate": 3e-2},
     "rate .001, noise .2": {"learning_rate": 1e-3, "label_noise": 0.2},
     "rate .01, noise .2": {"learning_rate": 1e-2, "label_noise": 0.2},
-    "rate .01, noise .4": {"learning_rate": 1e-2, "label_noise": 0.4},
 }
 LINES: dict[str, dict[str, Any]] = {
     f"{setting}, {constraint}": {**settings, "project": project}
