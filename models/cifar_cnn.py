@@ -10,6 +10,7 @@ import jax
 from flax import nnx
 
 from models.images import check_image_shape, check_images, check_size
+from models.normalization import ChannelNorm
 
 __all__ = ["CifarCNN"]
 
@@ -181,7 +182,7 @@ def _layer_norm(
 ) -> Callable[[jax.Array], jax.Array]:
     if not normalize:
         return _identity
-    return nnx.LayerNorm(channels, epsilon=1e-6, rngs=rngs)
+    return ChannelNorm(channels, rngs=rngs)
 
 
 def _identity(x: jax.Array) -> jax.Array:

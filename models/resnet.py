@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.images import check_image_shape, check_images, check_size
+from models.normalization import ChannelNorm
 
 __all__ = ["ResNet18"]
 
@@ -85,7 +86,7 @@ class ResNet18(nnx.Module):
         check_size("width", width, 2)
         self.image_shape = tuple(image_shape)
         self.stem_conv = _convolution(image_shape[2], width, 3, 1, rngs)
-        self.stem_norm = _layer_norm(width, rngs)
+        self.stem_norm = ChannelNorm(width, rngs=rngs)
         inputs = width
         for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
             stage, block_of_stage = divmod(index, BLOCKS_IN_STAGE)
@@ -160,13 +161,13 @@ class Block(nnx.Module):
         self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs
     ) -> None:
         self.conv_0 = _convolution(inputs, outputs, 3, stride, rngs)
-        self.norm_0 = _layer_norm(outputs, rngs)
+        self.norm_0 = ChannelNorm(outputs, rngs=rngs)
         self.conv_1 = _convolution(outputs, outputs, 3, 1, rngs)
-        self.norm_1 = _layer_norm(outputs, rngs)
+        self.norm_1 = ChannelNorm(outputs, rngs=rngs)
         self.has_projection = stride > 1
         if self.has_projection:
             self.shortcut_conv = _convolution(inputs, outputs, 1, stride, rngs)
-            self.shortcut_norm = _layer_norm(outputs, rngs)
+            self.shortcut_norm = ChannelNorm(outputs, rngs=rngs)
 
     def __call__(self, h: jax.Array) -> jax.Array:
         """The block's outputs, shape ``(n, height, width, outputs)``, not negative."""
@@ -192,7 +193,3 @@ def _convolution(
         kernel_init=nnx.initializers.lecun_normal(),
         rngs=rngs,
     )
-
-
-def _layer_norm(channels: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    return nnx.LayerNorm(channels, epsilon=1e-6, rngs=rngs)

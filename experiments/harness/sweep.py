@@ -108,6 +108,8 @@ def in_slices(
       The results of all examples in their order.
     """
     num = num_members(tuple(args))
+    if num <= size:
+        return fn(*args)
     if not backend.loops_in_program(has_convolutions=has_convolutions):
         starts = range(0, num, size)
         parts = [fn(*_rows(args, slice(s, s + size))) for s in starts]

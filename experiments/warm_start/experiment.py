@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from experiments.harness import sweep
+from experiments.harness import backend, sweep
 from experiments.warm_start import task
 from experiments.warm_start.config import Config
 from experiments.warm_start.optimizers import (
@@ -23,7 +23,7 @@ from models import CifarCNN, ResNet18
 from nap_optax import metrics
 
 NUM_FIXED_POINTS = 1000
-TEST_SLICE = 1000
+EVALUATED_AT_ONCE = 500
 FEATURES = {"cnn": "hidden", "resnet18": "block_7"}
 """The layer whose change is measured: the last one before the output layer."""
 
@@ -198,7 +198,8 @@ class Experiment:
         return task.to_inputs(images, self.config.spec.mean, self.config.spec.std)
 
     def _loss(self, params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        logits = self._model(params)(self._inputs(images))
+        size = backend.examples_at_once(len(images))
+        logits, _ = self._forward(params, images, size=size)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
 
@@ -212,26 +213,29 @@ class Experiment:
         """Accuracy on the first training examples that are there; features of all."""
         points = min(NUM_FIXED_POINTS, self.config.num_train)
         images = arrays.train_images[split.rows[:points]]
-        logits, features = self._model(params).logits_and_features(self._inputs(images))
+        logits, features = self._forward(params, images, size=EVALUATED_AT_ONCE)
         right = jnp.argmax(logits, -1) == split.labels[:points]
         is_there = jnp.arange(points) < num_available
         return (
             jnp.sum(right & is_there) / jnp.sum(is_there),
-            features[FEATURES[self.config.model]],
+            features,
         )
 
     def _test_accuracy(self, params: Any, arrays: Arrays) -> jax.Array:
-        def is_right(images: jax.Array, labels: jax.Array) -> jax.Array:
-            logits = self._model(params)(self._inputs(images))
-            return jnp.argmax(logits, -1) == labels
+        logits, _ = self._forward(params, arrays.test_images, size=EVALUATED_AT_ONCE)
+        return jnp.mean(jnp.argmax(logits, -1) == arrays.test_labels)
 
-        right = sweep.in_slices(
-            is_right,
-            (arrays.test_images, arrays.test_labels),
-            size=TEST_SLICE,
-            has_convolutions=True,
-        )
-        return jnp.mean(right)
+    def _forward(
+        self, params: Any, images: jax.Array, *, size: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Logits, and the features whose change is measured, some images at a time."""
+        model = self._model(params)
+
+        def some(images: jax.Array) -> tuple[jax.Array, jax.Array]:
+            logits, features = model.logits_and_features(self._inputs(images))
+            return logits, features[FEATURES[self.config.model]]
+
+        return sweep.in_slices(some, (images,), size=size, has_convolutions=True)
 
 
 def _pooled(features: jax.Array) -> jax.Array:
