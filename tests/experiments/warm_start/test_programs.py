@@ -1,0 +1,109 @@
+"""What XLA is given to compile: by step on a CPU, a whole chunk on accelerators."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.extend.core import jaxprs_in_params
+
+from experiments.harness import loop
+from experiments.harness.backend import CPU_SLICE
+from experiments.warm_start import train
+from experiments.warm_start.config import Config
+from experiments.warm_start.task import Arrays
+
+CONFIG = Config(
+    dataset="fashion_mnist",
+    num_train_examples=200,
+    num_test_examples=20,
+    batch_size=2 * CPU_SLICE,
+    initial_fraction=0.8,
+)
+FORWARD = 3  # convolutions of the CNN
+STEP = FORWARD + 3 + 2  # for the kernels, and for the inputs of all but the first
+EVALUATION = 2 * FORWARD  # of the fixed points and of the test set
+
+
+@pytest.fixture
+def on_backend(monkeypatch):
+    return lambda name: monkeypatch.setattr(jax, "default_backend", lambda: name)
+
+
+def abstract(tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def make(experiment):
+    def images(count):
+        return jnp.zeros((count, *CONFIG.spec.image_shape), jnp.uint8)
+
+    arrays = Arrays(
+        images(CONFIG.num_train),
+        jnp.zeros(CONFIG.num_train, jnp.int32),
+        images(CONFIG.num_test),
+        jnp.zeros(CONFIG.num_test, jnp.int32),
+    )
+    hyper = train.hyperparameters(CONFIG)
+    state, split = jax.eval_shape(experiment.init, jnp.asarray(0), hyper, arrays)
+    return state, abstract(hyper), split, abstract(arrays)
+
+
+def convolutions(jaxpr, *, in_loop=False):
+    """For each convolution whether it is inside a loop."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            yield in_loop
+        loops = in_loop or equation.primitive.name in ("scan", "while")
+        for inner in jaxprs_in_params(equation.params):
+            yield from convolutions(inner, in_loop=loops)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, platform):
+    on_backend("gpu" if platform == "cuda" else platform)
+    experiment = train.Experiment(CONFIG)
+    arguments = make(experiment)
+    chunk = loop.compile_chunk(
+        experiment.step, experiment.evaluate, has_convolutions=True
+    )
+    traced = chunk.trace(*arguments, num_steps=7)
+    where = list(convolutions(traced.jaxpr.jaxpr))
+    assert sorted(where) == [False] * EVALUATION + [True] * STEP
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("stablehlo.convolution") == EVALUATION + STEP
+    assert f"tensor<{CONFIG.batch_size}x28x28x1xf32>" in text
+    assert "stablehlo.while" in text
+
+
+def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
+    on_backend("cpu")
+    experiment = train.Experiment(CONFIG)
+    arguments = make(experiment)
+    for fn, expected in (
+        (experiment.step, 2 * STEP),
+        (experiment.evaluate, EVALUATION),
+    ):
+        where = list(convolutions(jax.make_jaxpr(fn)(*arguments).jaxpr))
+        assert where == [False] * expected
+    text = jax.jit(experiment.step).lower(*arguments).compile().as_text()
+    assert f"f32[{CPU_SLICE},28,28,1]" in text
+    assert f"f32[{CONFIG.batch_size},28,28,1]" not in text
+
+
+def test_slices_give_the_gradient_of_the_whole_batch(on_backend):
+    experiment = train.Experiment(CONFIG)
+    params = jax.jit(
+        lambda key: experiment._fresh_params(key, train.hyperparameters(CONFIG))
+    )(jax.random.key(0))
+    images = jax.random.randint(
+        jax.random.key(1), (CONFIG.batch_size, *CONFIG.spec.image_shape), 0, 256
+    ).astype(jnp.uint8)
+    labels = jnp.arange(CONFIG.batch_size) % 10
+    gradients = {}
+    for backend in ("cpu", "gpu"):
+        on_backend(backend)
+        gradient = jax.jit(jax.grad(experiment._loss))
+        gradients[backend] = gradient(params, images, labels)
+    chex.assert_trees_all_close(
+        gradients["cpu"], gradients["gpu"], rtol=1e-4, atol=1e-6
+    )
