@@ -168,8 +168,8 @@ def restart(
 
     .. warning::
         Do not wrap a transformation that stores a reference, such as
-        :func:`nap_optax.project_weights`: it would take the current weights for the
-        initial ones.
+        :func:`nap_optax.project_weights` or :func:`nap_optax.l2_init`: it would take
+        the current weights for the initial ones.
 
     Args:
       inner: the transformation to restart.

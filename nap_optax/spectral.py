@@ -56,8 +56,8 @@ def spectral_regularization(
       exponent: :math:`k \ge 1`, the paper's 2 by default; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`). The paper also penalises biases and the
-        parameters of normalisation layers; they are left alone here. ``l2_init`` with
+        (:func:`nap_optax.masks.matrices`). Biases and the
+        parameters of normalisation layers are left alone. ``l2_init`` with
         ``mask=masks.complement(masks.matrices)`` holds them where they started: zero
         and one, by default.
 

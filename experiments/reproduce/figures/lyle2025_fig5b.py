@@ -101,7 +101,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
         paper = growing_data.points(preset, own, shown)
         drawing.panel(ax, runs, own, metric=metric, paper=paper)
         mark_data(ax, next(iter(preset.arms.values())))
-        ax.set(ylabel=label)
+        ax.set(ylabel=label, xlim=(0, None))
     axes[1, 0].set(xlabel="updates")
     drawing.legend(axes[0, 0])
     return figure
