@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from models.images import check_image_shape, check_images, check_size
@@ -163,8 +164,22 @@ def _convolution(
         padding="SAME",
         use_bias=False,
         kernel_init=nnx.initializers.lecun_normal(),
+        conv_general_dilated=_convolve,
         rngs=rngs,
     )
+
+
+def _convolve(
+    images: jax.Array, kernel: jax.Array, *args: Any, **options: Any
+) -> jax.Array:
+    """`lax.conv_general_dilated`, with a fourth channel of zeros beside three.
+
+    XLA's CPU backend takes four times as long for three channels as for four.
+    """
+    if images.shape[-1] == 3:
+        images = jnp.pad(images, [(0, 0)] * 3 + [(0, 1)])
+        kernel = jnp.pad(kernel, [(0, 0)] * 2 + [(0, 1), (0, 0)])
+    return jax.lax.conv_general_dilated(images, kernel, *args, **options)
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
