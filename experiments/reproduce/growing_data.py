@@ -234,5 +234,6 @@ def _same_heights(axes: Any) -> None:
     for row in axes:
         low = min(ax.get_ylim()[0] for ax in row)
         high = max(ax.get_ylim()[1] for ax in row)
+        margin = 0.03 * (high - low)  # a constant line is not to lie on the axis
         for ax in row:
-            ax.set_ylim(low, high)
+            ax.set_ylim(low - margin, high)

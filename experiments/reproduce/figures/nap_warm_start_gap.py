@@ -14,7 +14,6 @@ from experiments.warm_start.config import Config
 FRACTIONS = (0.1, 1.0)
 SETTINGS: dict[str, dict[str, Any]] = {
     "rate .03": {"learning_rate": 3e-2},
-    "rate .001, noise .2": {"learning_rate": 1e-3, "label_noise": 0.2},
     "rate .01, noise .2": {"learning_rate": 1e-2, "label_noise": 0.2},
 }
 LINES: dict[str, dict[str, Any]] = {
