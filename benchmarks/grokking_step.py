@@ -8,7 +8,7 @@ peer is the same model as one writes it in PyTorch: a module that computes all f
 positions with fused attention, `torch.optim.Adam`, and a projection loop. Both start
 from the same weights; their losses are compared, before and after some training, and
 only then are they timed, in turn, round after round. Without PyTorch installed
-(`pip install 'nap-optax[bench]'`), only ours is timed.
+(`pip install -e '.[bench]'`), only ours is timed.
 
 Floor. The step cannot do without four products for each pair (attention output, both
 MLP matrices, unembedding), each once forward and twice backward: 2.67 GFLOP. Divided by

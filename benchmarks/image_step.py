@@ -12,7 +12,7 @@ same model as one writes it for PyTorch's CPU (`benchmarks/image_torch.py`). Bot
 from the same weights; their losses are compared, before and after some training, and
 only then are they timed, in turn, round after round. Each number of cores is a process
 of its own, bound to that many. Without PyTorch installed (`pip install
-'nap-optax[bench]'`), only ours is timed.
+-e '.[bench]'`), only ours is timed.
 
 `SAME` padding with stride 2 puts the odd row after an even side, PyTorch's before it.
 The mirrored network on mirrored images is the same function, so the peer has mirrored

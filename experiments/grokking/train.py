@@ -89,8 +89,8 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
             )
             rows = run.rows()
             run.finish([{"seed": s, **summarize(rows, s), **totals} for s in seeds])
-        figures.draw_run(run.rows(), config, path / "grokking.png")
-        return path, run.summary
+        figures.draw_run(run.rows(), config, run.path / "grokking.png")
+        return run.path, run.summary
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:

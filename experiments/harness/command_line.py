@@ -7,12 +7,14 @@ one line that says what to change (exit code 1). A bug keeps its traceback.
 This module imports neither jax nor tyro at the top, so that `--help` stays quick.
 """
 
+import dataclasses
 import errno
 import io
 import os
 import sys
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from experiments.harness import argument_errors
 
@@ -70,7 +72,7 @@ def parse(
         message = argument_errors.explain(stop, printed.getvalue(), argv)
     else:
         if not unknown:
-            return config
+            return _expanded(config)
         message = argument_errors.explain_unknown(unknown, config_class)
     _print_line(f"{prog}: {message}; see {prog} --help")
     raise SystemExit(2)
@@ -154,6 +156,16 @@ def check(name: str, value: object, holds: bool, allowed: str) -> None:
         raise ValueError(
             f"{name}={value}: must be {allowed} ({argument_errors.flag_of(name)})"
         )
+
+
+def _expanded(config: typing.Any) -> typing.Any:
+    """With the home directory for the `~` that a shell leaves after `--flag=`."""
+    paths = {
+        field.name: value.expanduser()
+        for field in dataclasses.fields(config)
+        if isinstance(value := getattr(config, field.name), Path)
+    }
+    return dataclasses.replace(config, **paths)
 
 
 def _print_line(text: str) -> None:

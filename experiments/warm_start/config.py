@@ -118,14 +118,19 @@ class Config:
         check_range("initial_fraction", self.initial_fraction, above=0, at_most=1)
         check_range("label_noise", self.label_noise, at_least=0, at_most=1)
         check_range("warmup_fraction", self.warmup_fraction, at_least=0, below=1)
-        for name in ("num_phases", "epochs_per_phase", "batch_size", "num_seeds"):
+        for name in ("epochs_per_phase", "batch_size"):
             check_range(name, getattr(self, name), at_least=1)
+        for name in ("num_phases", "num_seeds"):
+            check_range(name, getattr(self, name), at_least=1, at_most=1000)
         check_range("eval_every", self.eval_every, at_least=1)
         check_range("seed", self.seed, at_least=0)
         for name in ("learning_rate", "growth", "radius_multiplier"):
             check_range(name, getattr(self, name), above=0, below=float("inf"))
         check_range(
-            "low_learning_rate", self.low_learning_rate, at_least=0, below=float("inf")
+            "low_learning_rate",
+            self.low_learning_rate,
+            at_least=0,
+            at_most=self.learning_rate,
         )
         check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
         check_range(
@@ -154,6 +159,12 @@ class Config:
             self.batch_size,
             self.batch_size <= self.num_train,
             f"at most the {self.num_train} training examples",
+        )
+        check(
+            "epochs_per_phase",
+            self.epochs_per_phase,
+            self.num_steps < 2**31,
+            f"less: {self.num_steps} updates in all are not below 2**31",
         )
         fewest = int(self.examples_by_phase[0])
         check(

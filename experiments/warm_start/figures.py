@@ -37,5 +37,7 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
 
 def mark_data(ax: Any, config: Config) -> None:
     """A vertical line wherever data come."""
+    if config.initial_fraction == 1:
+        return
     for phase in range(1, config.num_phases):
         ax.axvline(phase * config.phase_steps, color="0.3", linestyle="--", linewidth=1)

@@ -1,6 +1,7 @@
 """Trains one arm: a batch of members, a run from flags to files, its summary."""
 
 import functools
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 
 from experiments.harness import loop, sweep
 from experiments.harness.argument_errors import flag_of
-from experiments.harness.command_line import UserError
+from experiments.harness.command_line import UserError, warn
 from experiments.harness.run_directory import RunDirectory, default_path
 from experiments.harness.session import run_to_end
 from experiments.warm_start import data
@@ -137,8 +138,23 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
             run.finish(
                 [{"seed": s, **summarize(rows, s, config), **totals} for s in seeds]
             )
-        figures.draw_run(run.rows(), config, path / "warm_start.png")
-        return path, run.summary
+        warn_of_divergence(run.rows())
+        figures.draw_run(run.rows(), config, run.path / "warm_start.png")
+        return run.path, run.summary
+
+
+def warn_of_divergence(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Says for each seed when its loss was no longer a number."""
+    first: dict[int, int] = {}
+    for row in rows:
+        loss = row["train_loss"]
+        if loss is None or not math.isfinite(loss):
+            first.setdefault(row["seed"], row["step"])
+    for seed, step in first.items():
+        warn(
+            f"seed {seed} diverged: its training loss is not finite at step {step}; "
+            "lower learning_rate or radius_multiplier"
+        )
 
 
 def summarize(

@@ -67,6 +67,5 @@ FIGURE: Figure = growing_data.figure(
     fractions=FRACTIONS,
     claims_of=claims_of,
     draw=draw,
-    note="Cycles aligned with the data. The rate .01 without noise is in "
-    "lyle2025/fig4.",
+    note="Cycles aligned with the data.",
 )

@@ -1,8 +1,8 @@
 """Fashion-MNIST (Xiao et al., 2017) from its four IDX files.
 
-Debian's package `dataset-fashion-mnist` installs them. They are gzip files, whose
-checksum of the contents is verified as they are read; the same data packed by others
-has other checksums of the whole file.
+Debian's package `dataset-fashion-mnist` installs them. The checksum of the contents is
+verified, which is the same however they are packed; a set of one's own in these files
+must have other numbers of images.
 """
 
 import gzip
@@ -20,7 +20,17 @@ _FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
+_CHECKSUMS = {  # CRC-32 of the unpacked contents
+    "train-images-idx3-ubyte.gz": 0xB4F29F28,
+    "train-labels-idx1-ubyte.gz": 0x741A4657,
+    "t10k-images-idx3-ubyte.gz": 0x678FE0B1,
+    "t10k-labels-idx1-ubyte.gz": 0x80142C1F,
+}
 _UNSIGNED_BYTE = 8
+_BRING = (
+    "bring it again (apt-get install --reinstall dataset-fashion-mnist), or name "
+    "another folder with --data-directory"
+)
 NUM_CLASSES = SPECS["fashion_mnist"].num_classes
 
 
@@ -81,15 +91,24 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
     try:
         contents = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: bring the other files again") from None
+        raise UserError(f"{path} is missing: {_BRING}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): bring it again") from None
+        raise UserError(f"{path} is damaged ({error}): {_BRING}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
     header = 4 * (1 + num_dims)
     expected_start = bytes([0, 0, _UNSIGNED_BYTE, num_dims])
     sizes = contents[4:header].ljust(header - 4, b"\0")
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     if contents[:4] != expected_start or len(contents) - header != math.prod(shape):
         raise UserError(
-            f"{path} is not an IDX file of {num_dims}-dimensional bytes: bring it again"
+            f"{path} is not an IDX file of {num_dims}-dimensional bytes: {_BRING}"
+        )
+    spec = SPECS["fashion_mnist"]
+    is_original = _CHECKSUMS.get(path.name) == zlib.crc32(contents)
+    if shape[0] in (spec.num_train, spec.num_test) and not is_original:
+        raise UserError(
+            f"{path} is not Fashion-MNIST's: its {shape[0]} examples have another "
+            f"checksum; {_BRING}"
         )
     return np.frombuffer(contents, np.uint8, offset=header).reshape(shape)

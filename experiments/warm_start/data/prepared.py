@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.harness import files
 from experiments.harness.command_line import UserError, tell, warn
-from experiments.warm_start.data.images import Images, Labelled
+from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
 _FORMAT = "array_record"  # the one that is read without TensorFlow
@@ -43,8 +43,10 @@ def load(
     builder = _builder(dataset, directory)
     arrays = Path(builder.data_dir) / _ARRAYS
     if arrays.exists():
-        return _read_arrays(arrays)
-    if not builder.is_prepared():
+        return _read_arrays(arrays, dataset)
+    with _quiet():
+        is_prepared = builder.is_prepared()
+    if not is_prepared:
         _prepare(builder, directory, download=download)
     tell(f"decoding {dataset}, once")
     images = _decode(builder)
@@ -62,10 +64,20 @@ def _builder(dataset: str, directory: Path | None) -> Any:
             f"{dataset} needs {', '.join(missing)}: run pip install -e '.[experiments]'"
         )
     import tensorflow_datasets as tfds
+    from google.protobuf import json_format
 
     data_dir = None if directory is None else directory.expanduser()
-    with _quiet():
-        return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
+    try:
+        with _quiet():
+            return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
+    except (ValueError, json_format.ParseError) as error:
+        # Prepared in another format, as tfds does by default, or damaged.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise UserError(
+            f"the {dataset} prepared in {data_dir or 'the usual place'} cannot be read "
+            f"({reason}): name another folder with --data-directory, and it is "
+            "prepared there"
+        ) from None
 
 
 def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
@@ -75,6 +87,7 @@ def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
     from tensorflow_datasets.core.download.download_manager import (
         NonMatchingChecksumError,
     )
+    from tensorflow_datasets.core.download.util import DownloadError
 
     name = ARCHIVES.get(builder.name)
     archive = directory.expanduser() / name if directory and name else None
@@ -93,15 +106,15 @@ def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
     try:
         with _quiet():
             builder.download_and_prepare(download_config=config, file_format=_FORMAT)
-    except requests.exceptions.RequestException:
+    except (requests.exceptions.RequestException, DownloadError):
         raise UserError(
             f"{builder.name} could not be fetched: is there a network? "
             f"{_how_to_get(builder, name)}"
         ) from None
     except NonMatchingChecksumError:
         raise UserError(
-            f"{archive or name} is damaged or another file: its checksum is not that "
-            "of the original; bring it again"
+            f"{archive or name or builder.name} is damaged or another file: its "
+            "checksum is not that of the original; bring it again"
         ) from None
 
 
@@ -165,12 +178,20 @@ def _write_arrays(path: Path, images: Images) -> None:
     files.write_atomically(path, buffer.getvalue())
 
 
-def _read_arrays(path: Path) -> Images:
+def _read_arrays(path: Path, dataset: str) -> Images:
     try:
         with np.load(path) as arrays:  # the zip format has checksums
-            return Images(
+            images = Images(
                 Labelled(arrays["train_images"], arrays["train_labels"]),
                 Labelled(arrays["test_images"], arrays["test_labels"]),
             )
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it") from None
+        kind = type(error).__name__
+        raise UserError(f"{path} is damaged ({kind}): remove it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    shape = SPECS[dataset].image_shape
+    for part in images:
+        if part.images.dtype != np.uint8 or part.images.shape[1:] != shape:
+            raise UserError(f"{path} is damaged (images of another kind): remove it")
+    return images

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -35,6 +36,8 @@ class Config:
     """Of each layer."""
     run_dir: str = "runs"
     """Where to."""
+    data: Path | None = None
+    """Where from."""
     inner: Inner = dataclasses.field(default_factory=Inner)
 
     def __post_init__(self):
@@ -51,6 +54,12 @@ def test_parse_reads_every_kind_of_flag():
     expected = Config(0.25, 3, False, "rich", (4, 5), inner=Inner(0.1))
     assert command_line.parse(Config, argv, prog="toy") == expected
     assert command_line.parse(Config, [], prog="toy") == Config()
+
+
+def test_a_home_directory_that_the_shell_left_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = command_line.parse(Config, ["--data=~/x"], prog="toy")
+    assert config.data == Path("/home/someone/x")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ CONFIG = Config(
 )
 FORWARD = 3  # convolutions of the CNN
 STEP = FORWARD + 3 + 2  # for the kernels, and for the inputs of all but the first
+NUM_MEMBERS = 3
 EVALUATION = 2 * FORWARD  # of the fixed points and of the test set
 
 
@@ -45,7 +46,11 @@ def make(experiment):
     )
     hyper = train.hyperparameters(CONFIG)
     state, split = jax.eval_shape(experiment.init, jnp.asarray(0), hyper, arrays)
-    return state, abstract(hyper), split, abstract(arrays)
+    one = (state, abstract(hyper), split)
+    members = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((NUM_MEMBERS, *x.shape), x.dtype), one
+    )
+    return one, members, abstract(arrays)
 
 
 def convolutions(jaxpr, *, in_loop=False):
@@ -62,23 +67,28 @@ def convolutions(jaxpr, *, in_loop=False):
 def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, platform):
     on_backend("gpu" if platform == "cuda" else platform)
     experiment = train.Experiment(CONFIG)
-    arguments = make(experiment)
-    chunk = loop.compile_chunk(
-        experiment.step, experiment.evaluate, has_convolutions=True
+    _, members, arrays = make(experiment)
+    chunk = loop.compile_chunk(  # as `train.run_members` has it
+        experiment.step,
+        experiment.evaluate,
+        in_axes=(0, 0, 0, None),
+        has_convolutions=True,
     )
-    traced = chunk.trace(*arguments, num_steps=7)
+    program = jax.jit(chunk, static_argnames="num_steps")
+    traced = program.trace(*members, arrays, num_steps=7)
     where = list(convolutions(traced.jaxpr.jaxpr))
     assert sorted(where) == [False] * EVALUATION + [True] * STEP
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") == EVALUATION + STEP
-    assert f"tensor<{CONFIG.batch_size}x28x28x1xf32>" in text
+    assert f"tensor<{NUM_MEMBERS}x{CONFIG.batch_size}x28x28x1xf32>" in text
     assert "stablehlo.while" in text
 
 
 def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
     on_backend("cpu")
     experiment = train.Experiment(CONFIG)
-    arguments = make(experiment)
+    one, _, arrays = make(experiment)
+    arguments = (*one, arrays)
     for fn, expected in (
         (experiment.step, 2 * STEP),
         (experiment.evaluate, EVALUATION),

@@ -126,6 +126,19 @@ def test_more_examples_than_there_are_is_one_line(tiny, run_program, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_seed_that_diverges_is_named(capsys):
+    rows = [
+        {"seed": seed, "step": step, "train_loss": loss}
+        for seed, losses in ((0, (1.0, 0.5)), (1, (1.0, None)))
+        for step, loss in zip((4, 8), losses, strict=True)
+    ]
+    train.warn_of_divergence(rows)
+    err = capsys.readouterr().err
+    assert err.startswith("warning: seed 1 diverged: ")
+    assert "at step 8" in err
+    assert err.count("\n") == 1
+
+
 @functools.cache
 def compiled_step(config):
     images = make_images()

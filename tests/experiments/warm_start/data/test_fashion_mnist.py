@@ -9,7 +9,7 @@ from experiments.harness.command_line import UserError
 from experiments.warm_start import data
 from experiments.warm_start.data import fashion_mnist
 from experiments.warm_start.data.images import Images, Labelled
-from helpers.checkout.image_files import write_idx
+from helpers.checkout.image_files import idx, write_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -37,6 +37,22 @@ def test_examples_come_in_an_order_of_their_own(idx_directory, images):
         # Each image keeps its label: its brightest row.
         rows = own.images[..., 0].mean(axis=2).argmax(axis=1)
         np.testing.assert_array_equal(rows, 2 * own.labels + 3)
+
+
+def test_a_file_of_the_original_size_must_be_the_original(idx_directory):
+    name = "t10k-labels-idx1-ubyte.gz"
+    other = gzip.compress(idx(np.zeros(10_000, np.uint8)))
+    (idx_directory / name).write_bytes(other)
+    with pytest.raises(UserError, match=rf"{name} is not Fashion-MNIST's.*checksum"):
+        fashion_mnist.load(idx_directory)
+
+
+def test_a_folder_instead_of_a_file_is_one_line(idx_directory):
+    path = idx_directory / "t10k-labels-idx1-ubyte.gz"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        fashion_mnist.load(idx_directory)
 
 
 def test_one_missing_file_is_named(idx_directory):

@@ -121,6 +121,42 @@ def test_an_archive_with_another_checksum_is_refused(folder, damage):
         data.load("cifar10", folder)
 
 
+def test_what_was_prepared_in_another_format_is_one_line(folder):
+    builder = tfds.builder("cifar10", data_dir=folder)  # TFRecord
+    config = tfds.download.DownloadConfig(manual_dir=folder, try_download_gcs=False)
+    builder.download_and_prepare(download_config=config)
+    with pytest.raises(UserError, match=r"cannot be read .*--data-directory"):
+        data.load("cifar10", folder)
+
+
+def test_a_damaged_description_is_one_line(folder):
+    data.load("cifar10", folder)
+    for path in (*folder.rglob("dataset_info.json"), *folder.rglob("arrays.npz")):
+        path.write_text("{")
+    with pytest.raises(UserError, match=r"cannot be read|damaged"):
+        data.load("cifar10", folder)
+
+
+def test_kept_arrays_of_another_kind_are_refused(folder):
+    data.load("cifar10", folder)
+    (path,) = folder.rglob("arrays.npz")
+    with np.load(path) as arrays:
+        halves = {
+            name: array[:, :16] for name, array in arrays.items() if array.ndim > 1
+        }
+        labels = {name: array for name, array in arrays.items() if array.ndim == 1}
+    np.savez(path, **halves, **labels)
+    with pytest.raises(UserError, match="damaged"):
+        data.load("cifar10", folder)
+
+
+def test_a_missing_archive_is_not_logged_beside_its_line(tmp_path, caplog):
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    with pytest.raises(UserError):
+        data.load("cifar10", tmp_path)
+    assert not caplog.records
+
+
 def test_a_missing_archive_names_the_ways_to_get_it(tmp_path):
     with pytest.raises(UserError) as caught:
         data.load("cifar10", tmp_path)
