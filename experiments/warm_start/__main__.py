@@ -17,7 +17,8 @@ def main() -> None:
     path, summary = train(config)
     for entry in summary:
         before = entry["test_accuracy_before_the_last_data"]
-        grown = "" if before is None else f"{before:.3f} before the last data, "
+        is_grown = before is not None and config.initial_fraction < 1
+        grown = f"{before:.3f} before the last data, " if is_grown else ""
         print(
             f"seed {entry['seed']}: test {grown}"
             f"{entry['median_late_test_accuracy']:.3f} at the end (median of the last "

@@ -1,11 +1,13 @@
 """Schedules and methods, as the config names them."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+import nap_optax
 from experiments.warm_start import optimizers
 from experiments.warm_start.config import Config
 
@@ -174,6 +176,24 @@ def test_a_term_of_the_loss_goes_through_adam(method):
     # Adam's first update has the size of the rate, towards smaller weights.
     np.testing.assert_allclose(updates["logits"]["kernel"], -0.1, rtol=1e-3)
     assert not optimizers.changes_weights(config)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("l2_init", nap_optax.l2_init(0.25)),
+        ("spectral", nap_optax.spectral_regularization(0.25)),
+    ],
+)
+def test_a_term_of_the_loss_is_the_methods_at_its_strength(method, expected):
+    config, hyper, _ = make(method=method, strength=0.25)
+    term = optimizers._loss_term(config, hyper.method_strength)
+    moved = jax.tree.map(lambda leaf: 2 * leaf, PARAMS)
+    gradients = [
+        tx.update(optax.tree.zeros_like(PARAMS), tx.init(PARAMS), moved)[0]
+        for tx in (term, expected)
+    ]
+    chex.assert_trees_all_close(*gradients, rtol=1e-6)
 
 
 def test_every_numeric_setting_of_a_method_may_be_traced():
