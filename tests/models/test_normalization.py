@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.test_util import check_grads
 
 from models.normalization import ChannelNorm
 
@@ -69,7 +70,7 @@ def test_forward_mode_and_second_derivatives_are_right(x):
         return jnp.sum(jnp.sin(apply(graph, params, x)), axis=-1)
 
     with jax.enable_x64(True):
-        jax.test_util.check_grads(
+        check_grads(
             fn, (np.asarray(x[0, 0], np.float64),), order=2, modes=("fwd", "rev")
         )
 
