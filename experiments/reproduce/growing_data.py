@@ -17,9 +17,6 @@ from experiments.warm_start.figures import mark_data
 FRACTIONS = presets.FRACTIONS
 CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
-LATE = 1
-"""Evaluations whose median is where a run ended: its last one, since every schedule has
-come down there, and in short cycles the ones before it are far from it."""
 MARGIN = 0.005
 """Half a point: the least median difference that counts. Of a single accuracy on 5000
 images that is one standard error; differences are of pairs of runs on the same ones."""
@@ -46,8 +43,11 @@ def arms(
 
 
 def final(runs: Runs, line: str, fraction: float) -> np.ndarray:
-    """Test accuracy at the end, for each seed."""
-    return runs.late(name(line, fraction), last=LATE)
+    """Test accuracy at the last evaluation, for each seed.
+
+    Every schedule has come down there; in short cycles those before it are far from it.
+    """
+    return runs.late(name(line, fraction), last=1)
 
 
 def gap(runs: Runs, line: str) -> np.ndarray:
@@ -96,7 +96,7 @@ def table(runs: Runs, preset: Preset) -> str:
             (
                 arm,
                 accuracies(runs.at(arm, change)),
-                accuracies(runs.late(arm, last=LATE)),
+                accuracies(runs.late(arm, last=1)),
                 claims.spread(norm),
                 claims.spread(runs.late(arm, metric="num_rewarms", last=1)),
             )
@@ -148,6 +148,34 @@ def draw_lines(
         axes[-1, column].set(xlabel="updates")
     _same_heights(axes)
     drawing.legend(axes[0, -1])
+    return figure
+
+
+def draw_seeds(
+    places: Mapping[str, str],
+    measure: Callable[[str], np.ndarray],
+    *,
+    label: str,
+    height: float,
+) -> Any:
+    """One number for each seed, free and projected side by side.
+
+    Args:
+      places: what is on the horizontal axis, and how it is written there.
+      measure: of a line, "<place>, free" or "<place>, projected", the values by seed.
+      label: of the vertical axis.
+      height: of the figure, in inches.
+    """
+    figure, axes = plots.figure(1, 1, width=8.0, height=height)
+    groups = {
+        constraint: {
+            written: measure(f"{place}, {constraint}")
+            for place, written in places.items()
+        }
+        for constraint in CONSTRAINTS
+    }
+    drawing.seeds_by_group(axes[0, 0], groups)
+    axes[0, 0].set(ylabel=label)
     return figure
 
 

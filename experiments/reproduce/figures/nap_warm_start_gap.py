@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.harness import plots
-from experiments.reproduce import drawing, growing_data
+from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import CONSTRAINTS
@@ -41,22 +40,13 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """The gap in each setting, a mark for each seed."""
-    figure, axes = plots.figure(1, 1, width=8.0, height=3.6)
-    ax = axes[0, 0]
-    ax.axhline(0, color="0.7", linewidth=1)
-    drawing.seeds_by_group(
-        ax,
-        {
-            constraint: {
-                setting.replace(", ", "\n"): growing_data.gap(
-                    runs, f"{setting}, {constraint}"
-                )
-                for setting in SETTINGS
-            }
-            for constraint in CONSTRAINTS
-        },
+    figure = growing_data.draw_seeds(
+        {setting: setting.replace(", ", "\n") for setting in SETTINGS},
+        lambda line: growing_data.gap(runs, line),
+        label="final test accuracy from 100 %\nless that from 10 %",
+        height=3.6,
     )
-    ax.set(ylabel="final test accuracy from 100 %\nless that from 10 %")
+    figure.axes[0].axhline(0, color="0.7", linewidth=1, zorder=0)
     return figure
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from experiments.harness import plots
-from experiments.reproduce import claims, drawing, growing_data
+from experiments.reproduce import claims, growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import CONSTRAINTS
@@ -52,7 +51,7 @@ def table(runs: Runs, preset: Preset) -> str:
                 arm,
                 "" if strength is None else f"{strength:g}",
                 growing_data.accuracies(before),
-                growing_data.accuracies(runs.late(arm, last=growing_data.LATE)),
+                growing_data.accuracies(runs.late(arm, last=1)),
                 f"{seconds[arm] / plain:.2f}",
             )
         )
@@ -73,22 +72,12 @@ def measure(preset: Preset) -> Mapping[str, Any]:
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Final test accuracy of each method, a mark for each seed."""
-    figure, axes = plots.figure(1, 1, width=8.0, height=4.0)
-    ax = axes[0, 0]
-    drawing.seeds_by_group(
-        ax,
-        {
-            constraint: {
-                method.replace("_", "\n"): growing_data.final(
-                    runs, f"{method}, {constraint}", FRACTION
-                )
-                for method in METHODS
-            }
-            for constraint in CONSTRAINTS
-        },
+    return growing_data.draw_seeds(
+        {method: method.replace("_", "\n") for method in METHODS},
+        lambda line: growing_data.final(runs, line, FRACTION),
+        label="test accuracy at the end",
+        height=4.0,
     )
-    ax.set(ylabel="test accuracy at the end")
-    return figure
 
 
 FIGURE: Figure = growing_data.figure(

@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 
 from experiments.warm_start import train
-from experiments.warm_start.config import Config
 from experiments.warm_start.task import Arrays
-from helpers.checkout.image_files import make_images
+from helpers.checkout.image_files import TINY, make_images
 from nap_optax import metrics
 
-CONFIG = Config(
-    dataset="fashion_mnist",
-    initial_fraction=0.5,
-    epochs_per_phase=1,
-    num_train_examples=60,
-    num_test_examples=20,
-    batch_size=10,
-    learning_rate=0.01,
-)
 NUM_STEPS = 2  # of the first phase, in which half of the examples are there
 
 
@@ -28,7 +18,7 @@ def evaluated():
     """The parameters before and after the last update, the state, the results."""
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
-    experiment, hyper = train.Experiment(CONFIG), train.hyperparameters(CONFIG)
+    experiment, hyper = train.Experiment(TINY), train.hyperparameters(TINY)
     state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
     step, evaluate = jax.jit(experiment.step), jax.jit(experiment.evaluate)
     before = state
@@ -58,7 +48,7 @@ def evaluated():
 
 
 def test_accuracies_are_shares_of_right_answers(evaluated):
-    results, there = evaluated["results"], CONFIG.num_train // 2
+    results, there = evaluated["results"], TINY.num_train // 2
     assert results["num_available"] == there
     right = evaluated["fixed"][0].argmax(-1) == evaluated["labels"]
     assert 0 < right[:there].mean() < 1

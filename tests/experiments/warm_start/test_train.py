@@ -14,22 +14,10 @@ from experiments.harness import files
 from experiments.harness.checkpoints import Checkpoints
 from experiments.warm_start import __main__ as program
 from experiments.warm_start import study, train
-from experiments.warm_start.config import Config
 from experiments.warm_start.task import Arrays
 from helpers.checkout import programs
-from helpers.checkout.image_files import make_images
+from helpers.checkout.image_files import TINY, make_images
 from helpers.checkout.programs import flags
-
-TINY = Config(
-    dataset="fashion_mnist",
-    initial_fraction=0.5,
-    epochs_per_phase=1,
-    num_train_examples=60,
-    num_test_examples=20,
-    batch_size=10,
-    learning_rate=0.01,
-    eval_every=4,
-)  # two phases of 6 updates, so data come between two evaluations
 
 
 @pytest.fixture

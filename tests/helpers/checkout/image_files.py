@@ -4,9 +4,20 @@ import gzip
 
 import numpy as np
 
+from experiments.warm_start.config import Config
 from experiments.warm_start.data.images import Images, Labelled
 
 NUM_TRAIN, NUM_TEST = 60, 20
+TINY = Config(
+    dataset="fashion_mnist",
+    initial_fraction=0.5,
+    epochs_per_phase=1,
+    num_train_examples=NUM_TRAIN,
+    num_test_examples=NUM_TEST,
+    batch_size=10,
+    learning_rate=0.01,
+    eval_every=4,
+)  # two phases of 6 updates, so data come between two evaluations
 FILES = {
     "train-images-idx3-ubyte.gz": ("train", "images"),
     "train-labels-idx1-ubyte.gz": ("train", "labels"),
