@@ -46,7 +46,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
         label="final test accuracy from 100 %\nless that from 10 %",
         height=3.6,
     )
-    figure.axes[0].axhline(0, color="0.7", linewidth=1, zorder=0)
+    figure.axes[0].axhline(0, color="0.4", linewidth=1, zorder=1)
     return figure
 
 
