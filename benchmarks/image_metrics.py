@@ -11,6 +11,7 @@ evaluations. Compilation is not counted.
 """
 
 import argparse
+import functools
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -49,9 +50,9 @@ def turns(config: Config, num_updates: int) -> dict[str, Callable[[], Any]]:
     arrays = random_images(config, config.num_train)
     experiment, hyper = Experiment(config), hyperparameters(config)
     state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
-    step = jax.jit(experiment.step)
-    changes = jax.jit(experiment.changes)
-    evaluate = jax.jit(experiment.evaluate)
+    jit = functools.partial(jax.jit, compiler_options=experiment.compiler_options)
+    step, changes = jit(experiment.step), jit(experiment.changes)
+    evaluate = jit(experiment.evaluate)
 
     def updates() -> Any:
         after = state

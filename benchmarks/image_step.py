@@ -6,8 +6,9 @@
 
 A step is forward, backward and Adam on one batch of 128 random 32 x 32 images; data
 loading and projection are left out. Ours is one `jit` and one dispatch a step, the
-batch in slices as the harness has it on a CPU (`backend.examples_at_once`): XLA's CPU
-backend runs convolutions inside a `scan` more than ten times slower. The peer is the
+trunk in slices of the batch and the program compiled as the harness has it on a CPU
+(`backend.examples_at_once`, `backend.convolution_options`): XLA's CPU backend runs
+convolutions inside a `scan` more than ten times slower. The peer is the
 same model as one writes it for PyTorch's CPU (`benchmarks/image_torch.py`). Both start
 from the same weights; their losses are compared, before and after some training, and
 only then are they timed, in turn, round after round. Each number of cores is a process
@@ -23,9 +24,9 @@ and, but for the first, once for the inputs: 1.7 GFLOP (CifarCNN) and 426 GFLOP
 (ResNet-18), divided by the rate of a large square product measured in the same rounds.
 Normalisations, ReLUs, Adam and all copies are then free.
 
-`--variants` times the step with the whole batch at once, with flax's LayerNorm and with
-other ways to compute a convolution, from the same weights and with losses that must
-agree. They are put into the layers from outside; the models do not know them.
+`--variants` times the step with the libraries that XLA chooses for convolutions and
+products, with the whole batch at once, with flax's LayerNorm and with other ways to
+compute a convolution, from the same weights and with losses that must agree. They are put into the layers from outside; the models do not know them.
 `--profile` says which operations take the time of our step.
 """
 
@@ -50,7 +51,7 @@ from benchmarks.convolutions import one_product, product_for_the_kernel
 from benchmarks.image_torch import torch_step
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
 from benchmarks.operations import print_profile
-from experiments.harness.backend import examples_at_once
+from experiments.harness.backend import convolution_options, examples_at_once
 from experiments.harness.sweep import in_slices
 from models import CifarCNN, ResNet18
 from models.normalization import ChannelNorm
@@ -125,13 +126,20 @@ class JaxStep:
         labels: np.ndarray,
         *,
         at_once: int,
+        options: dict[str, str],
     ):
         graph, params = nnx.split(model)
         tx = optax.adam(LEARNING_RATE)
 
         def loss_fn(params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-            apply = nnx.merge(graph, params)
-            logits = in_slices(apply, (images,), size=at_once, has_convolutions=True)
+            net = nnx.merge(graph, params)
+            hidden = in_slices(
+                lambda images: net.trunk(images)[0],
+                (images,),
+                size=at_once,
+                has_convolutions=True,
+            )
+            logits, _ = net.head(hidden)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean()
 
@@ -145,7 +153,7 @@ class JaxStep:
         self._batch = (jnp.asarray(images), jnp.asarray(labels))
         self._state = (params, jax.jit(tx.init)(params))
         jitted = jax.jit(step, donate_argnums=(0, 1))
-        self._step = jitted.lower(*self._state, *self._batch).compile()
+        self._step = jitted.lower(*self._state, *self._batch).compile(options)
 
     def __call__(self, num_steps: int) -> float:
         """Trains; returns the loss before the last step."""
@@ -183,14 +191,20 @@ def with_flax_norms(model: Any) -> Any:
 
 def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
     batch = len(images)
-    usual = examples_at_once(batch)
+    usual = build(name)
+    options = convolution_options(usual.channels)
 
-    def step(model: Any, at_once: int = usual) -> Step:
-        return JaxStep(model, images, labels, at_once=at_once)
+    def step(
+        model: Any,
+        at_once: int = examples_at_once(batch),
+        options: dict[str, str] = options,
+    ) -> Step:
+        return JaxStep(model, images, labels, at_once=at_once, options=options)
 
     return {
-        "whole batch": step(build(name), batch),
-        "slices of a quarter": step(build(name), -(-batch // 4)),
+        "XLA's libraries": step(usual, options={}),
+        "whole batch": step(usual, batch),
+        "slices of a quarter": step(usual, -(-batch // 4)),
         "flax's LayerNorm": step(with_flax_norms(build(name))),
         "one product": step(with_convolution(build(name), one_product)),
         "product for kernel": step(
@@ -239,7 +253,9 @@ def compare(name: str, args: argparse.Namespace, num_cores: int) -> None:
     images, labels = random_batch(args.batch)
     num_steps = args.steps or STEPS_IN_A_ROUND[name]
     at_once = examples_at_once(args.batch)
-    ours = JaxStep(build(name), images, labels, at_once=at_once)
+    model = build(name)
+    options = convolution_options(model.channels)
+    ours = JaxStep(model, images, labels, at_once=at_once, options=options)
     if args.profile:
         ours(num_steps)
         run = functools.partial(ours, num_steps)

@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from models.images import check_image_shape, check_images, check_size
-from models.normalization import ChannelNorm
+from models.images import Features, ImageClassifier, check_image_shape, check_size
+from models.normalization import ChannelNorm, relu
 
 __all__ = ["CifarCNN"]
 
 KERNEL_SIZES = (5, 3, 3)
 
 
-class CifarCNN(nnx.Module):
+class CifarCNN(ImageClassifier):
     r"""Three convolutions, one hidden layer, and logits, without biases.
 
     .. math::
@@ -43,6 +43,10 @@ class CifarCNN(nnx.Module):
     that follows is far above ε = 1e-6; so do a normalisation's ``scale`` and ``bias``,
     both times c, if a normalised convolution follows. The hidden and the last kernel
     times c multiply the logits by c.
+
+    :meth:`features` are ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height,
+    width, channels)`` after the strides so far, and ``hidden``, shape ``(n,
+    hidden_dim)``. The trunk is the convolutions.
 
     Args:
       image_shape: height, width and channels of an image.
@@ -95,6 +99,7 @@ class CifarCNN(nnx.Module):
         for stride in strides:
             height, width = math.ceil(height / stride), math.ceil(width / stride)
         self.image_shape = tuple(image_shape)
+        self.channels = channels
         self.conv_0 = _convolution(0, inputs, channels, strides, rngs)
         self.norm_0 = _layer_norm(channels, normalize, rngs)
         self.conv_1 = _convolution(1, channels, channels, strides, rngs)
@@ -104,52 +109,31 @@ class CifarCNN(nnx.Module):
         self.hidden = _linear(height * width * channels, hidden_dim, rngs)
         self.logits = _linear(hidden_dim, num_classes, rngs)
 
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Logits of the classes.
+    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """The three convolutions.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
 
         Returns:
-          Logits, shape ``(n, num_classes)``.
+          ``conv_2``, and ``conv_0`` to ``conv_2`` by their names.
         """
-        return self.logits_and_features(images)[0]
+        conv_0 = relu(self.norm_0(self.conv_0(images)))
+        conv_1 = relu(self.norm_1(self.conv_1(conv_0)))
+        conv_2 = relu(self.norm_2(self.conv_2(conv_1)))
+        return conv_2, {"conv_0": conv_0, "conv_1": conv_1, "conv_2": conv_2}
 
-    def features(self, images: jax.Array) -> dict[str, jax.Array]:
-        """What each layer computes, after its ReLU.
+    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+        """The hidden layer and the logits.
 
         Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+          hidden: ``conv_2``, shape ``(n, height, width, channels)``.
 
         Returns:
-          ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height, width, channels)``
-          after the strides so far, and ``hidden``, shape ``(n, hidden_dim)``.
+          Logits, shape ``(n, num_classes)``, and ``hidden`` by its name.
         """
-        return self.logits_and_features(images)[1]
-
-    def logits_and_features(
-        self, images: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Both of one forward pass; under ``jit``, what is not used costs nothing.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          The logits as of ``__call__``, and the dictionary of :meth:`features`.
-        """
-        check_images(images, self.image_shape)
-        conv_0 = jax.nn.relu(self.norm_0(self.conv_0(images)))
-        conv_1 = jax.nn.relu(self.norm_1(self.conv_1(conv_0)))
-        conv_2 = jax.nn.relu(self.norm_2(self.conv_2(conv_1)))
-        hidden = jax.nn.relu(self.hidden(conv_2.reshape(len(conv_2), -1)))
-        features = {
-            "conv_0": conv_0,
-            "conv_1": conv_1,
-            "conv_2": conv_2,
-            "hidden": hidden,
-        }
-        return self.logits(hidden), features
+        units = relu(self.hidden(hidden.reshape(len(hidden), -1)))
+        return self.logits(units), {"hidden": units}
 
 
 def _convolution(

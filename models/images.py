@@ -1,4 +1,4 @@
-"""Checks of arguments that the models of images share."""
+"""What the models of images share: their parts, and the checks of arguments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,81 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
-__all__ = ["check_image_shape", "check_images", "check_size"]
+__all__ = ["ImageClassifier", "check_image_shape", "check_images", "check_size"]
+
+Features = dict[str, jax.Array]
+
+
+class ImageClassifier(nnx.Module):
+    """A network of a convolutional trunk and a head, which computes logits.
+
+    A training step may take the trunk some images at a time and the head with all of
+    them (``experiments.harness.backend`` says where that is faster).
+    """
+
+    image_shape: tuple[int, ...]
+    channels: int
+    """Outputs of the first convolution, the narrowest."""
+
+    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """The convolutional layers.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          What the head reads, with a leading axis n, and the features of these layers.
+        """
+        raise NotImplementedError
+
+    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+        """The layers after the trunk.
+
+        Args:
+          hidden: what the trunk returned.
+
+        Returns:
+          Logits, shape ``(n, num_classes)``, and the features of these layers.
+        """
+        raise NotImplementedError
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Logits of the classes.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          Logits, shape ``(n, num_classes)``.
+        """
+        return self.logits_and_features(images)[0]
+
+    def features(self, images: jax.Array) -> Features:
+        """What each layer computes, after its ReLU.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          Arrays by the names of the layers, as the class says.
+        """
+        return self.logits_and_features(images)[1]
+
+    def logits_and_features(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """Both of one forward pass; under ``jit``, what is not used costs nothing.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+
+        Returns:
+          The logits as of ``__call__``, and the dictionary of :meth:`features`.
+        """
+        check_images(images, self.image_shape)
+        hidden, of_trunk = self.trunk(images)
+        logits, of_head = self.head(hidden)
+        return logits, of_trunk | of_head
 
 
 def check_size(name: str, size: Any, smallest: int = 1) -> None:

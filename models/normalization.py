@@ -1,14 +1,30 @@
-"""LayerNorm over the channels of each position, with a derivative that is cheap."""
+"""LayerNorm over the channels of each position, and ReLU, with cheap derivatives."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-__all__ = ["ChannelNorm"]
+__all__ = ["ChannelNorm", "relu"]
+
+# XLA's CPU backend sums more than this many channels in two passes over the array.
+SUMMED_AT_ONCE = 32
+
+
+def relu(x: jax.Array) -> jax.Array:
+    """``max(x, 0)``, whose result is stored, not computed again where it is used.
+
+    XLA takes ``jax.nn.relu`` for so cheap that it repeats it, and all before it back to
+    the last convolution, in every operation that reads it: in a residual network,
+    through all blocks before. A selection has two inputs, and is not repeated.
+    """
+    return jnp.where(x <= 0, 0, x)  # NaN stays NaN
 
 
 class ChannelNorm(nnx.LayerNorm):
@@ -32,8 +48,9 @@ class ChannelNorm(nnx.LayerNorm):
     The values, the parameters ``scale`` and ``bias`` and their names are those of
     ``nnx.LayerNorm``. Its derivative is that of the formula's single steps, for which
     XLA stores every one of them; here it is written in closed form, and remains
-    differentiable in both modes and to any order (``benchmarks/image_step.py``
-    compares them).
+    differentiable in both modes and to any order. On a CPU the sums, over channels and
+    over positions, are also written as XLA computes them fastest there
+    (``benchmarks/image_step.py`` compares them).
 
     Args:
       channels: length of the last axis.
@@ -60,41 +77,102 @@ class ChannelNorm(nnx.LayerNorm):
         scale = self.scale[...].reshape(of_channels)
         bias = self.bias[...].reshape(of_channels)
         precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        normalized = _normalize(self.epsilon, precise, scale, bias)
+        normalized = jax.lax.platform_dependent(
+            precise,
+            scale.astype(precise.dtype),
+            bias.astype(precise.dtype),
+            cpu=partial(_normalize, _ON_CPU, self.epsilon),
+            default=partial(_normalize, _PLAIN, self.epsilon),
+        )
         return normalized.astype(jnp.result_type(x, scale, bias))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
+class _Sums(NamedTuple):
+    """How sums over an axis are written.
+
+    The derivative of a broadcast is a sum, so that the two last ones, of which only the
+    derivatives matter to training, are broadcasts.
+    """
+
+    mean: Callable[[jax.Array], jax.Array]
+    """Over the channels, (..., channels) to (..., 1)."""
+    to_channels: Callable[[jax.Array, int], jax.Array]
+    """(..., 1) to (..., channels)."""
+    to_positions: Callable[[jax.Array, tuple[int, ...]], jax.Array]
+    """(1, ..., channels) to a shape (..., channels)."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _normalize(
-    epsilon: float, x: jax.Array, scale: jax.Array, bias: jax.Array
+    sums: _Sums, epsilon: float, x: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> jax.Array:
-    return _standardize(epsilon, x)[0] * scale + bias
+    return _standardize(sums, epsilon, x)[0] * scale + bias
 
 
 @_normalize.defjvp
 def _normalize_jvp(
+    sums: _Sums,
     epsilon: float,
     primals: tuple[jax.Array, jax.Array, jax.Array],
     tangents: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     x, scale, bias = primals
     x_dot, scale_dot, bias_dot = tangents
-    standard, inverse_deviation = _standardize(epsilon, x)
-    along = _mean(standard * x_dot)
-    standard_dot = inverse_deviation * (x_dot - _mean(x_dot) - standard * along)
+    standard, inverse_deviation = _standardize(sums, epsilon, x)
+    channels = x.shape[-1]
+    mean = sums.to_channels(_mean(x_dot), channels)
+    along = sums.to_channels(_mean(standard * x_dot), channels)
+    standard_dot = inverse_deviation * (x_dot - mean - standard * along)
+    scale_dot = sums.to_positions(scale_dot, x.shape)
+    bias_dot = sums.to_positions(bias_dot, x.shape)
     return (
         standard * scale + bias,
         standard_dot * scale + standard * scale_dot + bias_dot,
     )
 
 
-def _standardize(epsilon: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    mean = _mean(x)
+def _standardize(
+    sums: _Sums, epsilon: float, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    mean = sums.mean(x)
     # One pass over x, as nnx.LayerNorm does; rounding can make it negative.
-    variance = jnp.maximum(_mean(x * x) - mean * mean, 0)
+    variance = jnp.maximum(sums.mean(x * x) - mean * mean, 0)
     inverse_deviation = jax.lax.rsqrt(variance + epsilon)
     return (x - mean) * inverse_deviation, inverse_deviation
 
 
 def _mean(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=-1, keepdims=True)
+
+
+def _parts(channels: int) -> int:
+    """In how many parts a CPU adds channels up before it sums those of one part."""
+    return channels // SUMMED_AT_ONCE if channels % SUMMED_AT_ONCE == 0 else 1
+
+
+def _mean_on_cpu(x: jax.Array) -> jax.Array:
+    channels = x.shape[-1]
+    part, *others = jnp.split(x, _parts(channels), axis=-1)
+    for other in others:
+        part = part + other
+    return jnp.sum(part, axis=-1, keepdims=True) / channels
+
+
+def _to_channels_on_cpu(x: jax.Array, channels: int) -> jax.Array:
+    parts = _parts(channels)
+    part = jnp.broadcast_to(x, (*x.shape[:-1], channels // parts))
+    return jnp.concatenate([part] * parts, axis=-1)
+
+
+def _to_positions_on_cpu(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """A product with ones, whose derivative is one: a sum takes ten times as long."""
+    column = jnp.ones((math.prod(shape[:-1]), 1), x.dtype)
+    return (column @ x.reshape(1, -1)).reshape(shape)
+
+
+_PLAIN = _Sums(
+    mean=_mean,
+    to_channels=lambda x, channels: jnp.broadcast_to(x, (*x.shape[:-1], channels)),
+    to_positions=jnp.broadcast_to,
+)
+_ON_CPU = _Sums(_mean_on_cpu, _to_channels_on_cpu, _to_positions_on_cpu)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from models.images import check_image_shape, check_images, check_size
-from models.normalization import ChannelNorm
+from models.images import Features, ImageClassifier, check_image_shape, check_size
+from models.normalization import ChannelNorm, relu
 
 __all__ = ["ResNet18"]
 
@@ -17,7 +17,7 @@ NUM_STAGES = 4
 BLOCKS_IN_STAGE = 2
 
 
-class ResNet18(nnx.Module):
+class ResNet18(ImageClassifier):
     r"""Four stages of two residual blocks, then an average and a linear layer.
 
     .. math::
@@ -44,6 +44,9 @@ class ResNet18(nnx.Module):
 
     Any convolution's kernel times c > 0 leaves the function as it is where the variance
     that follows is far above ε; the last kernel times c multiplies the logits by c.
+
+    :meth:`features` are ``stem`` and ``block_0`` to ``block_7``, after their last ReLU,
+    each of shape ``(n, height, width, channels)`` after the strides so far.
 
     Args:
       image_shape: height, width and channels of an image.
@@ -85,6 +88,7 @@ class ResNet18(nnx.Module):
         check_size("num_classes", num_classes)
         check_size("width", width, 2)
         self.image_shape = tuple(image_shape)
+        self.channels = width
         self.stem_conv = _convolution(image_shape[2], width, 3, 1, rngs)
         self.stem_norm = ChannelNorm(width, rngs=rngs)
         inputs = width
@@ -103,47 +107,33 @@ class ResNet18(nnx.Module):
             rngs=rngs,
         )
 
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Logits of the classes.
+    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """The stem and the blocks.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
 
         Returns:
-          Logits, shape ``(n, num_classes)``.
+          The last block's mean over positions, shape ``(n, 8w)``, and ``stem`` and
+          ``block_0`` to ``block_7`` by their names.
         """
-        return self.logits_and_features(images)[0]
-
-    def features(self, images: jax.Array) -> dict[str, jax.Array]:
-        """What the stem and each block compute, after their last ReLU.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          ``stem`` and ``block_0`` to ``block_7``, each of shape ``(n, height, width,
-          channels)``, after the strides so far.
-        """
-        return self.logits_and_features(images)[1]
-
-    def logits_and_features(
-        self, images: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Both of one forward pass; under ``jit``, what is not used costs nothing.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          The logits as of ``__call__``, and the dictionary of :meth:`features`.
-        """
-        check_images(images, self.image_shape)
-        h = jax.nn.relu(self.stem_norm(self.stem_conv(images)))
+        h = relu(self.stem_norm(self.stem_conv(images)))
         features = {"stem": h}
         for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
             name = f"block_{index}"
             features[name] = h = getattr(self, name)(h)
-        return self.logits(jnp.mean(h, axis=(1, 2))), features
+        return jnp.mean(h, axis=(1, 2)), features
+
+    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+        """The logits.
+
+        Args:
+          hidden: means over positions, shape ``(n, 8w)``.
+
+        Returns:
+          Logits, shape ``(n, num_classes)``, and no features.
+        """
+        return self.logits(hidden), {}
 
 
 class Block(nnx.Module):
@@ -171,11 +161,11 @@ class Block(nnx.Module):
 
     def __call__(self, h: jax.Array) -> jax.Array:
         """The block's outputs, shape ``(n, height, width, outputs)``, not negative."""
-        residual = jax.nn.relu(self.norm_0(self.conv_0(h)))
+        residual = relu(self.norm_0(self.conv_0(h)))
         residual = self.norm_1(self.conv_1(residual))
         if self.has_projection:
             h = self.shortcut_norm(self.shortcut_conv(h))
-        return jax.nn.relu(h + residual)
+        return relu(h + residual)
 
 
 def _convolution(

@@ -1,20 +1,25 @@
 """Every decision that depends on the backend, in one place.
 
 Accelerators want one large program and batched operators. XLA's CPU backend differs
-in three measured ways. Inside a `while` body (`lax.scan`, `lax.map`) it runs
-convolutions more than ten times slower than outside (a training step of a small CNN:
-367 ms against 26 ms on 2 cores). Mapping over the members of a sweep one after the
-other keeps each member in cache: eight seeds took 0.98 times eight single runs by
-`lax.map` and 1.17 times by `vmap` (`benchmarks/sweep.py`). And a convolution occupies
-one core: slices of a batch, which do not depend on each other, occupy several. With 32
-examples in a slice a training step on 128 images took 0.7 times as long for the small
-CNN and 0.75 times as long for ResNet-18 on 2 cores, and 0.8 times as long for the CNN
-on one (`benchmarks/image_step.py`).
+in measured ways. Inside a `while` body (`lax.scan`, `lax.map`) it runs convolutions
+more than ten times slower than outside (a training step of a small CNN: 367 ms against
+26 ms on 2 cores). Mapping over the members of a sweep one after the other keeps each
+member in cache: eight seeds took 0.98 times eight single runs by `lax.map` and 1.17
+times by `vmap` (`benchmarks/sweep.py`). Slices of a batch, which do not depend on each
+other, occupy several cores and stay in cache. And of its two libraries for
+convolutions, YNNPACK takes three to five times as long as Eigen for the gradients of
+wide kernels, but is the faster one where channels are few (`benchmarks/image_step.py`).
 """
+
+import functools
 
 import jax
 
-CPU_SLICE = 32
+CPU_SLICE = 16
+WIDE = 64
+"""From so many channels on, Eigen's convolutions are the faster ones."""
+YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
+"""XLA's option: the kinds of operators that go to YNNPACK."""
 
 
 def loops_in_program(*, has_convolutions: bool) -> bool:
@@ -32,3 +37,30 @@ def examples_at_once(num_examples: int) -> int:
     return (
         min(num_examples, CPU_SLICE) if jax.default_backend() == "cpu" else num_examples
     )
+
+
+def convolution_options(channels: int) -> dict[str, str]:
+    """Options to compile a program with whose time goes to convolutions.
+
+    Args:
+      channels: outputs of the narrowest convolution.
+
+    Returns:
+      `compiler_options` for `jax.jit`; empty where the backend has no choice.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    individual = "LIBRARY_FUSION_TYPE_INDIVIDUAL_"
+    kinds = () if channels >= WIDE else ("CONVOLUTION", "DOT")
+    value = ",".join(individual + kind for kind in kinds)
+    return {YNNPACK: value} if _is_known(YNNPACK, value) else {}
+
+
+@functools.cache
+def _is_known(option: str, value: str) -> bool:
+    """Whether this XLA has an option; experimental ones come and go."""
+    try:
+        jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True

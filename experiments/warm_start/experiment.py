@@ -45,9 +45,9 @@ class Experiment:
 
     def __init__(self, config: Config):
         self.config = config
-        self._graphdef = nnx.graphdef(
-            nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))
-        )
+        model = nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))
+        self._graphdef = nnx.graphdef(model)
+        self.compiler_options = backend.convolution_options(model.channels)
 
     def init(
         self, seed: jax.Array, hyper: Hyperparameters, arrays: Arrays
@@ -230,12 +230,17 @@ class Experiment:
     ) -> tuple[jax.Array, jax.Array]:
         """Logits, and the features whose change is measured, some images at a time."""
         model = self._model(params)
+        name = FEATURES[self.config.model]
 
-        def some(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-            logits, features = model.logits_and_features(self._inputs(images))
-            return logits, features[FEATURES[self.config.model]]
+        def trunk(images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+            hidden, features = model.trunk(self._inputs(images))
+            return hidden, {key: features[key] for key in features if key == name}
 
-        return sweep.in_slices(some, (images,), size=size, has_convolutions=True)
+        hidden, of_trunk = sweep.in_slices(
+            trunk, (images,), size=size, has_convolutions=True
+        )
+        logits, of_head = model.head(hidden)
+        return logits, (of_trunk | of_head)[name]
 
 
 def _pooled(features: jax.Array) -> jax.Array:

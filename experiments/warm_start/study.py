@@ -79,7 +79,7 @@ def _steps(config: Config, arrays: Any, num_steps: int) -> Callable[[], Any]:
     experiment = train.Experiment(config)
     hyper = train.hyperparameters(config)
     state, split = experiment.init(jnp.asarray(0), hyper, arrays)
-    step = jax.jit(experiment.step)
+    step = jax.jit(experiment.step, compiler_options=experiment.compiler_options)
 
     def run() -> Any:
         after = state

@@ -94,6 +94,7 @@ def run_members(
         experiment.evaluate,
         in_axes=(0, 0, 0, None),
         has_convolutions=True,
+        compiler_options=experiment.compiler_options,
     )
     return run_to_end(
         run,

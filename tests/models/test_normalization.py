@@ -1,4 +1,4 @@
-"""`ChannelNorm` is `nnx.LayerNorm`, its derivatives included."""
+"""`ChannelNorm` is `nnx.LayerNorm` and `relu` JAX's, their derivatives included."""
 
 import chex
 import jax
@@ -8,14 +8,23 @@ import pytest
 from flax import nnx
 from jax.test_util import check_grads
 
-from models.normalization import ChannelNorm
+from models import normalization
+from models.normalization import ChannelNorm, relu
 
 EPSILON = 1e-6
 
 
+# A CPU sums up to 32 channels at once, multiples of 32 in parts.
+CHANNELS = (6, 32, 33, 64, 96)
+
+
+def positions(channels):
+    return jax.random.normal(jax.random.key(0), (3, 4, 5, channels)) * 3 + 1
+
+
 @pytest.fixture
 def x():
-    return jax.random.normal(jax.random.key(0), (3, 4, 5, 6)) * 3 + 1
+    return positions(6)
 
 
 def with_parameters(module):
@@ -43,17 +52,21 @@ def test_a_hand_computed_position():
     np.testing.assert_allclose(y, [[-(2**0.5), 0, 2**0.5, 0]], rtol=1e-6)
 
 
-def test_values_and_parameters_are_those_of_flax(x):
-    (graph, params), (flax_graph, flax_params) = both()
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_values_and_parameters_are_those_of_flax(channels):
+    x = positions(channels)
+    (graph, params), (flax_graph, flax_params) = both(channels)
     chex.assert_trees_all_equal(nnx.to_pure_dict(params), nnx.to_pure_dict(flax_params))
     expected = apply(flax_graph, flax_params, x)
     np.testing.assert_allclose(apply(graph, params, x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_are_those_of_flax(x):
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_gradients_are_those_of_flax(channels):
+    x = positions(channels)
     weights = jax.random.normal(jax.random.key(1), x.shape)
     gradients = []
-    for graph, params in both():
+    for graph, params in both(channels):
 
         def loss(params, x, graph=graph):
             return jnp.sum(jnp.sin(apply(graph, params, x)) * weights)
@@ -63,16 +76,29 @@ def test_gradients_are_those_of_flax(x):
     chex.assert_trees_all_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
-def test_forward_mode_and_second_derivatives_are_right(x):
-    graph, params = both()[0]
-
-    def fn(x):
-        return jnp.sum(jnp.sin(apply(graph, params, x)), axis=-1)
+@pytest.mark.parametrize("channels", [6, 64])
+@pytest.mark.parametrize("sums", [normalization._PLAIN, normalization._ON_CPU])
+def test_forward_mode_and_second_derivatives_are_right(channels, sums):
+    def fn(x, scale, bias):
+        y = normalization._normalize(sums, EPSILON, x, scale, bias)
+        return jnp.sum(jnp.sin(y), axis=-1)
 
     with jax.enable_x64(True):
-        check_grads(
-            fn, (np.asarray(x[0, 0], np.float64),), order=2, modes=("fwd", "rev")
-        )
+        x = np.asarray(positions(channels)[0, 0], np.float64)
+        scale = np.linspace(0.5, 2.0, channels)[None]
+        check_grads(fn, (x, scale, 1 - scale), order=2, modes=("fwd", "rev"))
+
+
+def test_accelerators_get_plain_sums():
+    graph, params = both(64)[0]
+    gradient = jax.grad(lambda params, x: jnp.sum(apply(graph, params, x) ** 2))
+    traced = jax.jit(gradient).trace(params, positions(64))
+    texts = {
+        platform: traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    products = {name: text.count("dot_general") for name, text in texts.items()}
+    assert products == {"cpu": 2, "cuda": 0, "tpu": 0}  # for the scale and the bias
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
@@ -84,3 +110,23 @@ def test_half_precision_is_normalised_in_float32(x, dtype):
     np.testing.assert_allclose(y, apply(graph, params, large.astype(jnp.float32)))
     halves = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     assert apply(graph, halves, large).dtype == dtype
+
+
+def test_relu_is_that_of_jax():
+    x = jnp.asarray([-jnp.inf, -2.0, -0.0, 0.0, 3.0, jnp.inf, jnp.nan])
+    np.testing.assert_array_equal(relu(x), jax.nn.relu(x))
+    slopes, expected = (jax.vmap(jax.grad(fn))(x[:-1]) for fn in (relu, jax.nn.relu))
+    np.testing.assert_array_equal(slopes, expected)
+
+
+def test_what_relu_returns_is_computed_once():
+    def residual(h, weights):
+        products = []
+        for w in weights:
+            h = relu(h + h @ w)
+            products.append(h @ w)
+        return products, h.T
+
+    h, weights = jnp.ones((64, 64)), [jnp.ones((64, 64))] * 3
+    program = jax.jit(residual).lower(h, weights).compile().as_text()
+    assert program.count(" add(") == len(weights)  # 9 with jax.nn.relu
