@@ -26,7 +26,8 @@ Normalisations, ReLUs, Adam and all copies are then free.
 
 `--variants` times the step with the libraries that XLA chooses for convolutions and
 products, with the whole batch at once, with flax's LayerNorm and with other ways to
-compute a convolution, from the same weights and with losses that must agree. They are put into the layers from outside; the models do not know them.
+compute a convolution, from the same weights and with losses that must agree. The
+layers are exchanged from outside; the models do not know them.
 `--profile` says which operations take the time of our step.
 """
 
@@ -38,7 +39,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -126,7 +127,7 @@ class JaxStep:
         labels: np.ndarray,
         *,
         at_once: int,
-        options: dict[str, str],
+        options: Mapping[str, str],
     ):
         graph, params = nnx.split(model)
         tx = optax.adam(LEARNING_RATE)
@@ -153,7 +154,7 @@ class JaxStep:
         self._batch = (jnp.asarray(images), jnp.asarray(labels))
         self._state = (params, jax.jit(tx.init)(params))
         jitted = jax.jit(step, donate_argnums=(0, 1))
-        self._step = jitted.lower(*self._state, *self._batch).compile(options)
+        self._step = jitted.lower(*self._state, *self._batch).compile(dict(options))
 
     def __call__(self, num_steps: int) -> float:
         """Trains; returns the loss before the last step."""
@@ -197,7 +198,7 @@ def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Ste
     def step(
         model: Any,
         at_once: int = examples_at_once(batch),
-        options: dict[str, str] = options,
+        options: Mapping[str, str] = options,
     ) -> Step:
         return JaxStep(model, images, labels, at_once=at_once, options=options)
 
