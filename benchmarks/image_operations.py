@@ -1,112 +1,168 @@
-"""The operations of the CNN's training step, each timed alone, on one core.
+"""The operations of a training step of an image model, each timed alone, on one core.
 
-    taskset -c 0 python -m benchmarks.image_operations
+    taskset -c 0 python -m benchmarks.image_operations [--model cifar_cnn | resnet18]
 
 What `benchmarks.image_step` times together is here taken apart: every convolution and
-dense layer forward, for its kernel and for its inputs, every normalisation with its
-ReLU, and Adam. An operation alone has its inputs in place and in the layout it likes,
-so the sum is what XLA's operators take at best; a step that is put together from them
-needs transpositions and copies besides.
+dense layer forward, for its kernel and for its inputs, every normalisation with a ReLU,
+and Adam. An operation alone has its inputs in place and in the layout it likes, so the
+sum is what XLA's operators take at best; a step that is put together from them needs
+transpositions, additions and copies besides. As in the step, those of the trunk get a
+slice of the batch and count as often as there are slices, and XLA's options are the
+harness's. The time of a call that computes nothing is taken off.
 """
 
 import argparse
+import collections
+import functools
 import statistics
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 import optax
 from flax import nnx
 
+from benchmarks.image_step import STEPS_IN_A_ROUND, build
+from experiments.harness.backend import convolution_options, examples_at_once
 from experiments.harness.timing import seconds_in_turns
-from models import CifarCNN
+from models.images import ImageClassifier
+from models.normalization import ChannelNorm, relu
 
-Operations = dict[str, Callable[[], Any]]
+LAYERS = (nnx.Conv, nnx.Linear, ChannelNorm)
+DISPATCH = "a call that computes nothing"
 
 
-def of_layer(name: str, layer: Any, inputs: jax.Array, *, first: bool) -> Operations:
+class Operation(NamedTuple):
+    """Something that a step computes."""
+
+    kind: str
+    """What times are summed by."""
+    layer: str
+    times: int
+    """How often a step has it."""
+    run: Callable[[], Any]
+
+
+def calls(fn: Callable[[jax.Array], Any], x: jax.Array) -> list[tuple[Any, jax.Array]]:
+    """The layers that a function calls, in order, and their inputs."""
+    found: list[tuple[Any, jax.Array]] = []
+
+    def recording(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(layer: Any, inputs: jax.Array) -> Any:
+            found.append((layer, inputs))
+            return original(layer, inputs)
+
+        return call
+
+    with ExitStack() as patches:
+        for kind in LAYERS:
+            call = recording(kind.__call__)
+            patches.enter_context(mock.patch.object(kind, "__call__", call))
+        fn(x)
+    return found
+
+
+def of_layer(
+    name: str, layer: Any, inputs: jax.Array, times: int, jit: Any, *, first: bool
+) -> Iterator[Operation]:
     """Forward, and backward for the parameters and the inputs (not of images)."""
     graph, params = nnx.split(layer)
+    inputs = jax.random.normal(jax.random.key(0), inputs.shape)
 
     def apply(params: Any, x: jax.Array) -> jax.Array:
         return nnx.merge(graph, params)(x)
 
-    outputs = jax.jit(apply)(params, inputs)
-    forward = jax.jit(apply)
-    for_params = jax.jit(
+    if isinstance(layer, ChannelNorm):
+        both = jit(lambda p, x, g: jax.vjp(lambda p, x: relu(apply(p, x)), p, x)[1](g))
+        yield Operation(
+            "normalisation and ReLU, both ways",
+            name,
+            times,
+            lambda: both(params, inputs, inputs),
+        )
+        return
+    outputs = apply(params, inputs)
+    forward = jit(apply)
+    for_params = jit(
         lambda x, g: jax.linear_transpose(lambda p: apply(p, x), params)(g)
     )
-    for_inputs = jax.jit(
+    for_inputs = jit(
         lambda p, g: jax.linear_transpose(lambda x: apply(p, x), inputs)(g)
     )
-    operations: Operations = {
-        f"{name}, forward": lambda: forward(params, inputs),
-        f"{name}, for the kernel": lambda: for_params(inputs, outputs),
-    }
+    kind = "convolution" if isinstance(layer, nnx.Conv) else "dense layer"
+    yield Operation(f"{kind}, forward", name, times, lambda: forward(params, inputs))
+    yield Operation(
+        f"{kind}, for the kernel", name, times, lambda: for_params(inputs, outputs)
+    )
     if not first:
-        operations[f"{name}, for the inputs"] = lambda: for_inputs(params, outputs)
-    return operations
+        yield Operation(
+            f"{kind}, for the inputs", name, times, lambda: for_inputs(params, outputs)
+        )
 
 
-def of_norm(name: str, norm: Any, inputs: jax.Array) -> Operations:
-    """With its ReLU: forward, then both ways together."""
-    graph, params = nnx.split(norm)
-
-    def apply(params: Any, x: jax.Array) -> jax.Array:
-        return jax.nn.relu(nnx.merge(graph, params)(x))
-
-    both = jax.jit(lambda p, x, g: jax.vjp(apply, p, x)[1](g))
-    return {f"{name} and ReLU, both ways": lambda: both(params, inputs, inputs)}
-
-
-def operations(batch: int) -> Operations:
+def operations(model: ImageClassifier, batch: int) -> Iterator[Operation]:
     """All of a step."""
-    model = CifarCNN(rngs=nnx.Rngs(0))
-    images = jax.random.normal(jax.random.key(0), (batch, *model.image_shape))
-    found: Operations = {}
-    h = images
-    for index in range(3):
-        convolution = getattr(model, f"conv_{index}")
-        norm = getattr(model, f"norm_{index}")
-        name = f"convolution {index}"
-        found |= of_layer(name, convolution, h, first=index == 0)
-        h = convolution(h)
-        found |= of_norm(f"normalisation {index}", norm, h)
-        h = jax.nn.relu(norm(h))
-    h = h.reshape(batch, -1)
-    found |= of_layer("hidden layer", model.hidden, h, first=False)
-    h = jax.nn.relu(model.hidden(h))
-    found |= of_layer("logits", model.logits, h, first=False)
+    jit = functools.partial(
+        jax.jit, compiler_options=convolution_options(model.channels)
+    )
+    at_once = examples_at_once(batch)
+    slices = -(-batch // at_once)
+    names = {id(module): path for path, module in nnx.iter_modules(model)}
+
+    def of_part(
+        fn: Callable[[jax.Array], Any], x: jax.Array, times: int, *, has_images: bool
+    ) -> Iterator[Operation]:
+        for index, (layer, inputs) in enumerate(calls(fn, x)):
+            name = ".".join(map(str, names[id(layer)]))
+            first = has_images and index == 0
+            yield from of_layer(name, layer, inputs, times, jit, first=first)
+
+    images = jax.random.normal(jax.random.key(0), (at_once, *model.image_shape))
+    yield from of_part(model.trunk, images, slices, has_images=True)
+    hidden, _ = model.trunk(images)
+    whole = jax.numpy.resize(hidden, (batch, *hidden.shape[1:]))
+    yield from of_part(model.head, whole, 1, has_images=False)
 
     params = nnx.state(model, nnx.Param)
     tx = optax.adam(1e-3)
     state = tx.init(params)
 
-    @jax.jit
+    @jit
     def adam(params: Any, state: Any) -> Any:
         updates, state = tx.update(params, state, params)
         return optax.apply_updates(params, updates), state
 
-    return found | {"Adam": lambda: adam(params, state)}
+    yield Operation("Adam", "", 1, lambda: adam(params, state))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    models = list(STEPS_IN_A_ROUND)
+    parser.add_argument("--model", choices=models, default=models[0])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--layers", action="store_true", help="print every operation")
     args = parser.parse_args()
-    runs = operations(args.batch)
+    found = list(operations(build(args.model), args.batch))
+    runs = {str(index): operation.run for index, operation in enumerate(found)}
+    runs[DISPATCH] = jax.jit(lambda: 0)
     for run in runs.values():
         jax.block_until_ready(run())  # compiles
     times = seconds_in_turns(runs, num_rounds=args.rounds)
-    for name, seconds in times.items():
-        print(
-            f"{name:34}{1e3 * statistics.median(seconds):8.2f} ms in the median, "
-            f"{1e3 * min(seconds):6.2f} at best"
-        )
-    median = sum(statistics.median(seconds) for seconds in times.values())
-    best = sum(min(seconds) for seconds in times.values())
-    print(f"{'all, one after the other':34}{1e3 * median:8.2f} ms, {1e3 * best:6.2f}")
+    dispatch = statistics.median(times.pop(DISPATCH))
+    sums: dict[str, float] = collections.defaultdict(float)
+    for operation, seconds in zip(found, times.values(), strict=True):
+        own = statistics.median(seconds) - dispatch
+        milliseconds = 1e3 * operation.times * own
+        sums[operation.kind] += milliseconds
+        if args.layers:
+            name = f"{operation.kind}, {operation.layer}".rstrip(", ")
+            print(f"{milliseconds:8.2f} ms  {name}")
+    for kind, milliseconds in sorted(sums.items(), key=lambda item: -item[1]):
+        print(f"{milliseconds:8.2f} ms  {kind}, all")
+    print(f"{sum(sums.values()):8.2f} ms  all, one after the other, medians")
 
 
 if __name__ == "__main__":
