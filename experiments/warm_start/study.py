@@ -19,7 +19,7 @@ BATCHED = (
     "radius_multiplier",
     "initial_fraction",
 )
-EXAMPLE_SECONDS = {"cnn": 2.0e-4, "resnet18": 3.0e-2}
+EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
 """Of an update, for each example, on 2 cores; see `benchmarks/image_step.py`."""
 FORWARD_SHARE = 1 / 3
 """Of an update's time."""
