@@ -192,8 +192,7 @@ def with_flax_norms(model: Any) -> Any:
 
 def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
     batch = len(images)
-    usual = build(name)
-    options = convolution_options(usual.channels)
+    options = convolution_options(build(name).channels)
 
     def step(
         model: Any,
@@ -203,9 +202,9 @@ def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Ste
         return JaxStep(model, images, labels, at_once=at_once, options=options)
 
     return {
-        "XLA's libraries": step(usual, options={}),
-        "whole batch": step(usual, batch),
-        "slices of a quarter": step(usual, -(-batch // 4)),
+        "XLA's libraries": step(build(name), options={}),
+        "whole batch": step(build(name), batch),
+        "slices of a quarter": step(build(name), -(-batch // 4)),
         "flax's LayerNorm": step(with_flax_norms(build(name))),
         "one product": step(with_convolution(build(name), one_product)),
         "product for kernel": step(

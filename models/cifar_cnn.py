@@ -132,7 +132,7 @@ class CifarCNN(ImageClassifier):
         Returns:
           Logits, shape ``(n, num_classes)``, and ``hidden`` by its name.
         """
-        units = relu(self.hidden(hidden.reshape(len(hidden), -1)))
+        units = jax.nn.relu(self.hidden(hidden.reshape(len(hidden), -1)))
         return self.logits(units), {"hidden": units}
 
 

@@ -22,7 +22,8 @@ def relu(x: jax.Array) -> jax.Array:
 
     XLA takes ``jax.nn.relu`` for so cheap that it repeats it, and all before it back to
     the last convolution, in every operation that reads it: in a residual network,
-    through all blocks before. A selection has two inputs, and is not repeated.
+    through all blocks before. A selection has two inputs, and is not repeated. The
+    derivative is that of ``jax.nn.relu``, 0 at 0, but for 1 at NaN.
     """
     return jnp.where(x <= 0, 0, x)  # NaN stays NaN
 

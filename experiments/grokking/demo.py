@@ -30,15 +30,15 @@ class DemoConfig:
     An interrupted demo continues where it was; a finished one is shown again.
     """
 
-    memorise_steps: int = 2000
+    memorise_steps: int = 1000
     """Updates at the low learning rate."""
-    rewarm_steps: int = 700
+    rewarm_steps: int = 1000
     """Updates after the re-warm."""
     cooldown_steps: int = 200
     """The last of them, in which the rate falls back to the low one."""
     low_learning_rate: float = 1e-4
     """The rate of the first part, and of the arm that stays low."""
-    peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
+    peak_learning_rates: tuple[float, ...] = (1e-3, 5e-3)
     """One arm for each."""
     modulus: int = 117
     """p: the network learns x + y mod p from all pairs 0 <= x, y < p."""

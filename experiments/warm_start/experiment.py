@@ -198,8 +198,14 @@ class Experiment:
         return task.to_inputs(images, self.config.spec.mean, self.config.spec.std)
 
     def _loss(self, params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        size = backend.examples_at_once(len(images))
-        logits, _ = self._forward(params, images, size=size)
+        model = self._model(params)
+        hidden = sweep.in_slices(
+            lambda images: model.trunk(self._inputs(images))[0],
+            (images,),
+            size=backend.examples_at_once(len(images)),
+            has_convolutions=True,
+        )
+        logits, _ = model.head(hidden)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
 
@@ -213,7 +219,7 @@ class Experiment:
         """Accuracy on the first training examples that are there; features of all."""
         points = min(NUM_FIXED_POINTS, self.config.num_train)
         images = arrays.train_images[split.rows[:points]]
-        logits, features = self._forward(params, images, size=EVALUATED_AT_ONCE)
+        logits, features = self._forward(params, images)
         right = jnp.argmax(logits, -1) == split.labels[:points]
         is_there = jnp.arange(points) < num_available
         return (
@@ -222,25 +228,20 @@ class Experiment:
         )
 
     def _test_accuracy(self, params: Any, arrays: Arrays) -> jax.Array:
-        logits, _ = self._forward(params, arrays.test_images, size=EVALUATED_AT_ONCE)
+        logits, _ = self._forward(params, arrays.test_images)
         return jnp.mean(jnp.argmax(logits, -1) == arrays.test_labels)
 
-    def _forward(
-        self, params: Any, images: jax.Array, *, size: int
-    ) -> tuple[jax.Array, jax.Array]:
+    def _forward(self, params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Logits, and the features whose change is measured, some images at a time."""
         model = self._model(params)
-        name = FEATURES[self.config.model]
 
-        def trunk(images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-            hidden, features = model.trunk(self._inputs(images))
-            return hidden, {key: features[key] for key in features if key == name}
+        def some(images: jax.Array) -> tuple[jax.Array, jax.Array]:
+            logits, features = model.logits_and_features(self._inputs(images))
+            return logits, features[FEATURES[self.config.model]]
 
-        hidden, of_trunk = sweep.in_slices(
-            trunk, (images,), size=size, has_convolutions=True
+        return sweep.in_slices(
+            some, (images,), size=EVALUATED_AT_ONCE, has_convolutions=True
         )
-        logits, of_head = model.head(hidden)
-        return logits, (of_trunk | of_head)[name]
 
 
 def _pooled(features: jax.Array) -> jax.Array:

@@ -74,9 +74,8 @@ def init_members(
     """Initialises a batch of runs, one for each pair of seed and numbers."""
     hyper = sweep.stack(list(hypers))
     # Compiled inside, not around: where members are a loop in Python, it would unroll.
-    init = sweep.batch(
-        jax.jit(experiment.init), in_axes=(0, 0, None), has_convolutions=True
-    )
+    jitted = jax.jit(experiment.init, compiler_options=experiment.compiler_options)
+    init = sweep.batch(jitted, in_axes=(0, 0, None), has_convolutions=True)
     state, split = init(jnp.asarray(seeds), hyper, arrays)
     return Members(state, hyper, split)
 

@@ -12,25 +12,33 @@ def on_backend(monkeypatch):
     return lambda name: monkeypatch.setattr(jax, "default_backend", lambda: name)
 
 
-def compiled(options):
-    def convolve(images, kernel):
-        return jax.lax.conv_general_dilated(
-            images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-
-    shapes = (jnp.ones((8, 16, 16, 64)), jnp.ones((3, 3, 64, 64)))
-    program = jax.jit(convolve, compiler_options=options).lower(*shapes).compile()
-    return program.as_text()
+def convolution(images, kernel):
+    return jax.lax.conv_general_dilated(
+        images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
-def test_wide_convolutions_leave_ynnpack_and_narrow_ones_stay(on_backend):
+def goes_to_ynnpack(fn, shapes, options):
+    arguments = [jnp.ones(shape) for shape in shapes]
+    program = jax.jit(fn, compiler_options=options).lower(*arguments).compile()
+    return "ynn_fusion" in program.as_text()
+
+
+@pytest.mark.parametrize(
+    ("fn", "shapes"),
+    [
+        (convolution, [(8, 16, 16, 64), (3, 3, 64, 64)]),
+        (jnp.dot, [(128, 2048), (2048, 300)]),
+    ],
+)
+def test_wide_networks_leave_ynnpack_and_narrow_ones_stay(on_backend, fn, shapes):
     on_backend("cpu")
+    if not goes_to_ynnpack(fn, shapes, {}):
+        pytest.skip("this XLA does not use YNNPACK for it")
     narrow = backend.convolution_options(backend.WIDE - 1)
     wide = backend.convolution_options(backend.WIDE)
-    if not wide:
-        pytest.skip("this XLA has no such option")
-    assert "ynn_fusion" in compiled(narrow)
-    assert "ynn_fusion" not in compiled(wide)
+    assert goes_to_ynnpack(fn, shapes, narrow)
+    assert not goes_to_ynnpack(fn, shapes, wide)
 
 
 def test_accelerators_and_other_versions_of_xla_get_no_options(on_backend, monkeypatch):

@@ -1,12 +1,14 @@
 """What XLA is given to compile: by step on a CPU, a whole chunk on accelerators."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from experiments.harness import loop
+from experiments.harness import backend, loop
 from experiments.harness.backend import CPU_SLICE
 from experiments.warm_start import train
 from experiments.warm_start.config import Config
@@ -73,6 +75,7 @@ def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, plat
         experiment.evaluate,
         in_axes=(0, 0, 0, None),
         has_convolutions=True,
+        compiler_options=experiment.compiler_options,
     )
     program = jax.jit(chunk, static_argnames="num_steps")
     traced = program.trace(*members, arrays, num_steps=7)
@@ -98,6 +101,15 @@ def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
     text = jax.jit(experiment.step).lower(*arguments).compile().as_text()
     assert f"f32[{CPU_SLICE},28,28,1]" in text
     assert f"f32[{CONFIG.batch_size},28,28,1]" not in text
+    assert f"f32[{CONFIG.batch_size},300]" in text  # the hidden layer, all at once
+    assert f"f32[{CPU_SLICE},300]" not in text
+
+
+@pytest.mark.parametrize(("model", "channels"), [("cnn", 32), ("resnet18", 64)])
+def test_steps_are_compiled_for_the_width_of_the_model(on_backend, model, channels):
+    on_backend("cpu")
+    experiment = train.Experiment(dataclasses.replace(CONFIG, model=model))
+    assert experiment.compiler_options == backend.convolution_options(channels)
 
 
 def test_slices_give_the_gradient_of_the_whole_batch(on_backend):
@@ -110,10 +122,10 @@ def test_slices_give_the_gradient_of_the_whole_batch(on_backend):
     ).astype(jnp.uint8)
     labels = jnp.arange(CONFIG.batch_size) % 10
     gradients = {}
-    for backend in ("cpu", "gpu"):
-        on_backend(backend)
+    for name in ("cpu", "gpu"):
+        on_backend(name)
         gradient = jax.jit(jax.grad(experiment._loss))
-        gradients[backend] = gradient(params, images, labels)
+        gradients[name] = gradient(params, images, labels)
     chex.assert_trees_all_close(
         gradients["cpu"], gradients["gpu"], rtol=1e-4, atol=1e-6
     )
