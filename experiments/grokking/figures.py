@@ -74,6 +74,13 @@ def draw_arms(
         x="",
         y="accuracy",
     )
+    top.legend(  # between the rise of the training accuracy and the re-warm
+        frameon=False,
+        fontsize="small",
+        loc="center right",
+        bbox_to_anchor=(rewarm_step, 0.5),
+        bbox_transform=top.get_xaxis_transform(),
+    )
     plots.label(
         bottom, x="updates", y=f"share of ReLUs that\nflip in {eval_every} updates"
     )
