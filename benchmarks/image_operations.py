@@ -8,12 +8,14 @@ and Adam. An operation alone has its inputs in place and in the layout it likes,
 sum is what XLA's operators take at best; a step that is put together from them needs
 transpositions, additions and copies besides. As in the step, those of the trunk get a
 slice of the batch and count as often as there are slices, and XLA's options are the
-harness's. The time of a call that computes nothing is taken off.
+harness's. The time of a call that computes nothing is taken off. With PyTorch installed
+(`pip install -e '.[bench]'`), its whole step has its turn in the same rounds.
 """
 
 import argparse
 import collections
 import functools
+import importlib.util
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,7 +26,8 @@ import jax
 import optax
 from flax import nnx
 
-from benchmarks.image_step import STEPS_IN_A_ROUND, build
+from benchmarks.image_step import STEPS_IN_A_ROUND, build, random_batch
+from benchmarks.image_torch import torch_step
 from experiments.harness.backend import convolution_options, examples_at_once
 from experiments.harness.timing import seconds_in_turns
 from models.images import ImageClassifier
@@ -32,6 +35,7 @@ from models.normalization import ChannelNorm, relu
 
 LAYERS = (nnx.Conv, nnx.Linear, ChannelNorm)
 DISPATCH = "a call that computes nothing"
+PEER = "PyTorch's whole step"
 
 
 class Operation(NamedTuple):
@@ -137,6 +141,37 @@ def operations(model: ImageClassifier, batch: int) -> Iterator[Operation]:
     yield Operation("Adam", "", 1, lambda: adam(params, state))
 
 
+def with_peer(runs: dict[str, Callable[[], Any]], model: str, batch: int) -> None:
+    """Adds PyTorch's step on one core, if PyTorch is installed."""
+    if importlib.util.find_spec("torch") is None:
+        return
+    step = torch_step(
+        build(model), *random_batch(batch), learning_rate=1e-3, num_threads=1
+    )
+    runs[PEER] = lambda: step(1)
+
+
+def report(
+    found: list[Operation], times: dict[str, list[float]], *, by_layer: bool
+) -> None:
+    """Prints the medians of a step's operations, and their sum."""
+    median = {name: 1e3 * statistics.median(runs) for name, runs in times.items()}
+    sums: dict[str, float] = collections.defaultdict(float)
+    for index, operation in enumerate(found):
+        own = operation.times * (median[str(index)] - median[DISPATCH])
+        sums[operation.kind] += own
+        if by_layer:
+            name = f"{operation.kind}, {operation.layer}".rstrip(", ")
+            print(f"{own:8.2f} ms  {name}")
+    for kind, own in sorted(sums.items(), key=lambda item: -item[1]):
+        print(f"{own:8.2f} ms  {kind}, all")
+    total = sum(sums.values())
+    print(f"{total:8.2f} ms  all, one after the other")
+    if PEER in median:
+        ratio = total / median[PEER]
+        print(f"{median[PEER]:8.2f} ms  {PEER}; all take {ratio:.2f} times that")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     models = list(STEPS_IN_A_ROUND)
@@ -148,21 +183,11 @@ def main() -> None:
     found = list(operations(build(args.model), args.batch))
     runs = {str(index): operation.run for index, operation in enumerate(found)}
     runs[DISPATCH] = jax.jit(lambda: 0)
+    with_peer(runs, args.model, args.batch)
     for run in runs.values():
         jax.block_until_ready(run())  # compiles
     times = seconds_in_turns(runs, num_rounds=args.rounds)
-    dispatch = statistics.median(times.pop(DISPATCH))
-    sums: dict[str, float] = collections.defaultdict(float)
-    for operation, seconds in zip(found, times.values(), strict=True):
-        own = statistics.median(seconds) - dispatch
-        milliseconds = 1e3 * operation.times * own
-        sums[operation.kind] += milliseconds
-        if args.layers:
-            name = f"{operation.kind}, {operation.layer}".rstrip(", ")
-            print(f"{milliseconds:8.2f} ms  {name}")
-    for kind, milliseconds in sorted(sums.items(), key=lambda item: -item[1]):
-        print(f"{milliseconds:8.2f} ms  {kind}, all")
-    print(f"{sum(sums.values()):8.2f} ms  all, one after the other, medians")
+    report(found, times, by_layer=args.layers)
 
 
 if __name__ == "__main__":
