@@ -84,17 +84,17 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
     assert stay == Config(
         normalize=True,
         scale_decay=1.0,
-        delay_steps=2699,
-        num_steps=2700,
+        delay_steps=1999,
+        num_steps=2000,
         learning_rate=1e-4,
         warmup_steps=0,
     )
     assert highest == Config(
         normalize=True,
         scale_decay=1.0,
-        delay_steps=2000,
-        num_steps=2700,
-        learning_rate=1e-2,
+        delay_steps=1000,
+        num_steps=2000,
+        learning_rate=5e-3,
         cooldown_steps=200,
     )
 
