@@ -49,8 +49,8 @@ def turns(config: Config, num_updates: int) -> dict[str, Callable[[], Any]]:
     """What is timed, compiled."""
     arrays = random_images(config, config.num_train)
     experiment, hyper = Experiment(config), hyperparameters(config)
-    state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
     jit = functools.partial(jax.jit, compiler_options=experiment.compiler_options)
+    state, split = jit(experiment.init)(jnp.asarray(0), hyper, arrays)
     step, changes = jit(experiment.step), jit(experiment.changes)
     evaluate = jit(experiment.evaluate)
 

@@ -53,7 +53,7 @@ from benchmarks.image_torch import torch_step
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
 from benchmarks.operations import print_profile
 from experiments.harness.backend import convolution_options, examples_at_once
-from experiments.harness.sweep import in_slices
+from experiments.warm_start.experiment import logits_in_slices
 from models import CifarCNN, ResNet18
 from models.normalization import ChannelNorm
 
@@ -133,14 +133,8 @@ class JaxStep:
         tx = optax.adam(LEARNING_RATE)
 
         def loss_fn(params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-            net = nnx.merge(graph, params)
-            hidden = in_slices(
-                lambda images: net.trunk(images)[0],
-                (images,),
-                size=at_once,
-                has_convolutions=True,
-            )
-            logits, _ = net.head(hidden)
+            model = nnx.merge(graph, params)
+            logits = logits_in_slices(model, images, size=at_once)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean()
 

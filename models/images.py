@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class ImageClassifier(nnx.Module):
     channels: int
     """Outputs of the first convolution, the narrowest."""
 
+    @abstractmethod
     def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
         """The convolutional layers.
 
@@ -34,8 +36,8 @@ class ImageClassifier(nnx.Module):
         Returns:
           What the head reads, with a leading axis n, and the features of these layers.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
         """The layers after the trunk.
 
@@ -45,7 +47,6 @@ class ImageClassifier(nnx.Module):
         Returns:
           Logits, shape ``(n, num_classes)``, and the features of these layers.
         """
-        raise NotImplementedError
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Logits of the classes.

@@ -1,5 +1,6 @@
 """One config of a warm-start run as pure functions: initialise, step, evaluate."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from experiments.warm_start.optimizers import (
 )
 from experiments.warm_start.task import Arrays, Draw, Split
 from models import CifarCNN, ResNet18
+from models.images import ImageClassifier
 from nap_optax import metrics
 
 NUM_FIXED_POINTS = 1000
@@ -179,7 +181,7 @@ class Experiment:
         }
         return features, accuracy, results
 
-    def _new_model(self, rngs: nnx.Rngs) -> CifarCNN | ResNet18:
+    def _new_model(self, rngs: nnx.Rngs) -> ImageClassifier:
         model = {"cnn": CifarCNN, "resnet18": ResNet18}[self.config.model]
         spec = self.config.spec
         return model(spec.image_shape, spec.num_classes, rngs=rngs)
@@ -191,21 +193,19 @@ class Experiment:
             nnx.to_pure_dict(nnx.state(model, nnx.Param)),
         )
 
-    def _model(self, params: Any) -> CifarCNN | ResNet18:
+    def _model(self, params: Any) -> ImageClassifier:
         return nnx.merge(self._graphdef, params)
 
     def _inputs(self, images: jax.Array) -> jax.Array:
         return task.to_inputs(images, self.config.spec.mean, self.config.spec.std)
 
     def _loss(self, params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        model = self._model(params)
-        hidden = sweep.in_slices(
-            lambda images: model.trunk(self._inputs(images))[0],
-            (images,),
+        logits = logits_in_slices(
+            self._model(params),
+            images,
             size=backend.examples_at_once(len(images)),
-            has_convolutions=True,
+            to_inputs=self._inputs,
         )
-        logits, _ = model.head(hidden)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
 
@@ -242,6 +242,33 @@ class Experiment:
         return sweep.in_slices(
             some, (images,), size=EVALUATED_AT_ONCE, has_convolutions=True
         )
+
+
+def logits_in_slices(
+    model: ImageClassifier,
+    images: jax.Array,
+    *,
+    size: int,
+    to_inputs: Callable[[jax.Array], jax.Array] = lambda images: images,
+) -> jax.Array:
+    """Logits, the trunk some images at a time and the head with all of them.
+
+    Args:
+      model: whose logits.
+      images: shape (n, height, width, channels).
+      size: how many at a time.
+      to_inputs: what the trunk reads of some images.
+
+    Returns:
+      Logits, shape (n, num_classes).
+    """
+    hidden = sweep.in_slices(
+        lambda images: model.trunk(to_inputs(images))[0],
+        (images,),
+        size=size,
+        has_convolutions=True,
+    )
+    return model.head(hidden)[0]
 
 
 def _pooled(features: jax.Array) -> jax.Array:
