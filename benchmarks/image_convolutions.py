@@ -1,4 +1,4 @@
-"""The convolutions of ResNet-18, by XLA's two libraries on a CPU and as Winograd.
+"""The image models' convolutions, by XLA's two libraries on a CPU and as Winograd.
 
     taskset -c 0 python -m benchmarks.image_convolutions
 
@@ -12,7 +12,7 @@ import argparse
 import functools
 import statistics
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -20,25 +20,51 @@ from benchmarks.convolutions import winograd
 from experiments.harness.backend import WIDE, convolution_options
 from experiments.harness.timing import seconds_in_turns
 
-# Side, channels of the inputs and of the outputs.
-SHAPES = ((32, 3, 64), (32, 4, 64), (32, 64, 64), (16, 128, 128), (8, 256, 256),
-          (4, 512, 512))  # fmt: skip
-SIZE = 3
+
+class Shape(NamedTuple):
+    """Of a convolution with `SAME` padding."""
+
+    side: int
+    inputs: int
+    outputs: int
+    size: int = 3
+    stride: int = 1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.size} x {self.size} / {self.stride}, {self.inputs} to "
+            f"{self.outputs} at {self.side} x {self.side}"
+        )
 
 
-def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jax.lax.conv_general_dilated(
-        images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+SHAPES = (
+    *(Shape(28, inputs, 32, 5, 2) for inputs in (1, 2)),
+    *(Shape(32, inputs, 32, 5, 2) for inputs in (3, 4)),
+    Shape(32, 3, 64),
+    Shape(32, 64, 64),
+    Shape(16, 128, 128),
+    Shape(8, 256, 256),
+    Shape(4, 512, 512),
+)
+"""The first convolution of `CifarCNN`, and those of `ResNet18`."""
 
 
-def runs(
-    batch: int, side: int, inputs: int, outputs: int
-) -> dict[str, Callable[[], Any]]:
-    """What is timed of one shape, compiled."""
+def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]:
+    """What is timed of one shape, compiled, and the operations of each."""
+
+    def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.lax.conv_general_dilated(
+            images,
+            kernel,
+            (shape.stride, shape.stride),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    side, inputs, outputs, size, _ = shape
     x = jax.random.normal(jax.random.key(0), (batch, side, side, inputs))
-    w = jax.random.normal(jax.random.key(1), (SIZE, SIZE, inputs, outputs))
-    g = jax.random.normal(jax.random.key(2), (batch, side, side, outputs))
+    w = jax.random.normal(jax.random.key(1), (size, size, inputs, outputs))
+    g = convolve(x, w)
     functions: dict[str, tuple[Callable[..., Any], tuple[jax.Array, jax.Array]]] = {
         "forward": (convolve, (x, w)),
         "kernel": (
@@ -61,7 +87,7 @@ def runs(
         found["forward, Winograd"] = functools.partial(compiled, x, w)
     for run in found.values():
         jax.block_until_ready(run())
-    return found
+    return found, 2 * g.size * size**2 * inputs
 
 
 def main() -> None:
@@ -69,16 +95,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    for side, inputs, outputs in SHAPES:
-        flops = 2 * args.batch * side**2 * SIZE**2 * inputs * outputs
-        times = seconds_in_turns(
-            runs(args.batch, side, inputs, outputs), num_rounds=args.rounds
-        )
-        rates = ", ".join(
-            f"{name} {flops / statistics.median(seconds) / 1e9:.0f}"
-            for name, seconds in times.items()
-        )
-        print(f"{side} x {side}, {inputs} to {outputs}, GFLOP/s: {rates}", flush=True)
+    for shape in SHAPES:
+        functions, flops = runs(shape, args.batch)
+        print(f"{shape}, GFLOP/s:", flush=True)
+        for name, seconds in seconds_in_turns(
+            functions, num_rounds=args.rounds
+        ).items():
+            print(f"    {name:18} {flops / statistics.median(seconds) / 1e9:5.0f}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ member in cache: eight seeds took 0.98 times eight single runs by `lax.map` and 
 times by `vmap` (`benchmarks/sweep.py`). Slices of a batch, which do not depend on each
 other, occupy several cores and stay in cache. And of its two libraries for
 convolutions, YNNPACK takes up to three times as long as Eigen for the gradients of wide
-kernels, but is the faster one where channels are few (`benchmarks/image_convolutions.py`).
+kernels, but is the faster one where channels are few
+(`benchmarks/image_convolutions.py`).
 """
 
 import functools

@@ -28,6 +28,7 @@ def panel(
     metric: str = "test_accuracy",
     paper: Mapping[str, Points] | None = None,
     since: Mapping[str, int] | None = None,
+    paper_label: str = PAPER_LABEL,
 ) -> None:
     """Draws a metric of several arms, and over it what the paper's figure shows.
 
@@ -38,6 +39,7 @@ def panel(
       metric: what is on the vertical axis.
       paper: for each arm that has them, points (updates, value).
       since: for each arm, the update that becomes 0 on the horizontal axis.
+      paper_label: for the legend.
     """
     paper, since = paper or {}, since or {}
     for (arm, label), color in zip(arms.items(), colors(len(arms)), strict=True):
@@ -48,7 +50,7 @@ def panel(
             x, y = zip(*points, strict=True)
             ax.plot(x, y, **PAPER_STYLE, color=color)
     if paper:
-        ax.plot([], [], **PAPER_STYLE, color="0.3", label=PAPER_LABEL)
+        ax.plot([], [], **PAPER_STYLE, color="0.3", label=paper_label)
 
 
 def by_constraint(

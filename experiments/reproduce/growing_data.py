@@ -17,6 +17,7 @@ from experiments.warm_start.figures import mark_data
 FRACTIONS = presets.FRACTIONS
 CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
+PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
 MARGIN = 0.005
 """Half a point: the least median difference that counts. Of a single accuracy on 5000
 images that is one standard error; differences are of pairs of runs on the same ones."""
@@ -139,7 +140,12 @@ def draw_lines(
             ax = axes[row, column]
             shown = paper if metric == "test_accuracy" else None
             drawing.panel(
-                ax, runs, own, metric=metric, paper=points(preset, own, shown or {})
+                ax,
+                runs,
+                own,
+                metric=metric,
+                paper=points(preset, own, shown or {}),
+                paper_label=PAPER_LABEL,
             )
             mark_data(ax, preset.arms[name(line, FRACTIONS[0])])
             if column == 0:

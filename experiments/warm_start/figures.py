@@ -25,6 +25,8 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
         plots.line_with_spread(ax, steps, values, label="")
         mark_data(ax, config)
         plots.label(ax, x="updates", y=label)
+        ax.update_datalim([(0, 0)], updatex=False)  # so that there is room above
+        ax.autoscale_view()
         ax.set_ylim(bottom=0)
     axes[0, 0].set_title(
         f"{config.dataset}, {config.model}, from {config.initial_fraction:.0%} of the "

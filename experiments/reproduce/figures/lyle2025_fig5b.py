@@ -94,19 +94,17 @@ def draw(runs: Runs, preset: Preset) -> Any:
     """Test accuracy and learning rate over updates."""
     figure, axes = plots.figure(2, 1, width=6.5, height=2.8)
     own = {growing_data.name(line, FRACTION): line for line in LINES}
-    for ax, metric, label in zip(
-        axes[:, 0],
-        ("test_accuracy", "learning_rate"),
-        ("test accuracy", "learning rate"),
-        strict=True,
-    ):
-        shown = PAPER_CURVES if metric == "test_accuracy" else {}
-        paper = growing_data.points(preset, own, shown)
-        drawing.panel(ax, runs, own, metric=metric, paper=paper)
+    # The rate is the same free and projected, and would be drawn twice.
+    projected = {arm: line for arm, line in own.items() if "projected" in line}
+    paper = growing_data.points(preset, own, PAPER_CURVES)
+    top, bottom = axes[:, 0]
+    drawing.panel(top, runs, own, paper=paper, paper_label=growing_data.PAPER_LABEL)
+    drawing.panel(bottom, runs, projected, metric="learning_rate")
+    for ax, label in ((top, "test accuracy"), (bottom, "learning rate, projected")):
         mark_data(ax, next(iter(preset.arms.values())))
         ax.set(ylabel=label, xlim=(0, None))
-    axes[1, 0].set(xlabel="updates")
-    drawing.legend(axes[0, 0])
+    bottom.set(xlabel="updates")
+    drawing.legend(top)
     return figure
 
 
