@@ -40,13 +40,15 @@ class Shape(NamedTuple):
 SHAPES = (
     *(Shape(28, inputs, 32, 5, 2) for inputs in (1, 2)),
     *(Shape(32, inputs, 32, 5, 2) for inputs in (3, 4)),
+    Shape(16, 32, 32, 3, 2),
+    Shape(8, 32, 32),
     Shape(32, 3, 64),
     Shape(32, 64, 64),
     Shape(16, 128, 128),
     Shape(8, 256, 256),
     Shape(4, 512, 512),
 )
-"""The first convolution of `CifarCNN`, and those of `ResNet18`."""
+"""Those of `CifarCNN`, the first also without its channel of zeros, and `ResNet18`."""
 
 
 def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]:
