@@ -1,11 +1,12 @@
-"""The image models' convolutions, by XLA's two libraries on a CPU and as Winograd.
+"""The image models' convolutions, by XLA's two libraries on a CPU and by ours.
 
-    taskset -c 0 python -m benchmarks.image_convolutions
+    taskset -c 0 python -m benchmarks.image_convolutions [--batch 16]
 
 For each shape the rate forward, for the kernel and for the inputs, with YNNPACK (what
-XLA chooses) and with Eigen (`backend.convolution_options` of a wide network), and
-forward by Winograd's F(4 x 4, 3 x 3), all its transforms as matrix products. The rates
-are of a plain convolution's operations, so that Winograd's may exceed the processor's.
+XLA chooses), with Eigen (`backend.convolution_options` of a wide network) and, where
+`models.convolution` has another way, with that. The rates are of a plain convolution's
+operations, so that Winograd's may exceed the processor's. A step has slices of 16
+images, but whole batches (`--batch 128`) in ResNet-18's last stage.
 """
 
 import argparse
@@ -16,9 +17,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from benchmarks.convolutions import winograd
-from experiments.harness.backend import WIDE, convolution_options
+from experiments.harness.backend import CPU_SLICE, WIDE, convolution_options
 from experiments.harness.timing import seconds_in_turns
+from models.convolution import paired_columns, winograd
+
+Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Shape(NamedTuple):
@@ -38,8 +41,8 @@ class Shape(NamedTuple):
 
 
 SHAPES = (
-    *(Shape(28, inputs, 32, 5, 2) for inputs in (1, 2)),
-    *(Shape(32, inputs, 32, 5, 2) for inputs in (3, 4)),
+    Shape(28, 1, 32, 5, 2),
+    Shape(32, 3, 32, 5, 2),
     Shape(16, 32, 32, 3, 2),
     Shape(8, 32, 32),
     Shape(32, 3, 64),
@@ -48,13 +51,13 @@ SHAPES = (
     Shape(8, 256, 256),
     Shape(4, 512, 512),
 )
-"""Those of `CifarCNN`, the first also without its channel of zeros, and `ResNet18`."""
+"""Those of `CifarCNN` and of `ResNet18`."""
 
 
-def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]:
-    """What is timed of one shape, compiled, and the operations of each."""
+def ways(shape: Shape) -> dict[str, tuple[Convolution, dict[str, str]]]:
+    """To compute a convolution of some images, and XLA's options for each."""
 
-    def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    def plain(images: jax.Array, kernel: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(
             images,
             kernel,
@@ -63,30 +66,37 @@ def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
-    side, inputs, outputs, size, _ = shape
+    eigen = convolution_options(WIDE)
+    found: dict[str, tuple[Convolution, dict[str, str]]] = {
+        "YNNPACK": (plain, {}),
+        "Eigen": (plain, eigen),
+    }
+    if shape.inputs >= WIDE:
+        found["Winograd"] = (winograd, eigen)
+    if (shape.inputs, shape.stride) == (3, 2):
+        pads = jax.lax.padtype_to_pads((shape.side,), (shape.size,), (2,), "SAME")
+        paired = functools.partial(paired_columns, 2, (*pads, *pads))
+        found["paired columns"] = (paired, convolution_options(WIDE - 1))
+    return found
+
+
+def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]:
+    """What is timed of one shape, compiled, and the operations of each."""
+    side, inputs, outputs, size, stride = shape
     x = jax.random.normal(jax.random.key(0), (batch, side, side, inputs))
     w = jax.random.normal(jax.random.key(1), (size, size, inputs, outputs))
-    g = convolve(x, w)
-    functions: dict[str, tuple[Callable[..., Any], tuple[jax.Array, jax.Array]]] = {
-        "forward": (convolve, (x, w)),
-        "kernel": (
-            lambda x, g: jax.linear_transpose(lambda w: convolve(x, w), w)(g),
-            (x, g),
-        ),
-        "inputs": (
-            lambda w, g: jax.linear_transpose(lambda x: convolve(x, w), x)(g),
-            (w, g),
-        ),
-    }
-    eigen = convolution_options(WIDE)
+    g = jax.random.normal(
+        jax.random.key(2), (batch, -(-side // stride), -(-side // stride), outputs)
+    )
     found: dict[str, Callable[[], Any]] = {}
-    for name, (function, arguments) in functions.items():
-        for library, options in (("YNNPACK", {}), ("Eigen", eigen)):
-            compiled = jax.jit(function, compiler_options=options)
-            found[f"{name}, {library}"] = functools.partial(compiled, *arguments)
-    if inputs >= WIDE:
-        compiled = jax.jit(winograd, compiler_options=eigen)
-        found["forward, Winograd"] = functools.partial(compiled, x, w)
+    for name, (convolve, options) in ways(shape).items():
+        jit = functools.partial(jax.jit, compiler_options=options)
+        forward = jit(convolve)
+        for_kernel = jit(lambda x, w, g, f=convolve: jax.vjp(f, x, w)[1](g)[1])
+        for_inputs = jit(lambda x, w, g, f=convolve: jax.vjp(f, x, w)[1](g)[0])
+        found[f"forward, {name}"] = functools.partial(forward, x, w)
+        found[f"kernel, {name}"] = functools.partial(for_kernel, x, w, g)
+        found[f"inputs, {name}"] = functools.partial(for_inputs, x, w, g)
     for run in found.values():
         jax.block_until_ready(run())
     return found, 2 * g.size * size**2 * inputs
@@ -94,7 +104,7 @@ def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=CPU_SLICE)
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     for shape in SHAPES:
@@ -103,7 +113,7 @@ def main() -> None:
         for name, seconds in seconds_in_turns(
             functions, num_rounds=args.rounds
         ).items():
-            print(f"    {name:18} {flops / statistics.median(seconds) / 1e9:5.0f}")
+            print(f"    {name:24} {flops / statistics.median(seconds) / 1e9:5.0f}")
 
 
 if __name__ == "__main__":

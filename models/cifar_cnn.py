@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
+from models.convolution import convolve, convolve_centered
 from models.images import Features, ImageClassifier, check_image_shape, check_size
 from models.normalization import ChannelNorm, relu
 
@@ -100,12 +101,14 @@ class CifarCNN(ImageClassifier):
             height, width = math.ceil(height / stride), math.ceil(width / stride)
         self.image_shape = tuple(image_shape)
         self.channels = channels
-        self.conv_0 = _convolution(0, inputs, channels, strides, rngs)
-        self.norm_0 = _layer_norm(channels, normalize, rngs)
-        self.conv_1 = _convolution(1, channels, channels, strides, rngs)
-        self.norm_1 = _layer_norm(channels, normalize, rngs)
-        self.conv_2 = _convolution(2, channels, channels, strides, rngs)
-        self.norm_2 = _layer_norm(channels, normalize, rngs)
+        convolution = partial(_convolution, center=normalize, rngs=rngs)
+        layer_norm = partial(_layer_norm, channels, normalize, rngs)
+        self.conv_0 = convolution(inputs, channels, KERNEL_SIZES[0], strides[0])
+        self.norm_0 = layer_norm()
+        self.conv_1 = convolution(channels, channels, KERNEL_SIZES[1], strides[1])
+        self.norm_1 = layer_norm()
+        self.conv_2 = convolution(channels, channels, KERNEL_SIZES[2], strides[2])
+        self.norm_2 = layer_norm()
         self.hidden = _linear(height * width * channels, hidden_dim, rngs)
         self.logits = _linear(hidden_dim, num_classes, rngs)
 
@@ -137,9 +140,8 @@ class CifarCNN(ImageClassifier):
 
 
 def _convolution(
-    layer: int, inputs: int, outputs: int, strides: Sequence[int], rngs: nnx.Rngs
+    inputs: int, outputs: int, size: int, stride: int, *, center: bool, rngs: nnx.Rngs
 ) -> nnx.Conv:
-    size, stride = KERNEL_SIZES[layer], strides[layer]
     return nnx.Conv(
         inputs,
         outputs,
@@ -148,23 +150,9 @@ def _convolution(
         padding="SAME",
         use_bias=False,
         kernel_init=nnx.initializers.lecun_normal(),
-        conv_general_dilated=_convolve,
+        conv_general_dilated=convolve_centered if center else convolve,
         rngs=rngs,
     )
-
-
-def _convolve(
-    images: jax.Array, kernel: jax.Array, *args: Any, **options: Any
-) -> jax.Array:
-    """`lax.conv_general_dilated`, with a fourth channel of zeros beside three.
-
-    XLA's CPU backend takes four times as long for three channels as for four; one is
-    faster than two (``benchmarks/image_convolutions.py``).
-    """
-    if images.shape[-1] == 3:
-        images = jnp.pad(images, [(0, 0)] * 3 + [(0, 1)])
-        kernel = jnp.pad(kernel, [(0, 0)] * 2 + [(0, 1), (0, 0)])
-    return jax.lax.conv_general_dilated(images, kernel, *args, **options)
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
@@ -182,7 +170,7 @@ def _layer_norm(
 ) -> Callable[[jax.Array], jax.Array]:
     if not normalize:
         return _identity
-    return ChannelNorm(channels, rngs=rngs)
+    return ChannelNorm(channels, centered=True, rngs=rngs)
 
 
 def _identity(x: jax.Array) -> jax.Array:

@@ -56,11 +56,22 @@ class ChannelNorm(nnx.LayerNorm):
     Args:
       channels: length of the last axis.
       epsilon: added to the variance.
+      centered: whether the mean over the channels of what it is given is 0 already, as
+        behind :func:`models.convolution.convolve_centered`. Then neither it nor that of
+        the derivatives is computed.
       rngs: random number generators, of which none is used.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        epsilon: float = 1e-6,
+        centered: bool = False,
+        rngs: nnx.Rngs,
+    ) -> None:
         super().__init__(channels, epsilon=epsilon, rngs=rngs)
+        self.centered = centered
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """Normalises each position.
@@ -82,8 +93,8 @@ class ChannelNorm(nnx.LayerNorm):
             precise,
             scale.astype(precise.dtype),
             bias.astype(precise.dtype),
-            cpu=partial(_normalize, _ON_CPU, self.epsilon),
-            default=partial(_normalize, _PLAIN, self.epsilon),
+            cpu=partial(_normalize, _Form(_ON_CPU, self.epsilon, self.centered)),
+            default=partial(_normalize, _Form(_PLAIN, self.epsilon, self.centered)),
         )
         return normalized.astype(jnp.result_type(x, scale, bias))
 
@@ -103,27 +114,35 @@ class _Sums(NamedTuple):
     """(1, ..., channels) to a shape (..., channels)."""
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+class _Form(NamedTuple):
+    """What a normalisation is besides its arguments."""
+
+    sums: _Sums
+    epsilon: float
+    centered: bool
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _normalize(
-    sums: _Sums, epsilon: float, x: jax.Array, scale: jax.Array, bias: jax.Array
+    form: _Form, x: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> jax.Array:
-    return _standardize(sums, epsilon, x)[0] * scale + bias
+    return _standardize(form, x)[0] * scale + bias
 
 
 @_normalize.defjvp
 def _normalize_jvp(
-    sums: _Sums,
-    epsilon: float,
+    form: _Form,
     primals: tuple[jax.Array, jax.Array, jax.Array],
     tangents: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     x, scale, bias = primals
     x_dot, scale_dot, bias_dot = tangents
-    standard, inverse_deviation = _standardize(sums, epsilon, x)
+    standard, inverse_deviation = _standardize(form, x)
+    sums = form.sums
     channels = x.shape[-1]
-    mean = sums.to_channels(_mean(x_dot), channels)
     along = sums.to_channels(_mean(standard * x_dot), channels)
-    standard_dot = inverse_deviation * (x_dot - mean - standard * along)
+    rest = x_dot if form.centered else x_dot - sums.to_channels(_mean(x_dot), channels)
+    standard_dot = inverse_deviation * (rest - standard * along)
     scale_dot = sums.to_positions(scale_dot, x.shape)
     bias_dot = sums.to_positions(bias_dot, x.shape)
     return (
@@ -132,9 +151,11 @@ def _normalize_jvp(
     )
 
 
-def _standardize(
-    sums: _Sums, epsilon: float, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _standardize(form: _Form, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    sums, epsilon, centered = form
+    if centered:
+        inverse_deviation = jax.lax.rsqrt(sums.mean(x * x) + epsilon)
+        return x * inverse_deviation, inverse_deviation
     mean = sums.mean(x)
     # One pass over x, as nnx.LayerNorm does; rounding can make it negative.
     variance = jnp.maximum(sums.mean(x * x) - mean * mean, 0)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from models.convolution import convolve_centered
 from models.images import Features, ImageClassifier, check_image_shape, check_size
 from models.normalization import ChannelNorm, relu
 
 __all__ = ["ResNet18"]
 
-NUM_STAGES = 4
 BLOCKS_IN_STAGE = 2
+NUM_BLOCKS = 4 * BLOCKS_IN_STAGE
+FIRST_OF_HEAD = NUM_BLOCKS - BLOCKS_IN_STAGE
 
 
 class ResNet18(ImageClassifier):
@@ -90,9 +92,9 @@ class ResNet18(ImageClassifier):
         self.image_shape = tuple(image_shape)
         self.channels = width
         self.stem_conv = _convolution(image_shape[2], width, 3, 1, rngs)
-        self.stem_norm = ChannelNorm(width, rngs=rngs)
+        self.stem_norm = ChannelNorm(width, centered=True, rngs=rngs)
         inputs = width
-        for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
+        for index in range(NUM_BLOCKS):
             stage, block_of_stage = divmod(index, BLOCKS_IN_STAGE)
             outputs = width * 2**stage
             stride = 2 if stage > 0 and block_of_stage == 0 else 1
@@ -108,32 +110,41 @@ class ResNet18(ImageClassifier):
         )
 
     def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """The stem and the blocks.
+        """The stem and all stages but the last.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
 
         Returns:
-          The last block's mean over positions, shape ``(n, 8w)``, and ``stem`` and
-          ``block_0`` to ``block_7`` by their names.
+          The last of these blocks, shape ``(n, height / 4, width / 4, 4w)``, rounded
+          up, and ``stem`` and ``block_0`` to ``block_5`` by their names.
         """
-        h = relu(self.stem_norm(self.stem_conv(images)))
-        features = {"stem": h}
-        for index in range(NUM_STAGES * BLOCKS_IN_STAGE):
-            name = f"block_{index}"
-            features[name] = h = getattr(self, name)(h)
-        return jnp.mean(h, axis=(1, 2)), features
+        stem = relu(self.stem_norm(self.stem_conv(images)))
+        h, features = self._blocks(stem, range(FIRST_OF_HEAD))
+        return h, {"stem": stem} | features
 
     def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
-        """The logits.
+        """The last stage and the logits.
+
+        The positions of one image are too few for the stage's large kernels.
 
         Args:
-          hidden: means over positions, shape ``(n, 8w)``.
+          hidden: the block before, shape ``(n, height / 4, width / 4, 4w)``.
 
         Returns:
-          Logits, shape ``(n, num_classes)``, and no features.
+          Logits, shape ``(n, num_classes)``, and ``block_6`` and ``block_7`` by their
+          names.
         """
-        return self.logits(hidden), {}
+        h, features = self._blocks(hidden, range(FIRST_OF_HEAD, NUM_BLOCKS))
+        return self.logits(jnp.mean(h, axis=(1, 2))), features
+
+    def _blocks(
+        self, h: jax.Array, indices: Iterable[int]
+    ) -> tuple[jax.Array, Features]:
+        features = {}
+        for name in (f"block_{index}" for index in indices):
+            features[name] = h = getattr(self, name)(h)
+        return h, features
 
 
 class Block(nnx.Module):
@@ -151,13 +162,13 @@ class Block(nnx.Module):
         self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs
     ) -> None:
         self.conv_0 = _convolution(inputs, outputs, 3, stride, rngs)
-        self.norm_0 = ChannelNorm(outputs, rngs=rngs)
+        self.norm_0 = ChannelNorm(outputs, centered=True, rngs=rngs)
         self.conv_1 = _convolution(outputs, outputs, 3, 1, rngs)
-        self.norm_1 = ChannelNorm(outputs, rngs=rngs)
+        self.norm_1 = ChannelNorm(outputs, centered=True, rngs=rngs)
         self.has_projection = stride > 1
         if self.has_projection:
             self.shortcut_conv = _convolution(inputs, outputs, 1, stride, rngs)
-            self.shortcut_norm = ChannelNorm(outputs, rngs=rngs)
+            self.shortcut_norm = ChannelNorm(outputs, centered=True, rngs=rngs)
 
     def __call__(self, h: jax.Array) -> jax.Array:
         """The block's outputs, shape ``(n, height, width, outputs)``, not negative."""
@@ -181,5 +192,6 @@ def _convolution(
         padding=size // 2,
         use_bias=False,
         kernel_init=nnx.initializers.lecun_normal(),
+        conv_general_dilated=convolve_centered,
         rngs=rngs,
     )

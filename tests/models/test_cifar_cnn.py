@@ -290,13 +290,3 @@ def test_arrays_that_are_not_its_images(shape, dtype, method):
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         CifarCNN(**arguments, rngs=nnx.Rngs(0))
-
-
-@pytest.mark.parametrize(("channels", "convolved"), [(1, 1), (2, 2), (3, 4), (4, 4)])
-def test_three_channels_are_convolved_as_four(channels, convolved):
-    model = nnx.eval_shape(lambda: CifarCNN((8, 8, channels), rngs=nnx.Rngs(0)))
-    graph, params = nnx.split(model)
-    images = jax.ShapeDtypeStruct((2, 8, 8, channels), jnp.float32)
-    jaxpr = jax.make_jaxpr(lambda p, x: nnx.merge(graph, p)(x))(params, images)
-    first = next(e for e in jaxpr.eqns if e.primitive.name == "conv_general_dilated")
-    assert first.invars[0].aval.shape[-1] == convolved

@@ -77,16 +77,40 @@ def test_gradients_are_those_of_flax(channels):
 
 
 @pytest.mark.parametrize("channels", [6, 64])
+@pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("sums", [normalization._PLAIN, normalization._ON_CPU])
-def test_forward_mode_and_second_derivatives_are_right(channels, sums):
+def test_forward_mode_and_second_derivatives_are_right(channels, centered, sums):
+    form = normalization._Form(sums, EPSILON, centered)
+
     def fn(x, scale, bias):
-        y = normalization._normalize(sums, EPSILON, x, scale, bias)
+        y = normalization._normalize(form, x, scale, bias)
         return jnp.sum(jnp.sin(y), axis=-1)
 
     with jax.enable_x64(True):
         x = np.asarray(positions(channels)[0, 0], np.float64)
         scale = np.linspace(0.5, 2.0, channels)[None]
         check_grads(fn, (x, scale, 1 - scale), order=2, modes=("fwd", "rev"))
+
+
+@pytest.mark.parametrize("channels", [6, 64])
+def test_a_centered_kernel_spares_the_mean(channels):
+    """Values and gradients of a linear layer and its normalisation together."""
+    kernel = jax.random.normal(jax.random.key(1), (5, channels)) + 1
+    inputs = jax.random.normal(jax.random.key(2), (3, 4, 5))
+
+    def loss(kernel, inputs, centered):
+        if centered:
+            kernel = kernel - kernel.mean(-1, keepdims=True)
+        norm = ChannelNorm(channels, centered=centered, rngs=nnx.Rngs(0))
+        return jnp.sum(jnp.sin(norm(inputs @ kernel)))
+
+    gradient = jax.value_and_grad(loss, argnums=(0, 1))
+    chex.assert_trees_all_close(
+        gradient(kernel, inputs, True),
+        gradient(kernel, inputs, False),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_accelerators_get_plain_sums():
