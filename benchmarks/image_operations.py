@@ -89,20 +89,23 @@ def of_layer(
         return
     outputs = apply(params, inputs)
     forward = jit(apply)
-    for_params = jit(
-        lambda x, g: jax.linear_transpose(lambda p: apply(p, x), params)(g)
-    )
-    for_inputs = jit(
-        lambda p, g: jax.linear_transpose(lambda x: apply(p, x), inputs)(g)
-    )
+    # The outputs themselves are not used, and not computed.
+    for_params = jit(lambda p, x, g: jax.vjp(apply, p, x)[1](g)[0])
+    for_inputs = jit(lambda p, x, g: jax.vjp(apply, p, x)[1](g)[1])
     kind = "convolution" if isinstance(layer, nnx.Conv) else "dense layer"
     yield Operation(f"{kind}, forward", name, times, lambda: forward(params, inputs))
     yield Operation(
-        f"{kind}, for the kernel", name, times, lambda: for_params(inputs, outputs)
+        f"{kind}, for the kernel",
+        name,
+        times,
+        lambda: for_params(params, inputs, outputs),
     )
     if not first:
         yield Operation(
-            f"{kind}, for the inputs", name, times, lambda: for_inputs(params, outputs)
+            f"{kind}, for the inputs",
+            name,
+            times,
+            lambda: for_inputs(params, inputs, outputs),
         )
 
 

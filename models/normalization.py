@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -175,11 +175,16 @@ def _parts(channels: int) -> int:
 
 
 def _mean_on_cpu(x: jax.Array) -> jax.Array:
+    """Parts are added, and then halves: such additions are vectorised, a sum is not."""
     channels = x.shape[-1]
-    part, *others = jnp.split(x, _parts(channels), axis=-1)
-    for other in others:
-        part = part + other
-    return jnp.sum(part, axis=-1, keepdims=True) / channels
+    total = _add(jnp.split(x, _parts(channels), axis=-1))
+    while total.shape[-1] % 2 == 0:
+        total = _add(jnp.split(total, 2, axis=-1))
+    return jnp.sum(total, axis=-1, keepdims=True) / channels
+
+
+def _add(arrays: Sequence[jax.Array]) -> jax.Array:
+    return reduce(jnp.add, arrays)
 
 
 def _to_channels_on_cpu(x: jax.Array, channels: int) -> jax.Array:
