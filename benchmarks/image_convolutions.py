@@ -4,9 +4,10 @@
 
 For each shape the rate forward, for the kernel and for the inputs, with YNNPACK (what
 XLA chooses), with Eigen (`backend.convolution_options` of a wide network) and, where
-`models.convolution` has another way, with that. The rates are of a plain convolution's
-operations, so that Winograd's may exceed the processor's. A step has slices of 16
-images, but whole batches (`--batch 128`) in ResNet-18's last stage.
+`models.convolution` has another way, with that, even where it does not take it. The
+rates are of a plain convolution's operations, so that Winograd's may exceed the
+processor's. A step has slices of 16 images, but whole batches (`--batch 128`) in
+ResNet-18's last stage.
 """
 
 import argparse
@@ -51,7 +52,7 @@ SHAPES = (
     Shape(8, 256, 256),
     Shape(4, 512, 512),
 )
-"""Those of `CifarCNN` and of `ResNet18`."""
+"""Those of `CifarCNN`, and of `ResNet18` with stride 1."""
 
 
 def ways(shape: Shape) -> dict[str, tuple[Convolution, dict[str, str]]]:

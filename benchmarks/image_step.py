@@ -22,12 +22,13 @@ kernels and images, and need not copy anything into a padded array.
 Floor. All layers as matrix products, each once forward, once backward for the kernel
 and, but for the first, once for the inputs: 1.7 GFLOP (CifarCNN) and 426 GFLOP
 (ResNet-18), divided by the rate of a large square product measured in the same rounds.
-Normalisations, ReLUs, Adam and all copies are then free.
+Normalisations, ReLUs, Adam and all copies are then free. (Winograd's algorithm, in
+`models.convolution`, has fewer multiplications than these.)
 
 `--variants` times the step with the libraries that XLA chooses for convolutions and
 products, with the whole batch at once, with flax's LayerNorm and with other ways to
-compute a convolution, from the same weights and with losses that must agree. The
-layers are exchanged from outside; the models do not know them.
+compute a convolution, plain ones among them, from the same weights and with losses that
+must agree. The layers are exchanged from outside; the models do not know them.
 `--profile` says which operations take the time of our step.
 """
 
@@ -48,13 +49,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from benchmarks.convolutions import one_product, product_for_the_kernel
+from benchmarks.convolutions import one_product, plain, product_for_the_kernel
 from benchmarks.image_torch import torch_step
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
 from benchmarks.operations import print_profile
 from experiments.harness.backend import convolution_options, examples_at_once
 from experiments.warm_start.experiment import logits_in_slices
 from models import CifarCNN, ResNet18
+from models.convolution import centered
 from models.normalization import ChannelNorm
 
 SIDE = 32
@@ -165,10 +167,10 @@ class JaxStep:
 
 
 def with_convolution(model: Any, convolution: Convolution) -> Any:
-    """The model with another way to convolve."""
+    """The model with another way to convolve, centred as its normalisations need it."""
     for _, module in nnx.iter_modules(model):
         if isinstance(module, nnx.Conv):
-            module.conv_general_dilated = convolution
+            module.conv_general_dilated = centered(convolution)
     return model
 
 
@@ -200,6 +202,7 @@ def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Ste
         "whole batch": step(build(name), batch),
         "slices of a quarter": step(build(name), -(-batch // 4)),
         "flax's LayerNorm": step(with_flax_norms(build(name))),
+        "plain convolutions": step(with_convolution(build(name), plain)),
         "one product": step(with_convolution(build(name), one_product)),
         "product for kernel": step(
             with_convolution(build(name), product_for_the_kernel)
@@ -223,7 +226,7 @@ def report(
 ) -> None:
     floor = flops * min(product_times) / matmul_flops(SQUARE)
     print(
-        f"at least {flops / 1e9:.2f} GFLOP a step; a square product runs at "
+        f"{flops / 1e9:.2f} GFLOP in a step's plain products; a square product runs at "
         f"{flops / floor / 1e9:.0f} GFLOP/s: floor {1e3 * floor:.1f} ms"
     )
     print(

@@ -16,7 +16,7 @@ Features = dict[str, jax.Array]
 
 
 class ImageClassifier(nnx.Module):
-    """A network of a convolutional trunk and a head, which computes logits.
+    """A network of a trunk and a head, which computes logits.
 
     A training step may take the trunk some images at a time and the head with all of
     them (``experiments.harness.backend`` says where that is faster).
@@ -28,7 +28,7 @@ class ImageClassifier(nnx.Module):
 
     @abstractmethod
     def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """The convolutional layers.
+        """The first layers, convolutions of large images.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.

@@ -60,7 +60,7 @@ class ChannelNorm(nnx.LayerNorm):
       epsilon: added to the variance.
       centered: whether the mean over the channels of what it is given is 0 already, as
         behind :func:`models.convolution.convolve_centered`. Then neither it nor that of
-        the derivatives is computed.
+        the derivatives is computed: a LayerNorm's are those of the two together.
       rngs: random number generators, of which none is used.
     """
 
@@ -175,7 +175,10 @@ def _parts(channels: int) -> int:
 
 
 def _mean_on_cpu(x: jax.Array) -> jax.Array:
-    """Parts are added, and then halves: such additions are vectorised, a sum is not."""
+    """Parts are added, and then halves: such additions are vectorised, a sum is not.
+
+    In the derivative, whose sums are fused with products, halves were the slower ones.
+    """
     channels = x.shape[-1]
     total = _add(jnp.split(x, _parts(channels), axis=-1))
     while total.shape[-1] % 2 == 0:
@@ -200,7 +203,8 @@ def _to_positions_on_cpu(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     alone, unlike the sum of parts, has what it sums written to memory first.
     """
     positions = math.prod(shape[:-1])
-    parts = math.gcd(positions, ADDED_AT_ONCE)
+    is_known = isinstance(positions, int)  # not so of a symbolic batch
+    parts = math.gcd(positions, ADDED_AT_ONCE) if is_known else 1
     column = jnp.ones((positions // parts, 1), x.dtype)
     part = column @ x.reshape(1, -1)
     return jnp.concatenate([part] * parts).reshape(shape)

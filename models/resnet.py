@@ -126,7 +126,7 @@ class ResNet18(ImageClassifier):
     def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
         """The last stage and the logits.
 
-        The positions of one image are too few for the stage's large kernels.
+        A slice of the batch has too few positions for the stage's large kernels.
 
         Args:
           hidden: the block before, shape ``(n, height / 4, width / 4, 4w)``.

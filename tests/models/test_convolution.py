@@ -130,10 +130,6 @@ def test_derivatives_in_both_modes_and_of_second_order(name):
         check_grads(squared, (x, w), order=2)
 
 
-IMAGES = (16, 8, 8, 128)
-KERNEL = (3, 3, 128, 128)
-
-
 WIDE = {"images": (16, 8, 8, 128), "kernel": (3, 3, 128, 128)}
 COLORS = {"images": (2, 8, 8, 3), "kernel": (5, 5, 3, 4), "strides": (2, 2)}
 
@@ -146,6 +142,11 @@ COLORS = {"images": (2, 8, 8, 3), "kernel": (5, 5, 3, 4), "strides": (2, 2)}
         (WIDE | {"images": (16, 7, 5, 128), "padding": [(1, 1), (1, 1)]}, True),
         (WIDE | {"images": (15, 8, 8, 128)}, False),
         (WIDE | {"padding": "VALID"}, False),
+        (WIDE | {"padding": ((2, 0), (0, 2))}, False),
+        (WIDE | {"rhs_dilation": (2, 2), "padding": ((2, 2), (2, 2))}, False),
+        (WIDE | {"preferred_element_type": jnp.float32}, False),
+        (WIDE | {"precision": "highest"}, False),
+        (WIDE | {"rhs_dilation": (1, 1), "feature_group_count": 1}, True),
         (WIDE | {"strides": (2, 2)}, False),
         (WIDE | {"dtype": jnp.bfloat16}, False),
         (WIDE | {"kernel": (5, 5, 128, 128)}, False),
@@ -158,14 +159,14 @@ COLORS = {"images": (2, 8, 8, 3), "kernel": (5, 5, 3, 4), "strides": (2, 2)}
     ],
 )
 def test_only_cpus_and_only_what_is_faster_there(changed, by_other_means):
-    case = {"strides": (1, 1), "padding": "SAME", "dtype": jnp.float32} | changed
+    options = {"strides": (1, 1), "padding": "SAME"} | changed
+    dtype = options.pop("dtype", jnp.float32)
     images, kernel = (
-        jax.ShapeDtypeStruct(case[name], case["dtype"]) for name in ("images", "kernel")
+        jax.ShapeDtypeStruct(options.pop(name), dtype) for name in ("images", "kernel")
     )
 
     def fn(images, kernel):
-        strides, padding = case["strides"], case["padding"]
-        return convolve(images, kernel, strides, padding, dimension_numbers=DIMENSIONS)
+        return convolve(images, kernel, dimension_numbers=DIMENSIONS, **options)
 
     traced = jax.jit(fn).trace(images, kernel)
     shape = f"(tensor<{'x'.join(map(str, images.shape))}x"
@@ -176,13 +177,33 @@ def test_only_cpus_and_only_what_is_faster_there(changed, by_other_means):
         assert is_plain == expected, platform
 
 
-@pytest.mark.parametrize("channels", [2, 3])
+@pytest.mark.parametrize(
+    ("shapes", "strides"),
+    [
+        (((2, 8, 8, 2), (5, 5, 2, 4)), (2, 2)),
+        (((2, 8, 8, 3), (5, 5, 3, 4)), (2, 2)),
+        (((16, 8, 8, 128), (3, 3, 128, 128)), (1, 1)),
+    ],
+)
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((0, 1), (2, 1))])
-def test_values_do_not_depend_on_the_means(channels, padding):
-    inputs, kernel = arrays((2, 8, 8, channels), (5, 5, channels, 4))
-    ours = convolve(inputs, kernel, (2, 2), padding, dimension_numbers=DIMENSIONS)
-    expected = plain(inputs, kernel, (2, 2), padding)
-    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+def test_convolve_is_a_plain_convolution(shapes, strides, padding):
+    inputs, kernel = arrays(*shapes)
+    ours = convolve(inputs, kernel, strides, padding, dimension_numbers=DIMENSIONS)
+    expected = plain(inputs, kernel, strides, padding)
+    atol = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=atol)
+
+
+def test_dtypes_that_differ_are_refused_as_by_lax():
+    inputs, kernel = arrays((16, 8, 8, 128), (3, 3, 128, 128))
+    with pytest.raises(TypeError, match="same dtypes"):
+        convolve(
+            inputs,
+            kernel.astype(jnp.bfloat16),
+            (1, 1),
+            "SAME",
+            dimension_numbers=DIMENSIONS,
+        )
 
 
 def test_centered_outputs_are_those_without_their_mean():

@@ -286,3 +286,16 @@ def test_arrays_that_are_not_its_images(shape, dtype, method):
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         ResNet18(**arguments, rngs=nnx.Rngs(0))
+
+
+def test_a_batch_of_any_size_can_be_exported():
+    """Of the width that Winograd's algorithm is for, and with its gradient."""
+    graph, params = nnx.split(nnx.eval_shape(lambda: ResNet18(rngs=nnx.Rngs(0))))
+    (batch,) = jax.export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((batch, 32, 32, 3), jnp.float32)
+
+    def gradient(params, images):
+        return jax.grad(lambda p: nnx.merge(graph, p)(images).sum())(params)
+
+    exported = jax.export.export(jax.jit(gradient))(params, images)
+    assert exported.in_avals[-1].shape == (batch, 32, 32, 3)
