@@ -12,13 +12,6 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def plain(
-    inputs: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options: Any
-) -> jax.Array:
-    """As XLA has it."""
-    return lax.conv_general_dilated(inputs, kernel, strides, padding=padding, **options)
-
-
 def shifted(
     inputs: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any
 ) -> list[jax.Array]:
@@ -53,7 +46,7 @@ def product_for_the_kernel(
 
     @jax.custom_vjp
     def convolve(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
-        return plain(inputs, kernel, strides, padding, **options)
+        return lax.conv_general_dilated(inputs, kernel, strides, padding, **options)
 
     def forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
         return convolve(inputs, kernel), (inputs, kernel)
@@ -64,7 +57,8 @@ def product_for_the_kernel(
         rows = patches.reshape(-1, patches.shape[-1])
         kernel_bar = rows.T @ cotangents.reshape(-1, cotangents.shape[-1])
         _, pullback = jax.vjp(
-            lambda x: plain(x, kernel, strides, padding, **options), inputs
+            lambda x: lax.conv_general_dilated(x, kernel, strides, padding, **options),
+            inputs,
         )
         return *pullback(cotangents), kernel_bar.reshape(kernel.shape)
 

@@ -49,7 +49,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from benchmarks.convolutions import one_product, plain, product_for_the_kernel
+from benchmarks.convolutions import one_product, product_for_the_kernel
 from benchmarks.image_torch import torch_step
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
 from benchmarks.operations import print_profile
@@ -202,7 +202,9 @@ def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Ste
         "whole batch": step(build(name), batch),
         "slices of a quarter": step(build(name), -(-batch // 4)),
         "flax's LayerNorm": step(with_flax_norms(build(name))),
-        "plain convolutions": step(with_convolution(build(name), plain)),
+        "plain convolutions": step(
+            with_convolution(build(name), jax.lax.conv_general_dilated)
+        ),
         "one product": step(with_convolution(build(name), one_product)),
         "product for kernel": step(
             with_convolution(build(name), product_for_the_kernel)

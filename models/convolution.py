@@ -236,8 +236,10 @@ def _patches(inputs: jax.Array) -> jax.Array:
 
 def _are_defaults(options: Mapping[str, Any]) -> bool:
     defaults = (None, 1, (1, 1), [1, 1])
-    named = {name: options[name] for name in options if name != "dimension_numbers"}
-    return all(value in defaults for value in named.values())
+    return all(
+        name == "dimension_numbers" or value in defaults
+        for name, value in options.items()
+    )
 
 
 def _is_for_pairs(inputs: jax.Array, right: int) -> bool:
