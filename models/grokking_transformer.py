@@ -35,8 +35,9 @@ class GrokkingTransformer(nnx.Module):
         \text{logits} &= W_U \operatorname{rms}_3(h_\square)
 
     No biases, no causal mask; all five tokens attend to all five. Every matrix starts
-    as a normal with variance 1 / (inputs), both tables with variance 1 / width. The
-    width is ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
+    as a normal with variance 1 / (inputs), the token table with variance 1 / width,
+    the position table with ``position_scale`` times its standard deviation. The width
+    is ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
     two-dimensional ``kernel``, tables ``embedding``, gains of a normalisation
     ``scale``. Numbers must lie in 0..modulus - 1; this is not checked.
 
@@ -45,6 +46,9 @@ class GrokkingTransformer(nnx.Module):
       num_heads: number of attention heads.
       head_dim: dimensions of each head.
       mlp_dim: hidden units of the MLP.
+      position_scale: initial standard deviation of the position table over that of the
+        token table. The smaller, the more alike the network treats x and y; may be
+        traced.
       normalize: whether the three rms normalisations (ε = 1e-6) are there; without
         them each is the identity and has no parameters.
       rngs: random number generators for the initial parameters.
@@ -73,6 +77,7 @@ class GrokkingTransformer(nnx.Module):
         num_heads: int = 4,
         head_dim: int = 32,
         mlp_dim: int = 512,
+        position_scale: float | jax.Array = 0.1,
         normalize: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
@@ -82,7 +87,9 @@ class GrokkingTransformer(nnx.Module):
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.token_embedding = _table(modulus + 3, width, rngs)
-        self.position_embedding = _table(SEQUENCE_LENGTH, width, rngs)
+        self.position_embedding = _table(
+            SEQUENCE_LENGTH, width, rngs, scale=position_scale
+        )
         self.attention_norm = _rms_norm(width, normalize, rngs)
         self.query = _linear(width, width, rngs)
         self.key = _linear(width, width, rngs)
@@ -289,11 +296,13 @@ def _linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     )
 
 
-def _table(num_rows: int, width: int, rngs: nnx.Rngs) -> nnx.Embed:
+def _table(
+    num_rows: int, width: int, rngs: nnx.Rngs, scale: float | jax.Array = 1.0
+) -> nnx.Embed:
     return nnx.Embed(
         num_rows,
         width,
-        embedding_init=nnx.initializers.normal(width**-0.5),
+        embedding_init=nnx.initializers.normal(scale * width**-0.5),
         rngs=rngs,
     )
 

@@ -25,6 +25,7 @@ from nap_optax.layerwise import (
     scale_by_layer,
     slow_features,
 )
+from nap_optax.limiting import limit_elr
 from nap_optax.projection import ProjectWeightsState, project_weights
 from nap_optax.recipes import HyperballState, hyperball, nap
 from nap_optax.regularizers import decay_scales
@@ -60,6 +61,7 @@ __all__ = [
     "hold_elr",
     "hyperball",
     "l2_init",
+    "limit_elr",
     "masks",
     "measure_elr",
     "metrics",

@@ -55,6 +55,10 @@ class Config:
     """Hold the Frobenius norm of each matrix at its initial value."""
     project_every: int = 1
     """Updates from one projection to the next."""
+    project_tables: bool = True
+    """Whether the token and the position table are projected."""
+    project_readout: bool = True
+    """Whether the unembedding is projected."""
     radius_multiplier: float = 1.0
     """Multiplies the initial matrices, and so the norms that projection holds."""
     optimizer: Optimizer = "adam"
@@ -62,6 +66,25 @@ class Config:
     Grokfast is Adam on gradients whose slow part is amplified; hyperball is Adam with
     updates scaled to the norm of the weights; muon leaves the tables and the read-out
     to Adam."""
+    adam_b2: float = 0.95
+    """Decay of Adam's second moment. The paper says "default values" and prints none;
+    at the usual 0.999 our networks collapse where the paper's do not
+    (docs/grokking.md, "How the paper's model is read")."""
+    adam_eps: float = 1e-8
+    """What Adam adds to the root of its second moment."""
+    max_update_rms: float | None = None
+    """Scales down the direction of a leaf whose root mean square is larger (Adafactor's
+    update clipping)."""
+    max_relative_update: float | None = None
+    """Scales down the update of a matrix whose norm is a larger share of the matrix's:
+    a cap on its effective learning rate."""
+    max_logit: float | None = None
+    """Bounds logits z softly, as max_logit * tanh(z / max_logit)."""
+    precise_loss: bool = False
+    """Compute the loss from the other classes' share, which float32 keeps to the last
+    digit where the plain loss rounds to zero."""
+    diagnose: bool = False
+    """Also log what precedes a collapse: see docs/grokking.md."""
     grokfast_decay: float = 0.98
     """Of grokfast's running mean of the gradients."""
     grokfast_amplitude: float = 2.0
@@ -72,6 +95,10 @@ class Config:
     """Width of a head; the model's width is num_heads * head_dim."""
     mlp_dim: int = 512
     """Hidden width of the MLP."""
+    position_scale: float = 0.1
+    """Initial standard deviation of the position table over that of the token table.
+    The paper does not give it; its networks treat x and y alike, so it must be
+    small."""
     seed: int = 0
     """Seed of the split and of the initial weights."""
     num_seeds: int = 1
@@ -99,7 +126,13 @@ class Config:
             check_range(name, getattr(self, name), at_least=0)
         for name in ("learning_rate", "low_learning_rate", "radius_multiplier"):
             check_range(name, getattr(self, name), above=0, below=float("inf"))
-        check_range("grokfast_decay", self.grokfast_decay, at_least=0, below=1)
+        for name in ("adam_b2", "grokfast_decay"):
+            check_range(name, getattr(self, name), at_least=0, below=1)
+        for name in ("adam_eps", "position_scale"):
+            check_range(name, getattr(self, name), above=0, below=float("inf"))
+        for name in ("max_update_rms", "max_relative_update", "max_logit"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), above=0, below=float("inf"))
         for name in ("weight_decay", "scale_decay", "grokfast_amplitude"):
             check_range(name, getattr(self, name), at_least=0, below=float("inf"))
         check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)

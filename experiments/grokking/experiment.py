@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from experiments.grokking import diagnostics, losses
 from experiments.grokking.config import Config
 from experiments.grokking.optimizers import Hyperparameters, make_optimizer
 from experiments.grokking.task import Pairs, Split, labels, split_pairs
@@ -40,7 +41,9 @@ class Experiment:
         split = split_pairs(
             split_key, self.config.num_elements, self.config.num_train_pairs
         )
-        model = self._new_model(nnx.Rngs(params_key))
+        model = self._new_model(
+            nnx.Rngs(params_key), position_scale=hyper.position_scale
+        )
         params = jax.tree.map(
             lambda w: w * hyper.radius_multiplier if w.ndim >= 2 else w,
             nnx.to_pure_dict(nnx.state(model, nnx.Param)),
@@ -97,6 +100,14 @@ class Experiment:
             "weight_norm": optax.tree.norm(matrices),
             "relative_update": jnp.median(jnp.stack(jax.tree.leaves(relative))),
         }
+        if self.config.diagnose:
+            results |= diagnostics.instability(
+                state.params,
+                state.opt_state,
+                jax.grad(self._loss)(state.params, split.train),
+                self._logits(state.params, split.train),
+                self._labels(split.train),
+            )
         return state._replace(reference_params=state.params), results
 
     @property
@@ -104,7 +115,7 @@ class Experiment:
         # The fixed points of the metrics: evenly spaced training pairs.
         return max(1, self.config.num_train_pairs // NUM_FEATURE_PAIRS)
 
-    def _new_model(self, rngs: nnx.Rngs) -> GrokkingTransformer:
+    def _new_model(self, rngs: nnx.Rngs, **numbers: Any) -> GrokkingTransformer:
         return GrokkingTransformer(
             self.config.num_elements,
             num_heads=self.config.num_heads,
@@ -112,6 +123,7 @@ class Experiment:
             mlp_dim=self.config.mlp_dim,
             normalize=self.config.normalize,
             rngs=rngs,
+            **numbers,
         )
 
     def _model(self, params: Any) -> GrokkingTransformer:
@@ -123,7 +135,19 @@ class Experiment:
     def _loss_and_accuracy(
         self, params: Any, pairs: Pairs
     ) -> tuple[jax.Array, jax.Array]:
+        logits, targets = self._logits(params, pairs), self._labels(pairs)
+        cross_entropy = (
+            losses.precise_cross_entropy
+            if self.config.precise_loss
+            else optax.softmax_cross_entropy_with_integer_labels
+        )
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == targets)
+        return cross_entropy(logits, targets).mean(), accuracy
+
+    def _logits(self, params: Any, pairs: Pairs) -> jax.Array:
         logits = self._model(params)(pairs.x, pairs.y)
-        targets = labels(pairs, self.config.modulus, self.config.operation)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return losses.mean(), jnp.mean(jnp.argmax(logits, -1) == targets)
+        most = self.config.max_logit
+        return most * jnp.tanh(logits / most) if most else logits
+
+    def _labels(self, pairs: Pairs) -> jax.Array:
+        return labels(pairs, self.config.modulus, self.config.operation)

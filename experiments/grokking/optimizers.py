@@ -4,6 +4,7 @@ Numbers that a sweep may batch (`Hyperparameters`) are traced, so one compilatio
 all of them; what shapes the program stays in the `Config`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,9 @@ from nap_optax import masks, schedules
 # scalable for LLM training", https://arxiv.org/abs/2502.16982, 2025), so that one rate
 # serves the matrices of Muon and the tables and read-out, which Adam keeps.
 MUON_RMS = 0.2
-KEPT_BY_ADAM = ("token_embedding", "position_embedding", "unembedding")
+TABLES = ("token_embedding", "position_embedding")
+READOUT = ("unembedding/",)
+KEPT_BY_ADAM = TABLES + READOUT
 
 
 class Hyperparameters(NamedTuple):
@@ -34,6 +37,9 @@ class Hyperparameters(NamedTuple):
     weight_decay: Any
     scale_decay: Any
     radius_multiplier: Any
+    adam_b2: Any
+    adam_eps: Any
+    position_scale: Any
 
 
 def hyperparameters(config: Config) -> Hyperparameters:
@@ -82,43 +88,67 @@ def make_optimizer(
     """Direction, decay, schedule and projection, in this order; then measures."""
     decayed = None if config.optimizer == "adamw" else masks.matrices
     direction = optax.chain(
-        _direction(config),
+        _direction(config, hyper),
+        optax.clip_by_block_rms(config.max_update_rms)
+        if config.max_update_rms
+        else optax.identity(),
         optax.add_decayed_weights(hyper.weight_decay, mask=decayed),
         nap_optax.decay_scales(hyper.scale_decay)
         if config.normalize
         else optax.identity(),
     )
     schedule = make_schedule(config, hyper)
+    held = functools.partial(_held, config)
     if config.optimizer == "hyperball":
         return optax.chain(
-            nap_optax.hyperball(direction, schedule), nap_optax.measure_elr()
+            nap_optax.hyperball(direction, schedule, mask=held),
+            nap_optax.measure_elr(),
         )
     return optax.chain(
         direction,
         nap_optax.scale_by_rewarming(schedule),
-        nap_optax.project_weights(every=config.project_every)
+        nap_optax.limit_elr(config.max_relative_update)
+        if config.max_relative_update
+        else optax.identity(),
+        nap_optax.project_weights(every=config.project_every, mask=held)
         if config.project
         else optax.identity(),
         nap_optax.measure_elr(),
     )
 
 
-def _direction(config: Config) -> optax.GradientTransformation:
+def _held(config: Config, params: Any) -> Any:
+    """Which leaves are projected: all matrices, unless the config leaves some out."""
+    left_out = (() if config.project_tables else TABLES) + (
+        () if config.project_readout else READOUT
+    )
+
+    def held(path: Any, leaf: jax.Array) -> bool:
+        # An empty tuple is the start of no name.
+        return leaf.ndim >= 2 and not masks.path_name(path).startswith(left_out)
+
+    return jax.tree_util.tree_map_with_path(held, params)
+
+
+def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransformation:
     """What to follow, not negated and without a rate."""
+    adam = optax.scale_by_adam(b2=hyper.adam_b2, eps=hyper.adam_eps)
     match config.optimizer:
         case "sgd":
             return optax.identity()
         case "adam" | "adamw" | "hyperball":
-            return optax.scale_by_adam()
+            return adam
         case "grokfast":
             slow = scale_by_grokfast(config.grokfast_decay, config.grokfast_amplitude)
-            return optax.chain(slow, optax.scale_by_adam())
+            return optax.chain(slow, adam)
         case "muon":
             # Optax has it as a whole optimizer only, which at rate 1 is the direction,
             # negated.
             muon = optax.contrib.muon(
                 1.0,
                 consistent_rms=MUON_RMS,
+                adam_b2=hyper.adam_b2,
+                eps=hyper.adam_eps,
                 muon_weight_dimension_numbers=_muon_dimensions,
             )
             return optax.chain(muon, optax.scale(-1.0))

@@ -19,6 +19,9 @@ BATCHED = (
     "weight_decay",
     "scale_decay",
     "radius_multiplier",
+    "adam_b2",
+    "adam_eps",
+    "position_scale",
 )
 STEP_SECONDS = 0.02
 """Of an update at the paper's size on 2 cores; see `benchmarks/grokking_step.py`."""
