@@ -136,9 +136,10 @@ def torch_model(model: GrokkingTransformer, normalize: bool) -> Any:
             super().__init__()
             self.token_embedding = embedding(model.token_embedding)
             self.position_embedding = embedding(model.position_embedding)
-            self.query, self.key = linear(model.query), linear(model.key)
-            self.value, self.output = linear(model.value), linear(model.output)
-            self.mlp_in, self.mlp_out = linear(model.mlp_in), linear(model.mlp_out)
+            (block,) = model.blocks
+            self.query, self.key = linear(block.query), linear(block.key)
+            self.value, self.output = linear(block.value), linear(block.output)
+            self.mlp_in, self.mlp_out = linear(block.mlp_in), linear(block.mlp_out)
             self.unembedding = linear(model.unembedding)
             self.attention_norm, self.mlp_norm = norm(), norm()
             self.unembedding_norm = norm()

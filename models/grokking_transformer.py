@@ -1,13 +1,15 @@
-"""A one-block transformer that adds two numbers modulo p, read out at one token.
+"""A small transformer that adds two numbers modulo p, read out at one token.
 
-Only the last position is read out, so the query, the MLP and the unembedding are needed
-there alone. And with one block, keys and values depend on a token and its position only
-(p numbers in first place, p in third, and one row for each of `·`, `=` and `□`), so the
-2p + 3 rows serve all p² pairs by gathering. `GrokkingTransformer.__call__` does that;
-`GrokkingTransformer.full_sequence` is the same function in its textbook form.
+Only the last position is read out, so the last block's query and MLP and the
+unembedding are needed there alone. And with one block, keys and values depend on a
+token and its position only (p numbers in first place, p in third, and one row for each
+of `·`, `=` and `□`), so the 2p + 3 rows serve all p² pairs by gathering.
+`GrokkingTransformer.__call__` does that; `GrokkingTransformer.full_sequence` is the
+same function in its textbook form.
 
-Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
-H heads, K dimensions of a head, F units of the MLP, P numbers (the modulus).
+Shape suffixes: N pairs, R rows of (token, position), L the five positions, Q those of
+them that attend, D width, H heads, K dimensions of a head, F units of the MLP, P
+numbers (the modulus).
 """
 
 from __future__ import annotations
@@ -22,6 +24,71 @@ from jax import lax
 __all__ = ["GrokkingTransformer"]
 
 SEQUENCE_LENGTH = 5
+ALL_POSITIONS = slice(None)
+AT_SQUARE = slice(-1, None)
+
+
+class Block(nnx.Module):
+    """Attention and an MLP, each added to the residual stream."""
+
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        mlp_dim: int,
+        *,
+        normalize: bool,
+        rngs: nnx.Rngs,
+    ) -> None:
+        width = num_heads * head_dim
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.attention_norm = _rms_norm(width, normalize, rngs)
+        self.query = _linear(width, width, rngs)
+        self.key = _linear(width, width, rngs)
+        self.value = _linear(width, width, rngs)
+        self.output = _linear(width, width, rngs)
+        self.mlp_norm = _rms_norm(width, normalize, rngs)
+        self.mlp_in = _linear(width, mlp_dim, rngs)
+        self.mlp_out = _linear(mlp_dim, width, rngs)
+
+    def features(
+        self, h_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
+    ) -> dict[str, jax.Array]:
+        """What it computes at the positions that attend; shapes (N, Q, …)."""
+        normed_NLD = self.attention_norm(h_NLD)
+        weights_NHQL = self.attention_weights(normed_NLD, queries=queries)
+        value_NLHK = self._heads(self.value(normed_NLD))
+        attended_NQHK = jnp.einsum("nhql,nlhk->nqhk", weights_NHQL, value_NLHK)
+        attended_NQD = attended_NQHK.reshape(*attended_NQHK.shape[:2], -1)
+        return self.after_attention(h_NLD[:, queries], self.output(attended_NQD))
+
+    def attention_weights(
+        self, normed_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
+    ) -> jax.Array:
+        """Of each head and position that attends, over the positions: (N, H, Q, L)."""
+        query_NQHK = self._heads(self.query(normed_NLD[:, queries]))
+        key_NLHK = self._heads(self.key(normed_NLD))
+        scores_NHQL = jnp.einsum("nqhk,nlhk->nhql", query_NQHK, key_NLHK)
+        return jax.nn.softmax(scores_NHQL / self.head_dim**0.5)
+
+    def after_attention(
+        self, h: jax.Array, attention_output: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Adds what attention gave, then the MLP; any leading axes."""
+        h = h + attention_output
+        hidden = jax.nn.relu(self.mlp_in(self.mlp_norm(h)))
+        multiply = matmul_tall if hidden.ndim == 2 else jnp.matmul
+        return {
+            "attention_output": attention_output,
+            "mlp_hidden": hidden,
+            "residual": h + multiply(hidden, self.mlp_out.kernel[...]),
+        }
+
+    def _heads(self, projected_NLD: jax.Array) -> jax.Array:
+        return projected_NLD.reshape(
+            *projected_NLD.shape[:2], self.num_heads, self.head_dim
+        )
 
 
 class GrokkingTransformer(nnx.Module):
@@ -34,23 +101,26 @@ class GrokkingTransformer(nnx.Module):
         h &\leftarrow h + W_2 \operatorname{relu}(W_1 \operatorname{rms}_2(h)) \\
         \text{logits} &= W_U \operatorname{rms}_3(h_\square)
 
-    No biases, no causal mask; all five tokens attend to all five. Every matrix starts
-    as a normal with variance 1 / (inputs), the token table with variance 1 / width,
-    the position table with ``position_scale`` times its standard deviation. The width
-    is ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
+    with the second and third line once for each block. No biases, no causal mask; all
+    five tokens attend to all five. Every matrix starts as a normal with variance
+    1 / (inputs), the token table with variance 1 / width, the position table with
+    ``position_scale`` times its standard deviation. The width is
+    ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
     two-dimensional ``kernel``, tables ``embedding``, gains of a normalisation
     ``scale``. Numbers must lie in 0..modulus - 1; this is not checked.
 
     Args:
       modulus: p, the number of numbers and of classes.
+      num_blocks: blocks of attention and MLP. With one, 2p + 3 rows serve all pairs;
+        two take some nine times as long.
       num_heads: number of attention heads.
       head_dim: dimensions of each head.
       mlp_dim: hidden units of the MLP.
       position_scale: initial standard deviation of the position table over that of the
         token table. The smaller, the more alike the network treats x and y; may be
         traced.
-      normalize: whether the three rms normalisations (ε = 1e-6) are there; without
-        them each is the identity and has no parameters.
+      normalize: whether the rms normalisations (ε = 1e-6) are there, two in each block
+        and one at the end; without them each is the identity and has no parameters.
       rngs: random number generators for the initial parameters.
 
     Raises:
@@ -74,6 +144,7 @@ class GrokkingTransformer(nnx.Module):
         self,
         modulus: int,
         *,
+        num_blocks: int = 1,
         num_heads: int = 4,
         head_dim: int = 32,
         mlp_dim: int = 512,
@@ -81,23 +152,23 @@ class GrokkingTransformer(nnx.Module):
         normalize: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
-        _check_sizes(modulus, num_heads, head_dim, mlp_dim)
+        _check_sizes(
+            modulus,
+            num_blocks=num_blocks,
+            num_heads=num_heads,
+            head_dim=head_dim,
+            mlp_dim=mlp_dim,
+        )
         width = num_heads * head_dim
         self.modulus = modulus
-        self.num_heads = num_heads
-        self.head_dim = head_dim
         self.token_embedding = _table(modulus + 3, width, rngs)
         self.position_embedding = _table(
             SEQUENCE_LENGTH, width, rngs, scale=position_scale
         )
-        self.attention_norm = _rms_norm(width, normalize, rngs)
-        self.query = _linear(width, width, rngs)
-        self.key = _linear(width, width, rngs)
-        self.value = _linear(width, width, rngs)
-        self.output = _linear(width, width, rngs)
-        self.mlp_norm = _rms_norm(width, normalize, rngs)
-        self.mlp_in = _linear(width, mlp_dim, rngs)
-        self.mlp_out = _linear(mlp_dim, width, rngs)
+        self.blocks = nnx.List(
+            Block(num_heads, head_dim, mlp_dim, normalize=normalize, rngs=rngs)
+            for _ in range(num_blocks)
+        )
         self.unembedding_norm = _rms_norm(width, normalize, rngs)
         self.unembedding = _linear(width, modulus, rngs)
 
@@ -115,7 +186,7 @@ class GrokkingTransformer(nnx.Module):
         return self.unembedding(self.unembedding_norm(residual_ND))
 
     def features(self, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-        """What the layers compute at ``□``; under ``jit``, unused ones cost nothing.
+        """What the last block computes at ``□``; under ``jit``, unused ones are free.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.
@@ -127,18 +198,14 @@ class GrokkingTransformer(nnx.Module):
           residual stream that the last normalisation and the unembedding read.
         """
         _check_pairs(x, y)
+        *before, last = self.blocks
+        if before:
+            at_square = last.features(self._stream(x, y, before), queries=AT_SQUARE)
+            return jax.tree.map(lambda feature: feature[:, 0], at_square)
         rows_RD = self._rows()
-        normed_RD = self.attention_norm(rows_RD)
+        normed_RD = last.attention_norm(rows_RD)
         attended_ND = self._attended(self._weights(normed_RD, x, y), normed_RD, x, y)
-        attention_ND = self.output(attended_ND)
-        residual_ND = rows_RD[-1:] + attention_ND
-        hidden_NF = jax.nn.relu(self.mlp_in(self.mlp_norm(residual_ND)))
-        residual_ND = residual_ND + matmul_tall(hidden_NF, self.mlp_out.kernel[...])
-        return {
-            "attention_output": attention_ND,
-            "mlp_hidden": hidden_NF,
-            "residual": residual_ND,
-        }
+        return last.after_attention(rows_RD[-1:], last.output(attended_ND))
 
     def attention_weights(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """How much ``□`` attends to each of the five tokens.
@@ -151,7 +218,11 @@ class GrokkingTransformer(nnx.Module):
           Weights in the order of the tokens, shape ``(n, num_heads, 5)``.
         """
         _check_pairs(x, y)
-        weights = self._weights(self.attention_norm(self._rows()), x, y)
+        *before, last = self.blocks
+        if before:
+            normed_NLD = last.attention_norm(self._stream(x, y, before))
+            return last.attention_weights(normed_NLD, queries=AT_SQUARE)[:, :, 0]
+        weights = self._weights(last.attention_norm(self._rows()), x, y)
         first_NH, second_NH, dot_NH, equals_NH, square_NH = weights
         in_order = (first_NH, dot_NH, second_NH, equals_NH, square_NH)
         return jnp.stack(in_order, axis=-1)
@@ -167,25 +238,19 @@ class GrokkingTransformer(nnx.Module):
           Logits, shape ``(n, modulus)``.
         """
         _check_pairs(x, y)
+        h_NLD = self._stream(x, y, self.blocks)
+        return self.unembedding(self.unembedding_norm(h_NLD))[:, -1]
+
+    def _stream(self, x: jax.Array, y: jax.Array, blocks: Sequence[Block]) -> jax.Array:
+        """The residual stream at all five positions after some blocks."""
         dot, equals, square = (jnp.full_like(x, self.modulus + i) for i in range(3))
         tokens_NL = jnp.stack([x, dot, y, equals, square], axis=1)
         # Indexed, not called: `nnx.Embed` casts to the dtype it was built with.
         h_NLD = self.token_embedding.embedding[...][tokens_NL]
         h_NLD += self.position_embedding.embedding[...][None]
-
-        normed_NLD = self.attention_norm(h_NLD)
-        heads = (len(x), SEQUENCE_LENGTH, self.num_heads, self.head_dim)
-        query_NLHK = self.query(normed_NLD).reshape(heads)
-        key_NLHK = self.key(normed_NLD).reshape(heads)
-        value_NLHK = self.value(normed_NLD).reshape(heads)
-        scores_NHLL = jnp.einsum("nqhk,nlhk->nhql", query_NLHK, key_NLHK)
-        weights_NHLL = jax.nn.softmax(scores_NHLL / self.head_dim**0.5)
-        attended_NLHK = jnp.einsum("nhql,nlhk->nqhk", weights_NHLL, value_NLHK)
-        h_NLD = h_NLD + self.output(attended_NLHK.reshape(h_NLD.shape))
-
-        hidden_NLF = jax.nn.relu(self.mlp_in(self.mlp_norm(h_NLD)))
-        h_NLD = h_NLD + self.mlp_out(hidden_NLF)
-        return self.unembedding(self.unembedding_norm(h_NLD))[:, -1]
+        for block in blocks:
+            h_NLD = block.features(h_NLD)["residual"]
+        return h_NLD
 
     def _rows(self) -> jax.Array:
         """The residual stream before attention: rows of x, y, `·`, `=` and `□`."""
@@ -202,10 +267,11 @@ class GrokkingTransformer(nnx.Module):
         self, normed_RD: jax.Array, x: jax.Array, y: jax.Array
     ) -> list[jax.Array]:
         """Attention of `□` to x, y, `·`, `=` and `□`: five arrays of shape (N, H)."""
-        heads = (self.num_heads, self.head_dim)
-        query_HK = self.query(normed_RD[-1]).reshape(heads) / self.head_dim**0.5
+        (block,) = self.blocks
+        heads = (block.num_heads, block.head_dim)
+        query_HK = block.query(normed_RD[-1]).reshape(heads) / block.head_dim**0.5
         # All queries are this one, so that keys are needed along its direction only.
-        key_kernel_DHK = self.key.kernel[...].reshape(-1, *heads)
+        key_kernel_DHK = block.key.kernel[...].reshape(-1, *heads)
         scores_RH = normed_RD @ jnp.einsum("dhk,hk->dh", key_kernel_DHK, query_HK)
         first_PH, second_PH, others_3H = self._split_rows(scores_RH)
         first_NH, second_NH = first_PH[x], second_PH[y]
@@ -220,8 +286,9 @@ class GrokkingTransformer(nnx.Module):
         y: jax.Array,
     ) -> jax.Array:
         """Values averaged with the attention weights, shape (N, D)."""
-        heads = (self.num_heads, self.head_dim)
-        first_PD, second_PD, others_3D = self._split_rows(self.value(normed_RD))
+        (block,) = self.blocks
+        heads = (block.num_heads, block.head_dim)
+        first_PD, second_PD, others_3D = self._split_rows(block.value(normed_RD))
         first_NHK = first_PD[x].reshape(-1, *heads)
         second_NHK = second_PD[y].reshape(-1, *heads)
         gathered_NHK = weights[0][..., None] * first_NHK
@@ -231,9 +298,9 @@ class GrokkingTransformer(nnx.Module):
         blocks_3HHK = jnp.einsum(
             "ihk,hg->ihgk",
             others_3D.reshape(-1, *heads),
-            jnp.eye(self.num_heads, dtype=others_3D.dtype),
+            jnp.eye(block.num_heads, dtype=others_3D.dtype),
         )
-        width = self.num_heads * self.head_dim
+        width = block.num_heads * block.head_dim
         others_ND = jnp.concatenate(weights[2:], axis=1) @ blocks_3HHK.reshape(
             -1, width
         )
@@ -319,10 +386,9 @@ def _identity(x: jax.Array) -> jax.Array:
     return x
 
 
-def _check_sizes(modulus: int, num_heads: int, head_dim: int, mlp_dim: int) -> None:
+def _check_sizes(modulus: int, **sizes: int) -> None:
     if modulus < 2:
         raise ValueError(f"modulus must be at least 2, got {modulus}.")
-    sizes = {"num_heads": num_heads, "head_dim": head_dim, "mlp_dim": mlp_dim}
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}.")

@@ -11,6 +11,36 @@ Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
 Operation = Literal["addition", "subtraction", "multiplication", "quadratic", "s5"]
 NUM_PERMUTATIONS = 120  # elements of S5
 
+_INFINITY = float("inf")
+_RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
+    ({"at_least": 2}, ("modulus",)),
+    ({"above": 0, "below": 1}, ("train_fraction",)),
+    (
+        {"at_least": 1},
+        (
+            *("num_steps", "num_cycles", "num_seeds", "eval_every", "project_every"),
+            *("num_blocks", "num_heads", "head_dim", "mlp_dim"),
+        ),
+    ),
+    (
+        {"at_least": 0},
+        ("warmup_steps", "delay_steps", "cooldown_steps", "seed", "checkpoint_seconds"),
+    ),
+    (
+        {"above": 0, "below": _INFINITY},
+        (
+            *("learning_rate", "low_learning_rate", "radius_multiplier"),
+            *("adam_eps", "position_scale"),
+            *("max_update_rms", "max_relative_update", "max_logit"),
+        ),
+    ),
+    ({"at_least": 0, "below": 1}, ("adam_b2", "grokfast_decay")),
+    (
+        {"at_least": 0, "below": _INFINITY},
+        ("weight_decay", "scale_decay", "grokfast_amplitude"),
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -89,6 +119,9 @@ class Config:
     """Of grokfast's running mean of the gradients."""
     grokfast_amplitude: float = 2.0
     """How many times grokfast adds that mean to the gradients."""
+    num_blocks: int = 1
+    """Blocks of attention and MLP: one, as the paper's text says, or more (its table
+    says two layers), which take some nine times as long."""
     num_heads: int = 4
     """Attention heads."""
     head_dim: int = 32
@@ -116,26 +149,10 @@ class Config:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("modulus", self.modulus, at_least=2)
-        check_range("train_fraction", self.train_fraction, above=0, below=1)
-        for name in ("num_steps", "num_cycles", "num_heads", "head_dim", "mlp_dim"):
-            check_range(name, getattr(self, name), at_least=1)
-        for name in ("num_seeds", "eval_every", "project_every"):
-            check_range(name, getattr(self, name), at_least=1)
-        for name in ("warmup_steps", "delay_steps", "cooldown_steps", "seed"):
-            check_range(name, getattr(self, name), at_least=0)
-        for name in ("learning_rate", "low_learning_rate", "radius_multiplier"):
-            check_range(name, getattr(self, name), above=0, below=float("inf"))
-        for name in ("adam_b2", "grokfast_decay"):
-            check_range(name, getattr(self, name), at_least=0, below=1)
-        for name in ("adam_eps", "position_scale"):
-            check_range(name, getattr(self, name), above=0, below=float("inf"))
-        for name in ("max_update_rms", "max_relative_update", "max_logit"):
-            if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), above=0, below=float("inf"))
-        for name in ("weight_decay", "scale_decay", "grokfast_amplitude"):
-            check_range(name, getattr(self, name), at_least=0, below=float("inf"))
-        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        for bounds, names in _RANGES:
+            for name in names:
+                if getattr(self, name) is not None:
+                    check_range(name, getattr(self, name), **bounds)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -171,6 +188,12 @@ class Config:
             self.optimizer,
             self.optimizer != "hyperball" or self.project,
             "another without projection, which hyperball needs: drop --no-project",
+        )
+        check(
+            "diagnose",
+            self.diagnose,
+            not self.diagnose or self.optimizer in ("adam", "adamw", "hyperball"),
+            "off with this optimizer: it reads the second moment of one Adam",
         )
         check(
             "delay_steps",

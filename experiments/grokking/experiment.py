@@ -118,6 +118,7 @@ class Experiment:
     def _new_model(self, rngs: nnx.Rngs, **numbers: Any) -> GrokkingTransformer:
         return GrokkingTransformer(
             self.config.num_elements,
+            num_blocks=self.config.num_blocks,
             num_heads=self.config.num_heads,
             head_dim=self.config.head_dim,
             mlp_dim=self.config.mlp_dim,

@@ -56,7 +56,7 @@ def cross_entropy(apply, params, x, y, method="__call__"):
 
 def paths(params):
     leaves, _ = jax.tree_util.tree_flatten_with_path(nnx.to_pure_dict(params))
-    return {"/".join(key.key for key in path): leaf for path, leaf in leaves}
+    return {"/".join(str(key.key) for key in path): leaf for path, leaf in leaves}
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -149,7 +149,7 @@ def test_features_are_those_of_the_plain_computation():
     pure = nnx.to_pure_dict(params)
     square = pure["token_embedding"]["embedding"][-1]
     square = square + pure["position_embedding"]["embedding"][-1]
-    mlp = features["mlp_hidden"] @ pure["mlp_out"]["kernel"]
+    mlp = features["mlp_hidden"] @ pure["blocks"][0]["mlp_out"]["kernel"]
     np.testing.assert_allclose(
         features["residual"],
         square[None] + features["attention_output"] + mlp,
@@ -189,11 +189,13 @@ def test_a_score_far_above_a_pair_does_not_make_it_nan():
 
 
 def scaled(params, factors):
-    flat = nnx.to_pure_dict(params)
-    pure = {
-        module: {name: factors.get(module, 1.0) * leaf for name, leaf in leaves.items()}
-        for module, leaves in flat.items()
-    }
+    """Multiplies the leaves of the modules that are named."""
+
+    def scale(path, leaf):
+        module = str(path[-2].key)
+        return factors.get(module, 1.0) * leaf
+
+    pure = jax.tree_util.tree_map_with_path(scale, nnx.to_pure_dict(params))
     new = jax.tree.map(jnp.copy, params)
     nnx.replace_by_pure_dict(new, pure)
     return new
@@ -245,22 +247,68 @@ def test_parameter_names_and_shapes(normalize):
     expected = {
         "token_embedding/embedding": (MODULUS + 3, width),
         "position_embedding/embedding": (5, width),
-        "query/kernel": (width, width),
-        "key/kernel": (width, width),
-        "value/kernel": (width, width),
-        "output/kernel": (width, width),
-        "mlp_in/kernel": (width, SIZES["mlp_dim"]),
-        "mlp_out/kernel": (SIZES["mlp_dim"], width),
+        "blocks/0/query/kernel": (width, width),
+        "blocks/0/key/kernel": (width, width),
+        "blocks/0/value/kernel": (width, width),
+        "blocks/0/output/kernel": (width, width),
+        "blocks/0/mlp_in/kernel": (width, SIZES["mlp_dim"]),
+        "blocks/0/mlp_out/kernel": (SIZES["mlp_dim"], width),
         "unembedding/kernel": (width, MODULUS),
     }
     if normalize:
-        for name in ("attention_norm", "mlp_norm", "unembedding_norm"):
+        for name in ("blocks/0/attention_norm", "blocks/0/mlp_norm"):
             expected[f"{name}/scale"] = (width,)
+        expected["unembedding_norm/scale"] = (width,)
     assert {path: leaf.shape for path, leaf in paths(params).items()} == expected
 
 
+def test_position_scale_multiplies_the_position_table_and_nothing_else():
+    _, equal = build(False, position_scale=1.0)
+    _, small = build(False, position_scale=0.1)
+    expected = scaled(equal, {"position_embedding": 0.1})
+    chex.assert_trees_all_close(small, expected, rtol=1e-6)
+
+
+def test_a_small_position_table_treats_x_and_y_nearly_alike():
+    x, y = all_pairs()
+    gaps = []
+    for scale in (1.0, 0.1):
+        apply, params = build(False, position_scale=scale)
+        gaps.append(jnp.abs(apply(params, x, y) - apply(params, y, x)).max())
+    assert gaps[1] < gaps[0] / 4
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_two_blocks(normalize):
+    """The short cut at □ equals the full sequence; a block of zeros adds nothing."""
+    x, y = all_pairs()
+    apply, params = build(normalize, num_blocks=2)
+    np.testing.assert_allclose(
+        apply(params, x, y), apply(params, x, y, "full_sequence"), rtol=1e-4, atol=1e-5
+    )
+    weights = apply(params, x, y, "attention_weights")
+    assert weights.shape == (len(x), SIZES["num_heads"], 5)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
+
+    one, params_of_one = build(normalize)
+    pure = nnx.to_pure_dict(params_of_one)
+    zeros = jax.tree.map(jnp.zeros_like, pure["blocks"][0])
+    pure["blocks"] = {0: zeros, 1: pure["blocks"][0]}
+    new = jax.tree.map(jnp.copy, params)
+    nnx.replace_by_pure_dict(new, pure)
+    for method in ("__call__", "attention_weights"):
+        np.testing.assert_allclose(
+            apply(new, x, y, method),
+            one(params_of_one, x, y, method),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
 def test_initial_standard_deviations():
-    model = GrokkingTransformer(117, normalize=True, rngs=nnx.Rngs(1))
+    model = GrokkingTransformer(
+        117, position_scale=1.0, normalize=True, rngs=nnx.Rngs(1)
+    )
     for path, leaf in paths(nnx.state(model, nnx.Param)).items():
         if path.endswith("scale"):
             np.testing.assert_array_equal(leaf, 1)
@@ -293,7 +341,9 @@ def test_jit_vmap_and_scan():
     chex.assert_trees_all_close(scanned, expected, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["modulus", "num_heads", "head_dim", "mlp_dim"])
+@pytest.mark.parametrize(
+    "name", ["modulus", "num_blocks", "num_heads", "head_dim", "mlp_dim"]
+)
 def test_sizes_that_are_too_small(name):
     sizes = {"modulus": 5, name: 1 if name == "modulus" else 0}
     with pytest.raises(ValueError, match=rf"^{name} must be at least \d, got \d\.$"):
