@@ -2,7 +2,7 @@
 
 A network with normalisation layers and projected weights memorises the training pairs
 at a low learning rate. Then one run becomes three, which differ only in the learning
-rate: it stays low, or is re-warmed to one of two peaks and falls back at the end.
+rate: it stays low, or is re-warmed to one of two peaks, held and let down again.
 (Lyle et al., 2025, figure 3.)
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.grokking import outcomes
 from experiments.grokking.config import Config
 from experiments.harness.command_line import UserError, check, check_range, parse, run
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PROG = "python -m experiments.grokking.demo"
 WARMUP_STEPS = 100
+IGNORED = ("run_directory",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +32,15 @@ class DemoConfig:
     An interrupted demo continues where it was; a finished one is shown again.
     """
 
-    memorise_steps: int = 1000
+    memorise_steps: int = 700
     """Updates at the low learning rate."""
     rewarm_steps: int = 1000
     """Updates after the re-warm."""
-    cooldown_steps: int = 200
+    cooldown_steps: int = 300
     """The last of them, in which the rate falls back to the low one."""
     low_learning_rate: float = 1e-4
     """The rate of the first part, and of the arm that stays low."""
-    peak_learning_rates: tuple[float, ...] = (1e-3, 5e-3)
+    peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
     """One arm for each."""
     modulus: int = 117
     """p: the network learns x + y mod p from all pairs 0 <= x, y < p."""
@@ -50,8 +52,8 @@ class DemoConfig:
     """Updates between evaluations."""
     seed: int = 0
     """Seed of the split and of the initial weights."""
-    run_directory: Path = Path("runs/demo")
-    """Where the demo is kept."""
+    run_directory: Path | None = None
+    """Where the demo is kept; by default runs/demo/<digest of the settings>."""
 
     def __post_init__(self) -> None:
         """Checks what the arms' own configs do not.
@@ -103,9 +105,17 @@ class DemoConfig:
             self._arm(self.low_learning_rate), cooldown_steps=0, warmup_steps=0
         )
         stay = dataclasses.replace(low, delay_steps=last)
-        return {f"stay at {self.low_learning_rate:g}": stay} | {
-            f"re-warm to {peak:g}": self._arm(peak) for peak in self.peak_learning_rates
+        return {f"left at {self.low_learning_rate:g}": stay} | {
+            f"re-warmed to {peak:g}": self._arm(peak)
+            for peak in self.peak_learning_rates
         }
+
+    @property
+    def path(self) -> Path:
+        """Where the demo is kept."""
+        from experiments.harness.run_directory import default_path
+
+        return self.run_directory or default_path("demo", self, IGNORED)
 
     def _arm(self, peak: float) -> Config:
         return Config(
@@ -125,14 +135,18 @@ class DemoConfig:
 
 
 def demo(config: DemoConfig) -> None:
-    """Runs, or continues, both parts; prints a table and the figure's path."""
+    """Runs, or continues, both parts; prints a table, the figure and a sentence."""
     from experiments.grokking import figures
 
     memorise, arms = _train(config)
-    path = config.run_directory / "grokking_on_demand.png"
-    figures.draw_arms(memorise, arms, config.memorise_steps, config.eval_every, path)
-    print(_table(memorise[-1], arms))
+    path = config.path / "grokking_on_demand.png"
+    ends = {name: outcomes.outcome(rows) for name, rows in arms.items()}
+    figures.draw_arms(
+        memorise, arms, config.memorise_steps, path, title=outcomes.title(ends)
+    )
+    print(_table(memorise[-1], arms, ends))
     print(path)
+    print(outcomes.sentence(ends, config.memorise_steps))
 
 
 def _train(
@@ -166,7 +180,7 @@ def _train(
             )
             part.finish(totals)
         rows = part.rows()
-    memorise = files.read_json_lines(config.run_directory / "memorise/metrics.jsonl")
+    memorise = files.read_json_lines(config.path / "memorise/metrics.jsonl")
     return memorise, {name: [r for r in rows if r["arm"] == name] for name in arms}
 
 
@@ -200,16 +214,18 @@ def _part(config: DemoConfig, name: str) -> "RunDirectory":
     from experiments.harness.run_directory import RunDirectory
 
     return RunDirectory(
-        config.run_directory / name,
+        config.path / name,
         config,
-        ignored=("run_directory",),
+        ignored=IGNORED,
         checkpoint_seconds=5.0,
     )
 
 
-def _table(before: Mapping[str, Any], arms: Mapping[str, Sequence[Any]]) -> str:
-    from experiments.grokking.train import first_generalised
-
+def _table(
+    before: Mapping[str, Any],
+    arms: Mapping[str, Sequence[Any]],
+    ends: Mapping[str, outcomes.Outcome],
+) -> str:
     header = ("", "train accuracy", "test accuracy", "test >= .99 at update")
     lines = [
         (
@@ -220,7 +236,7 @@ def _table(before: Mapping[str, Any], arms: Mapping[str, Sequence[Any]]) -> str:
         )
     ]
     for name, rows in arms.items():
-        first = first_generalised(rows)
+        first = ends[name].first_step
         lines.append(
             (
                 f"{name}, update {rows[-1]['step']}",

@@ -51,38 +51,33 @@ def draw_arms(
     memorise: Sequence[dict[str, Any]],
     arms: Mapping[str, Sequence[dict[str, Any]]],
     rewarm_step: int,
-    eval_every: int,
     path: Path,
+    *,
+    title: str,
 ) -> None:
     """One run that memorises, and what becomes of it under several learning rates."""
-    figure, axes = plots.figure(2, 1, width=8.0, height=3.0)
+    figure, axes = plots.figure(2, 1, width=9.5, height=2.8)
     top, bottom = axes[:, 0]
     _line(top, memorise, "train_accuracy", "training accuracy", TRAIN_COLOR)
-    _line(top, memorise, "test_accuracy", "test accuracy while memorising", "black")
-    _line(bottom, memorise, "activation_pattern_change", "", "black")
+    _line(top, memorise, "test_accuracy", "test accuracy, before", "black")
+    _line(bottom, memorise, "relative_update", "", "black")
     for (name, rows), color in zip(arms.items(), plots.PALETTE, strict=False):
         joined = [memorise[-1], *rows]
         _line(top, joined, "train_accuracy", "", TRAIN_COLOR)
         _line(top, joined, "test_accuracy", f"test accuracy, {name}", color)
-        _line(bottom, joined, "activation_pattern_change", "", color)
+        _line(bottom, joined, "relative_update", "", color)
     mark_rewarm((top, bottom), rewarm_step)
     top.set_ylim(-0.03, 1.05)
-    plots.label(
-        top,
-        title="One network memorises at a low learning rate, then becomes several:\n"
-        "does re-warming the effective learning rate make it generalise?",
-        x="",
-        y="accuracy",
+    plots.label(top, title=title, x="", y="accuracy")
+    # Beside the panel: where lines leave room depends on what becomes of the copies.
+    top.legend(
+        frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
-    top.legend(  # between the rise of the training accuracy and the re-warm
-        frameon=False,
-        fontsize="small",
-        loc="center right",
-        bbox_to_anchor=(rewarm_step, 0.5),
-        bbox_transform=top.get_xaxis_transform(),
-    )
+    bottom.set_yscale("log")
     plots.label(
-        bottom, x="updates", y=f"share of ReLUs that\nflip in {eval_every} updates"
+        bottom,
+        x="updates",
+        y="effective learning rate\n(update norm / weight norm)",
     )
     plots.save(figure, path)
 

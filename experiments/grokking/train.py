@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment, TrainState
 from experiments.grokking.optimizers import Hyperparameters, hyperparameters
+from experiments.grokking.outcomes import first_generalised
 from experiments.grokking.task import Split
 from experiments.harness import loop, sweep
 from experiments.harness.run_directory import RunDirectory, default_path
@@ -107,8 +108,3 @@ def summarize(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
         "median_late_test_accuracy": statistics.median(late),
         "first_step_test_accuracy_99": first_generalised(own),
     }
-
-
-def first_generalised(rows: Sequence[Mapping[str, Any]]) -> int | None:
-    """The first evaluated step with a test accuracy of .99 or more, if there is one."""
-    return next((row["step"] for row in rows if row["test_accuracy"] >= 0.99), None)

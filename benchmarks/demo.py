@@ -1,0 +1,103 @@
+"""How sure the demo is: it runs for several seeds, on one core and on all of them.
+
+    python -m benchmarks.demo
+
+Linux only, for it binds processes to cores. An interrupted benchmark continues.
+
+XLA's sums depend on the number of cores, and training at a high rate depends on sums,
+so that one seed on one machine says little.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from experiments.grokking import outcomes
+from experiments.grokking.demo import DemoConfig
+from experiments.harness import environment, files
+
+Run = tuple[int, tuple[int, ...]]
+"""A seed, and the cores it may use."""
+HIGHEST_OF_OTHERS = 0.25
+
+
+def run(job: Run, directory: Path) -> Path:
+    """The user's command in a process of its own, continued if it was interrupted."""
+    seed, cores = job
+    path = directory / f"seed-{seed}-on-{len(cores)}"
+    bound = (
+        f"import os, runpy; os.sched_setaffinity(0, {set(cores)}); "
+        "runpy.run_module('experiments.grokking.demo', run_name='__main__')"
+    )
+    arguments = [f"--seed={seed}", f"--run-directory={path}"]
+    subprocess.run(
+        [sys.executable, "-c", bound, *arguments], check=True, capture_output=True
+    )
+    return path
+
+
+def read(path: Path) -> dict[str, outcomes.Outcome]:
+    """What became of each arm of one demo."""
+    rows = files.read_json_lines(path / "arms/metrics.jsonl")
+    arms = dict.fromkeys(row["arm"] for row in rows)
+    return {
+        arm: outcomes.outcome([row for row in rows if row["arm"] == arm])
+        for arm in arms
+    }
+
+
+def is_as_promised(ends: Mapping[str, outcomes.Outcome]) -> bool:
+    """The highest peak generalises for good, and nothing else does."""
+    *others, highest = ends.values()
+    return highest.stays and all(
+        other.highest_late < HIGHEST_OF_OTHERS for other in others
+    )
+
+
+def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
+    """A line for each run."""
+    header = "| seed | cores | .99 after | lowest, last five | others at most | so |"
+    lines = [header, "|---|---|---|---|---|---|"]
+    start = DemoConfig().memorise_steps
+    for (seed, cores), ends in results.items():
+        *others, highest = ends.values()
+        after = highest.first_step and highest.first_step - start
+        lines.append(
+            f"| {seed} | {len(cores)} | {after or 'never'} "
+            f"| {highest.lowest_late:.4f} "
+            f"| {max(other.highest_late for other in others):.3f} "
+            f"| {'yes' if is_as_promised(ends) else 'NO'} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs what is left to run, and prints a table and the odds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--directory", type=Path, default=Path("runs/demo-odds"))
+    options = parser.parse_args(argv)
+    cores = sorted(os.sched_getaffinity(0))
+    paths: dict[Run, Path] = {}
+    singly = [(seed, (cores[seed % len(cores)],)) for seed in range(options.seeds)]
+    with ThreadPoolExecutor(len(cores)) as pool:
+        done = pool.map(lambda job: run(job, options.directory), singly)
+        paths |= dict(zip(singly, done, strict=True))
+    if len(cores) > 1:
+        for seed in range(options.seeds):
+            job = (seed, tuple(cores))
+            paths[job] = run(job, options.directory)
+    results = {job: read(path) for job, path in paths.items()}
+    about = environment.describe()
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print(table(results))
+    promised = sum(is_as_promised(ends) for ends in results.values())
+    print(f"as promised: {promised} of {len(results)}")
+
+
+if __name__ == "__main__":
+    main()
