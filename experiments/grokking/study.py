@@ -110,5 +110,6 @@ STUDY = Study(
     name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
     num_steps=lambda config: config.num_steps,
     train=_train,
+    before={"position_scale": 1.0, "adam_b2": 0.999},
 )
 run, rows = STUDY.run, STUDY.rows

@@ -6,6 +6,7 @@ continued after an interruption like that of a single run.
 
 import dataclasses
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,9 @@ class Study(Generic[ConfigT]):
     loaded, and returns the summary."""
     load: Callable[[ConfigT], Any] = lambda _: None
     """Reads what a batch needs, such as data, before its directory is made."""
+    before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What held in runs that were made before a field existed, where that is not the
+    field's default now."""
 
     def batches(self, arms: Mapping[str, ConfigT], seeds: Sequence[int]) -> list[Batch]:
         """Sorts arms by the program they need, in the order of their first arms."""
@@ -125,7 +129,32 @@ class Study(Generic[ConfigT]):
         return directory / f"{self.name(first)}-{batch.digest}"
 
     def _is_finished(self, batch: Batch, directory: Path) -> bool:
-        return (self._path(batch, directory) / "summary.json").exists()
+        path = self._path(batch, directory)
+        self._refuse_other_defaults(batch, path)
+        return (path / "summary.json").exists()
+
+    def _refuse_other_defaults(self, batch: Batch, path: Path) -> None:
+        """Settings that no arm sets are not in the name of the directory."""
+        try:
+            saved = json.loads((path / "config.json").read_bytes())
+            there = saved["config"]["all_settings"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # nothing that could be compared; opening it says what is wrong
+        here = files.to_json(batch.all_settings)
+        differ = {
+            name: (before, now)
+            for arm in here
+            for name, now in here[arm].items()
+            if (before := {**self.before, **there.get(arm, {})}.get(name, now)) != now
+        }
+        if differ:
+            listed = ", ".join(
+                f"{name} is {before} there and {now} here"
+                for name, (before, now) in differ.items()
+            )
+            raise UserError(
+                f"{path} was run with other defaults: {listed}; name another directory"
+            )
 
     def _open(self, batch: Batch, directory: Path) -> "RunDirectory":
         from experiments.harness.run_directory import RunDirectory

@@ -281,6 +281,14 @@ CASES = [
         all_reduces=1,
     ),
     Case(
+        "limit_elr",
+        nap_optax.limit_elr,
+        {"max_elr": 0.1},
+        static_args=("mask",),
+        sweep=nap_optax.limit_elr,
+        all_reduces=2,
+    ),
+    Case(
         "hold_elr-by_path",
         nap_optax.hold_elr,
         {"mask": OUTPUT},

@@ -143,6 +143,7 @@ FIGURE = Figure(
             "soon as the paper's. Warm-up of 1000 updates, then constant. What comes "
             "after the paper's networks have generalised (the collapse of two of the "
             "free arms, their return) is left out.",
+            eval_every=100,
         ),
         "paper": _preset(
             dict.fromkeys(LINES, 1_000_000),

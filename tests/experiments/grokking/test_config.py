@@ -47,6 +47,22 @@ def test_the_cycle_is_what_is_left_after_the_delay():
             "cooldown_steps=5: must be at most",
         ),
         ({"radius_multiplier": 0.0}, "radius_multiplier=0.0: must be greater than 0"),
+        ({"adam_b2": 1.0}, "adam_b2=1.0: must be at least 0 and less than 1"),
+        ({"adam_b2": -0.1}, "adam_b2=-0.1: must be at least 0 and less than 1"),
+        ({"adam_eps": 0.0}, "adam_eps=0.0: must be greater than 0"),
+        ({"position_scale": 0.0}, "position_scale=0.0: must be greater than 0"),
+        (
+            {"position_scale": float("nan")},
+            "position_scale=nan: must be greater than 0",
+        ),
+        ({"num_blocks": 0}, "num_blocks=0: must be at least 1"),
+        ({"max_update_rms": 0.0}, "max_update_rms=0.0: must be greater than 0"),
+        ({"max_relative_update": -1.0}, "max_relative_update=-1.0: must be greater"),
+        ({"max_logit": 0.0}, "max_logit=0.0: must be greater than 0"),
+        (
+            {"diagnose": True, "optimizer": "muon"},
+            "diagnose=True: must be off with this optimizer",
+        ),
         ({"grokfast_decay": 1.0}, "grokfast_decay=1.0: must be at least 0 and less"),
         ({"grokfast_amplitude": -1.0}, "grokfast_amplitude=-1.0: must be at least 0"),
         (
@@ -84,18 +100,18 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
     assert stay == Config(
         normalize=True,
         scale_decay=1.0,
-        delay_steps=1999,
-        num_steps=2000,
+        delay_steps=1699,
+        num_steps=1700,
         learning_rate=1e-4,
         warmup_steps=0,
     )
     assert highest == Config(
         normalize=True,
         scale_decay=1.0,
-        delay_steps=1000,
-        num_steps=2000,
-        learning_rate=5e-3,
-        cooldown_steps=200,
+        delay_steps=700,
+        num_steps=1700,
+        learning_rate=1e-2,
+        cooldown_steps=300,
     )
 
 
@@ -104,7 +120,7 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
     [
         ({"memorise_steps": 30}, "a multiple of eval_every=50"),
         ({"rewarm_steps": 730}, "a multiple of eval_every=50"),
-        ({"rewarm_steps": 250}, "at least 300: 100 of warm-up and the cool-down"),
+        ({"rewarm_steps": 350}, "at least 400: 100 of warm-up and the cool-down"),
         ({"peak_learning_rates": (-1.0,)}, "must be one to five positive numbers"),
         ({"peak_learning_rates": ()}, "must be one to five positive numbers"),
         ({"peak_learning_rates": (0.1, 0.1)}, "must be different numbers"),

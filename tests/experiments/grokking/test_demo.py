@@ -38,13 +38,25 @@ def test_a_finished_demo_is_shown_again_not_repeated(finished, monkeypatch, caps
     monkeypatch.setattr(train, "Experiment", pytest.fail)
     demo.demo(finished)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == str(picture)
-    assert [line.split("  ")[0] for line in lines[1:-1]] == [
+    assert lines[-2] == str(picture)
+    assert lines[-1].startswith("Of 2 copies of the network that had memorised, ")
+    assert [line.split("  ")[0] for line in lines[1:-2]] == [
         "memorised, update 20",
-        "stay at 0.0001, update 120",
-        "re-warm to 0.01, update 120",
+        "left at 0.0001, update 120",
+        "re-warmed to 0.01, update 120",
     ]
     assert picture.read_bytes() == before
+
+
+def test_another_seed_has_a_directory_of_its_own():
+    one, other, moved = (
+        dataclasses.replace(TINY, seed=0),
+        dataclasses.replace(TINY, seed=1),
+        dataclasses.replace(TINY, seed=0, run_directory="elsewhere"),
+    )
+    assert one.path.parent == other.path.parent
+    assert one.path != other.path
+    assert moved.path == "elsewhere"
 
 
 def test_each_arm_equals_its_own_run(finished, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
 
+TABLES = {"token_embedding", "position_embedding"}
 TINY = Config(
     modulus=5,
     train_fraction=0.5,
@@ -78,7 +79,8 @@ def test_hyperballs_rate_is_the_relative_update():
     config = dataclasses.replace(TINY, optimizer="hyperball", learning_rate=0.1)
     before, after = updated(config)
     np.testing.assert_allclose(norms(after.params), norms(before.params), rtol=1e-5)
-    relative = optax.tree.get(after.opt_state, "relative_update")["key"]["kernel"]
+    relative = optax.tree.get(after.opt_state, "relative_update")
+    relative = relative["blocks"][0]["key"]["kernel"]
     # A chord of the sphere: shorter than 0.1, most of all if the update points inwards.
     assert 0.09 < relative <= 0.1
 
@@ -99,14 +101,69 @@ def test_the_stable_rank_is_logged(evaluated):
 def test_muon_leaves_the_tables_and_the_read_out_to_adam():
     before, after = updated(dataclasses.replace(TINY, optimizer="muon", project=False))
     kept = {"token_embedding", "position_embedding", "unembedding"}
-    for name, leaves in before.params.items():
-        [old], [new] = jax.tree.leaves(leaves), jax.tree.leaves(after.params[name])
+    new_leaves = jax.tree.leaves(after.params)
+    for (path, old), new in zip(
+        jax.tree.leaves_with_path(before.params), new_leaves, strict=True
+    ):
+        name = str(path[-2].key)
         change = np.asarray(new - old)
         moved = np.abs(change[np.abs(change) > 1e-4])
         # Adam's first update is as large for all weights that have a gradient.
         alike = moved.max() < 1.1 * moved.min()
         assert alike == (name in kept or "norm" in name), name
     assert kept < set(before.params)
+
+
+def test_what_is_projected():
+    left_out = {"project_tables": TABLES, "project_readout": {"unembedding"}}
+    for field, free in left_out.items():
+        before, after = updated(dataclasses.replace(TINY, **{field: False}), 2)
+        for (path, old), new in zip(
+            jax.tree.leaves_with_path(before.params),
+            jax.tree.leaves(after.params),
+            strict=True,
+        ):
+            if old.ndim == 2:
+                drift = abs(jnp.linalg.norm(new) / jnp.linalg.norm(old) - 1)
+                assert (drift > 1e-4) == (str(path[-2].key) in free), path
+
+
+def test_the_cap_on_the_relative_update():
+    config = dataclasses.replace(TINY, project=False)
+    for cap in (None, 1e-3):
+        _, after = updated(dataclasses.replace(config, max_relative_update=cap))
+        relative = optax.tree.get(after.opt_state, "relative_update")
+        largest = max(
+            share
+            for share, weights in zip(
+                jax.tree.leaves(relative), jax.tree.leaves(after.params), strict=True
+            )
+            if weights.ndim == 2
+        )
+        assert (largest <= 1.001e-3) == (cap is not None)
+
+
+def test_adams_numbers_are_the_configs():
+    hyper = train.hyperparameters(
+        dataclasses.replace(TINY, adam_b2=0.5, adam_eps=3.0, learning_rate=1.0)
+    )
+    tx = optimizers.make_optimizer(TINY, hyper)
+    params = {"scale": jnp.ones(1)}
+    state = tx.init(params)
+    for gradient in (4.0, 0.0):
+        updates, state = tx.update({"scale": jnp.full(1, gradient)}, state, params)
+    # m = .9 .1 4 / (1 - .81), v = .5 .5 16 / (1 - .25)
+    expected = -(0.36 / 0.19) / ((4 / 0.75) ** 0.5 + 3)
+    np.testing.assert_allclose(updates["scale"], expected, rtol=1e-5)
+
+
+def test_an_updates_root_mean_square_is_clipped():
+    hyper = train.hyperparameters(dataclasses.replace(TINY, learning_rate=1.0))
+    config = dataclasses.replace(TINY, project=False, max_update_rms=0.25)
+    tx = optimizers.make_optimizer(config, hyper)
+    params = {"kernel": jnp.ones((2, 2))}
+    updates, _ = tx.update(params, tx.init(params), params)  # Adam's first are all 1
+    np.testing.assert_allclose(updates["kernel"], -0.25, rtol=1e-5)
 
 
 def test_grokfast_descends():

@@ -1,5 +1,7 @@
 """Every shipped figure, on metrics that no training made."""
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,10 @@ from experiments.warm_start.config import Config as WarmStart
 FIGURES = registry.known()
 METRICS = (
     "test_accuracy",
+    "train_accuracy",
+    "gradient_over_memory",
+    "largest_relative_update",
+    "update_rms",
     "activation_pattern_change",
     "attention_output_rank",
     "attention_output_stable_rank",
@@ -39,11 +45,8 @@ def shipped(request):
         for arm, config in preset.arms.items()
         for seed in range(2)
     ]
-    return (
-        figure,
-        preset,
-        Runs(rows, {"step_seconds": dict.fromkeys(preset.arms, 0.02)}),
-    )
+    seconds = collections.defaultdict(lambda: 0.02)
+    return figure, preset, Runs(rows, {"step_seconds": seconds})
 
 
 def test_each_preset_can_be_judged_drawn_and_tabled(shipped):
@@ -56,8 +59,10 @@ def test_each_preset_can_be_judged_drawn_and_tabled(shipped):
     lines = [line for ax in drawing_.axes for line in ax.lines]
     assert len(lines) >= len(preset.arms)
     if figure.table:
-        table = figure.table(runs, preset)
-        assert all(f"| {arm} |" in table for arm in preset.arms)
+        rows = [line.split("|") for line in figure.table(runs, preset).splitlines()]
+        assert len(rows) > 4
+        assert len({len(row) for row in rows}) == 1
+        assert len({row[1] for row in rows[2:]}) == len(rows) - 2
 
 
 @pytest.mark.parametrize("name", ["lyle2025/fig2a", "lyle2025/fig2b", "lyle2025/fig3"])
@@ -94,7 +99,7 @@ def test_laptop_presets_fit_a_laptop():
         )[1]
         for name, figure in FIGURES.items()
     }
-    assert all(value < 60 * 60 for value in seconds.values())
+    assert all(value < 2 * 60 * 60 for value in seconds.values())
 
 
 def test_the_papers_sizes_are_the_papers():

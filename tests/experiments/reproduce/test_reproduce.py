@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from experiments.grokking import study, train
 from experiments.grokking.config import Config
 from experiments.harness import command_line, files, plots
 from experiments.harness import study as harness_study
+from experiments.harness.command_line import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
 from experiments.reproduce import claims, drawing, registry
@@ -219,6 +221,23 @@ def test_arms_share_a_batch_if_only_numbers_differ():
     # A field that is added to the config later must not rename directories.
     assert "schedule" not in batches[0].arms["slow"]
     assert batches[0].all_settings["slow"]["schedule"] == "constant"
+
+
+@pytest.mark.parametrize("known_then", [True, False])
+def test_runs_with_other_defaults_are_refused(finished, tmp_path, known_then):
+    """Also those made before the field was there."""
+    directory = tmp_path / "run"
+    shutil.copytree(finished, directory)
+    for path in directory.glob("*/config.json"):
+        saved = json.loads(path.read_text())
+        for settings in saved["config"]["all_settings"].values():
+            del settings["adam_b2"]
+            if known_then:
+                settings["adam_b2"] = 0.999
+        path.write_text(json.dumps(saved))
+    for use in (study.run, lambda *args: list(study.rows(*args))):
+        with pytest.raises(UserError, match=r"adam_b2 is 0\.999 there and 0\.95 here"):
+            use(ARMS, range(2), directory)
 
 
 def test_everything_a_batch_may_differ_in_is_a_hyperparameter():

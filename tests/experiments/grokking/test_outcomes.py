@@ -1,0 +1,44 @@
+from experiments.grokking import outcomes
+
+
+def rows(test, train=None):
+    return [
+        {"step": 50 * i, "test_accuracy": own, "train_accuracy": fit}
+        for i, (own, fit) in enumerate(
+            zip(test, train or [1.0] * len(test), strict=True), start=1
+        )
+    ]
+
+
+UP = outcomes.outcome(rows([0.2, 0.5, 0.995, 0.9, 1, 1, 1, 1, 0.99]))
+FLAT = outcomes.outcome(rows([0.2] * 9))
+LOST = outcomes.outcome(rows([0.2, 0.5, 1, 1, 1, 1, 1, 1, 0.01]))
+
+
+def test_what_became_of_a_run():
+    assert (UP.first_step, UP.stays, UP.collapsed) == (150, True, False)
+    assert (FLAT.first_step, FLAT.stays, FLAT.collapsed) == (None, False, False)
+    assert (LOST.first_step, LOST.stays, LOST.collapsed) == (150, False, True)
+    assert (LOST.lowest_late, FLAT.highest_late) == (0.01, 0.2)
+    # A training accuracy that is lost counts as well.
+    assert outcomes.outcome(rows([1.0] * 5, [1, 1, 1, 0.9, 1])).collapsed
+
+
+def test_the_sentence_says_who_generalised_when_and_who_collapsed():
+    text = outcomes.sentence({"left alone": FLAT, "re-warmed": UP}, 100)
+    assert text == (
+        "Of 2 copies of the network that had memorised, the one re-warmed generalised "
+        "after 50 updates and stayed so; the one left alone did not (test accuracy at "
+        "most 0.20)."
+    )
+    text = outcomes.sentence({"hot": LOST, "cold": FLAT, "left": FLAT}, 100)
+    assert "the one hot generalised after 50 updates and then collapsed" in text
+    assert "the one cold and the one left did not" in text
+    text = outcomes.sentence({"cold": FLAT, "left": FLAT}, 100)
+    assert text.endswith("memorised, none generalised (test accuracy at most 0.20).")
+
+
+def test_the_title_says_what_can_be_seen():
+    assert "only the copy up generalises" in outcomes.title({"up": UP, "flat": FLAT})
+    assert "each copy up generalises" in outcomes.title({"up": UP})
+    assert "none of its copies" in outcomes.title({"lost": LOST, "flat": FLAT})
