@@ -147,7 +147,8 @@ def test_adams_numbers_are_the_configs():
     hyper = train.hyperparameters(
         dataclasses.replace(TINY, adam_b2=0.5, adam_eps=3.0, learning_rate=1.0)
     )
-    tx = optimizers.make_optimizer(TINY, hyper)
+    config = dataclasses.replace(TINY, project=False)
+    tx = optimizers.make_optimizer(config, hyper)
     params = {"scale": jnp.ones(1)}
     state = tx.init(params)
     for gradient in (4.0, 0.0):
