@@ -20,6 +20,9 @@ NETWORK = Config(
     num_heads=2,
     head_dim=16,
     mlp_dim=128,
+    # The streams of docs/detectors.md were made with these.
+    position_scale=1.0,
+    adam_b2=0.999,
 )
 
 

@@ -36,8 +36,10 @@ def cost(arms: Mapping[str, Config], num_seeds: int) -> tuple[int, float]:
     reference = Config().num_train_pairs
     updates, weighted = 0, 0.0
     for config in arms.values():
+        # One block is needed at one position, more of them at five, attention included.
+        relative = (1 + 8 * (config.num_blocks - 1)) / reference
         train, pairs = config.num_train_pairs, config.num_elements**2
-        step, evaluation = train / reference, (train + (pairs - train) / 3) / reference
+        step, evaluation = train * relative, (train + (pairs - train) / 3) * relative
         updates += config.num_steps * num_seeds
         evaluations = -(-config.num_steps // config.eval_every)
         weighted += (config.num_steps * step + evaluations * evaluation) * num_seeds
