@@ -121,7 +121,7 @@ FIGURE = Figure(
     runner=study,
     presets={
         "laptop": Preset(
-            arms=_arms(1000, 1200, eval_every=25),
+            arms=_arms(1000, 2500, eval_every=25),
             num_seeds=3,
             claims=_claims(most_lag=150),
             note="Rank of the attention block's output at the read-out token, after "

@@ -156,7 +156,7 @@ FIGURE = Figure(
     runner=study,
     presets={
         "laptop": Preset(
-            arms=_arms(1000, 1200, modulus=97, train_fraction=0.25),
+            arms=_arms(1000, 2500, modulus=97, train_fraction=0.25),
             num_seeds=3,
             claims=_claims(1000),
             note="x + y mod 97 with 25 % of the pairs, smaller than the paper's task "
