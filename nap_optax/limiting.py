@@ -28,7 +28,8 @@ def limit_elr(
     quiet time, since its second moment lags behind them, and at a norm that projection
     holds nothing else takes the step back.
 
-    Place it after the learning rate and before :func:`nap_optax.project_weights`.
+    Place it after the learning rate and before :func:`nap_optax.project_weights`, whose
+    own correction is not limited: at every k-th update only it may be larger.
     ``optax.adaptive_grad_clip`` bounds *gradients* by unit, ahead of the optimizer,
     where one that divides by its own second moment undoes it.
 
@@ -59,8 +60,8 @@ def limit_elr(
 
     References:
       You et al., `Large Batch Training of Convolutional Networks
-      <https://arxiv.org/abs/1708.03888>`_, 2017, whose LARC is the same rule for the
-      learning rate of a layer
+      <https://arxiv.org/abs/1708.03888>`_, 2017, who scale each layer's update to a
+      share of its norm, where this only bounds it
     """
     _checks.scalar("max_elr", max_elr, "a positive number", lambda c: c > 0)
 
@@ -81,13 +82,20 @@ def limit_elr(
         def limited(param: Any, update: Any, is_chosen: bool) -> Any:
             if update is None or not is_chosen:
                 return update
-            weights, change = norms.leaf_norm(param), norms.leaf_norm(update)
-            most = jnp.asarray(max_elr, weights.dtype) * weights
+            weights = norms.leaf_norm(param)
+            most = jnp.maximum(jnp.asarray(max_elr, weights.dtype), 0) * weights
+            # Over its largest entry first: squares of 1e20 overflow float32, and it is
+            # the very large updates that must not pass.
+            update_wide = norms.widened(update)
+            largest = jnp.max(jnp.abs(update_wide), initial=0)
+            unit = update_wide / jnp.where(largest > 0, largest, 1)
+            # What the largest entry may be; of an update of zeros, anything.
+            allowed = most / jnp.maximum(norms.leaf_norm(unit), 1e-30)
             # A norm of zero gives no measure: such a leaf would never start to move.
-            too_large = norms.is_usable(weights) & (change > most)
-            return norms.scaled(
-                update, jnp.where(too_large, norms.ratio(most, change), 1)
+            too_large = (
+                norms.is_usable(weights) & jnp.isfinite(largest) & (largest > allowed)
             )
+            return norms.scaled(update, jnp.where(too_large, allowed / largest, 1))
 
         return jax.tree.map(limited, params, updates, chosen), state
 

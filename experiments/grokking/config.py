@@ -31,7 +31,7 @@ _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
         (
             *("learning_rate", "low_learning_rate", "radius_multiplier"),
             *("adam_eps", "position_scale"),
-            *("max_update_rms", "max_relative_update", "max_logit"),
+            *("max_update_rms", "max_elr", "max_logit"),
         ),
     ),
     ({"at_least": 0, "below": 1}, ("adam_b2", "grokfast_decay")),
@@ -101,18 +101,17 @@ class Config:
     at the usual 0.999 our networks collapse where the paper's do not
     (docs/grokking.md, "How the paper's model is read")."""
     adam_eps: float = 1e-8
-    """What Adam adds to the root of its second moment."""
+    """What Adam adds to the root of its second moment (muon keeps its own)."""
     max_update_rms: float | None = None
-    """Scales down the direction of a leaf whose root mean square is larger (Adafactor's
-    update clipping)."""
-    max_relative_update: float | None = None
-    """Scales down the update of a matrix whose norm is a larger share of the matrix's:
-    a cap on its effective learning rate."""
+    """Clips each leaf's direction to this root mean square (as Adafactor does)."""
+    max_elr: float | None = None
+    """Caps the effective learning rate of each matrix: the norm of an update over the
+    norm of the matrix."""
     max_logit: float | None = None
     """Bounds logits z softly, as max_logit * tanh(z / max_logit)."""
     precise_loss: bool = False
-    """Compute the loss from the other classes' share, which float32 keeps to the last
-    digit where the plain loss rounds to zero."""
+    """A loss that is exact for confident predictions, where float32's log-softmax
+    rounds to 0."""
     diagnose: bool = False
     """Also log what precedes a collapse: see docs/grokking.md."""
     grokfast_decay: float = 0.98
@@ -130,8 +129,8 @@ class Config:
     """Hidden width of the MLP."""
     position_scale: float = 0.1
     """Initial standard deviation of the position table over that of the token table.
-    The paper does not give it; its networks treat x and y alike, so it must be
-    small."""
+    The paper does not give it; its networks treat x and y alike, from which we infer
+    that it is small."""
     seed: int = 0
     """Seed of the split and of the initial weights."""
     num_seeds: int = 1
@@ -192,9 +191,23 @@ class Config:
         check(
             "diagnose",
             self.diagnose,
-            not self.diagnose or self.optimizer in ("adam", "adamw", "hyperball"),
-            "off with this optimizer: it reads the second moment of one Adam",
+            not self.diagnose or self.optimizer not in ("sgd", "muon"),
+            "off with sgd and muon: it reads the second moment of an Adam for all",
         )
+        for name in ("max_update_rms", "max_elr"):
+            check(
+                name,
+                getattr(self, name),
+                getattr(self, name) is None or self.optimizer != "hyperball",
+                "None with hyperball, which sets the norm of updates itself",
+            )
+        for name in ("project_tables", "project_readout"):
+            check(
+                name,
+                getattr(self, name),
+                getattr(self, name) or self.project,
+                "on without projection: it says what projection leaves out",
+            )
         check(
             "delay_steps",
             self.delay_steps,

@@ -13,36 +13,46 @@ def instability(
     grads: Any,
     logits: jax.Array,
     labels: jax.Array,
+    *,
+    b2: Any,
+    eps: Any,
 ) -> dict[str, jax.Array]:
     """How large updates are, how old Adam's memory is and how confident the network.
 
     Args:
       params: the parameters.
-      opt_state: with the second moments ``nu`` of an Adam without bias correction to
-        speak of, the `learning_rate` and the `relative_update` of the last update.
+      opt_state: with the second moments ``nu`` and the ``count`` of one Adam, the
+        `learning_rate` and the `relative_update` of the last update.
       grads: of the training loss at `params`: those of the next update.
       logits: of the training pairs, shape ``(n, classes)``.
       labels: of the training pairs, shape ``(n,)``.
+      b2: Adam's second decay.
+      eps: Adam's ε.
 
     Returns:
       Scalars. Over the matrices, the largest: `gradient_over_memory`, the root of the
-      mean of g²/v (about 1 at rest; StableAdamW's measure); `update_rms`, the root mean
-      square of the last update over the learning rate; `largest_relative_update`. Over
-      the pairs: `logit_gap`, the mean of the label's logit less the largest other;
-      `zero_loss_fraction`, the share whose plain loss float32 rounds to zero.
+      mean of g²/v with the v of the next update (1 if gradients keep their size;
+      Wortsman et al., https://arxiv.org/abs/2304.13013, 2023, section 3.5);
+      `update_rms`, the root mean square of the last update over the learning rate;
+      `largest_relative_update`. Over their entries: `zero_gradient_fraction`, the share
+      that is exactly zero. Over the pairs: `logit_gap`, the mean of the label's logit
+      less the largest other; `zero_loss_fraction`, the share whose plain loss float32
+      rounds to zero.
     """
     rate = optax.tree.get(opt_state, "learning_rate")
     memory = optax.tree.get(opt_state, "nu")
     relative = optax.tree.get(opt_state, "relative_update")
 
+    unbiased = 1 - b2 ** (optax.tree.get(opt_state, "count") + 1)
+
     def over_memory(grad: jax.Array, second_moment: jax.Array) -> jax.Array:
-        # Where both are zero (dead units) there is nothing to compare.
-        tiny = jnp.finfo(grad.dtype).tiny
-        ratio = jnp.square(grad) / jnp.maximum(second_moment, tiny)
-        return jnp.sqrt(jnp.mean(ratio))
+        square = jnp.square(grad)
+        now = (b2 * second_moment + (1 - b2) * square) / unbiased
+        return jnp.sqrt(jnp.mean(square / jnp.maximum(now, eps**2)))
 
     def update_rms(param: jax.Array, share: jax.Array) -> jax.Array:
-        return share * jnp.sqrt(jnp.mean(jnp.square(param))) / rate
+        size = share * jnp.sqrt(jnp.mean(jnp.square(param)))
+        return jnp.where(rate > 0, size / jnp.where(rate > 0, rate, 1), 0)
 
     def largest(fn: Any, *trees: Any) -> jax.Array:
         values = jax.tree.map(
@@ -50,6 +60,11 @@ def instability(
         )
         return jnp.max(jnp.stack(jax.tree.leaves(values)))
 
+    zeros = jax.tree.map(
+        lambda param, grad: jnp.ravel(grad == 0) if param.ndim >= 2 else None,
+        params,
+        grads,
+    )
     is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     label_logits = jnp.max(jnp.where(is_label, logits, -jnp.inf), axis=-1)
     others = jnp.max(jnp.where(is_label, -jnp.inf, logits), axis=-1)
@@ -58,6 +73,7 @@ def instability(
         "gradient_over_memory": largest(over_memory, grads, memory),
         "update_rms": largest(update_rms, params, relative),
         "largest_relative_update": largest(lambda share: share, relative),
+        "zero_gradient_fraction": jnp.mean(jnp.concatenate(jax.tree.leaves(zeros))),
         "logit_gap": jnp.mean(label_logits - others),
         "zero_loss_fraction": jnp.mean(plain == 0),
     }

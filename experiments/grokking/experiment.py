@@ -65,7 +65,6 @@ class Experiment:
         self, state: TrainState, hyper: Hyperparameters, split: Split
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Scalars that describe a state, and the change since the last evaluation."""
-        del hyper
         fixed = jax.tree.map(lambda a: a[:: self._feature_stride], split.train)
         now, before = (
             self._model(params).features(fixed.x, fixed.y)
@@ -107,6 +106,8 @@ class Experiment:
                 jax.grad(self._loss)(state.params, split.train),
                 self._logits(state.params, split.train),
                 self._labels(split.train),
+                b2=hyper.adam_b2,
+                eps=hyper.adam_eps,
             )
         return state._replace(reference_params=state.params), results
 

@@ -107,9 +107,7 @@ def make_optimizer(
     return optax.chain(
         direction,
         nap_optax.scale_by_rewarming(schedule),
-        nap_optax.limit_elr(config.max_relative_update)
-        if config.max_relative_update
-        else optax.identity(),
+        nap_optax.limit_elr(config.max_elr) if config.max_elr else optax.identity(),
         nap_optax.project_weights(every=config.project_every, mask=held)
         if config.project
         else optax.identity(),
@@ -148,7 +146,6 @@ def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransfor
                 1.0,
                 consistent_rms=MUON_RMS,
                 adam_b2=hyper.adam_b2,
-                eps=hyper.adam_eps,
                 muon_weight_dimension_numbers=_muon_dimensions,
             )
             return optax.chain(muon, optax.scale(-1.0))

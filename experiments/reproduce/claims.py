@@ -97,7 +97,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def spread(values: Sequence[float] | np.ndarray, never: str = "never") -> str:
-    """Median, lowest and highest."""
+    """Median, lowest and highest; what is not a number is left out."""
+    values = np.asarray(values, float)
+    if np.isnan(values).any():
+        left = values[~np.isnan(values)]
+        return spread(left, never) if len(left) else "-"
     middle, low, high = (
         number(float(value), never)
         for value in (np.median(values), min(values), max(values))

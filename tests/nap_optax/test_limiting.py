@@ -69,6 +69,18 @@ def test_without_a_norm_updates_pass() -> None:
             np.testing.assert_array_equal(got["w"], updates["w"])
 
 
+def test_the_largest_updates_are_limited_too() -> None:
+    params = jnp.ones((2, 2))  # of norm 2
+    for size in (1e10, 1e20, 1e30):  # the squares of two of them overflow float32
+        np.testing.assert_allclose(limit(params, jnp.full((2, 2), size), 0.5), 0.5)
+
+
+def test_a_traced_limit_of_zero_stops_everything() -> None:
+    params = jnp.ones((2, 2))
+    got = jax.jit(lambda c: limit(params, 5 * params, c))(0.0)
+    np.testing.assert_array_equal(got, 0.0)
+
+
 def test_half_precision() -> None:
     # Squares of 300 overflow float16; the norm must not.
     params = jnp.full((1, 4), 300.0, jnp.float16)

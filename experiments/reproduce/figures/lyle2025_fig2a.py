@@ -178,7 +178,8 @@ FIGURE = Figure(
             "after 3000 updates (at 1e-3 and 1e-4: after 1000) is left out: free "
             "networks that generalise after 30,000 to 760,000, and the levels that "
             "projected ones reach at 1e-3 and 1e-4. Networks projected at every update "
-            "are not in the paper's figure; lyle2025/fig2a_long follows one of them.",
+            "are not in the paper's figure; lyle2025/fig2a_long follows one of "
+            "the paper's.",
         ),
         "paper": Preset(
             arms=_arms(

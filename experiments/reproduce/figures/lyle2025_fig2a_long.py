@@ -1,4 +1,4 @@
-"""Figure 2, left, of Lyle et al. (2025): the arm that generalises first, for longer."""
+"""Figure 2, left, of Lyle et al. (2025): one projected arm, for longer."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
 
 FIGURE = Figure(
     name="lyle2025/fig2a_long",
-    title="the arm of figure 2a that generalises first, for longer: does it stay?",
+    title="one projected arm of figure 2a, for longer: does it stay generalised?",
     runner=study,
     presets={"laptop": _preset(20_000, 3), "paper": _preset(1_000_000, 3)},
     draw=draw,

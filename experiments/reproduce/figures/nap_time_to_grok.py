@@ -16,8 +16,7 @@ from experiments.reproduce.runs import Runs
 
 PROJECTED = "Adam, projected"
 ADAMW = "AdamW, decay 1"
-USUAL_RATE = 1e-3
-RATES = (3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 LEVEL = 0.99
 FREE: dict[str, Any] = {"project": False, "weight_decay": 1.0}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -35,11 +34,11 @@ def name(optimizer: str, rate: float) -> str:
     return f"{optimizer}, rate {rate:g}"
 
 
-USUAL = name(ADAMW, USUAL_RATE)
+USUAL = name(ADAMW, 1e-3)
+"""The rate usual in the literature, with this project's decay of the second moment."""
 
 
 def _arms(updates: int) -> dict[str, Config]:
-    grid = [(optimizer, rate) for optimizer in OPTIMIZERS for rate in RATES]
     return {
         name(optimizer, rate): Config(
             num_steps=updates,
@@ -47,7 +46,8 @@ def _arms(updates: int) -> dict[str, Config]:
             learning_rate=rate,
             **OPTIMIZERS[optimizer],
         )
-        for optimizer, rate in (*grid, (ADAMW, USUAL_RATE))
+        for optimizer in OPTIMIZERS
+        for rate in RATES
     }
 
 
@@ -81,12 +81,13 @@ def best(runs: Runs, optimizer: str) -> str:
 def _claims(updates: int) -> tuple[Claim, ...]:
     def ratio(runs: Runs) -> np.ndarray:
         # What never does counts as the length of the run: for theirs a lower bound, so
-        # for the ratio an upper one.
+        # for the ratio an upper one. Where neither does there is nothing to compare.
         ours, theirs = (
-            np.minimum(first(runs, best(runs, optimizer)), updates)
-            for optimizer in (PROJECTED, ADAMW)
+            first(runs, best(runs, optimizer)) for optimizer in (PROJECTED, ADAMW)
         )
-        return ours / theirs
+        neither = np.isinf(ours) & np.isinf(theirs)
+        limited = np.minimum(ours, updates) / np.minimum(theirs, updates)
+        return np.where(neither, np.nan, limited)
 
     return (
         Claim(
@@ -102,8 +103,8 @@ def _claims(updates: int) -> tuple[Claim, ...]:
             at_most=1,
         ),
         Claim(
-            says=f"{USUAL}, the setting usual in the literature, has not "
-            "generalised yet: highest test accuracy",
+            says=f"{USUAL}, the rate usual in the literature, has not generalised "
+            "yet: highest test accuracy",
             measure=functools.partial(Runs.highest, arm=USUAL),
             at_most=0.9,
         ),
@@ -122,7 +123,7 @@ def table(runs: Runs, preset: Preset) -> str:
         rows.append(
             (
                 optimizer,
-                f"{best_rate(runs, optimizer):g}",
+                _rate(best_rate(runs, optimizer)),
                 _quartiles(soon, most),
                 _quartiles(steps, most),
                 f"{np.isfinite(steps).sum()} of {len(steps)}",
@@ -144,6 +145,11 @@ def table(runs: Runs, preset: Preset) -> str:
         f"updates to {LEVEL:g} at {' / '.join(f'{rate:g}' for rate in RATES)}",
     )
     return claims.table(header, rows)
+
+
+def _rate(rate: float) -> str:
+    """With a mark where a better one may lie outside the grid."""
+    return f"{rate:g}{' (edge)' if rate in (RATES[0], RATES[-1]) else ''}"
 
 
 def _quartiles(steps: np.ndarray, most: int) -> str:
@@ -193,11 +199,11 @@ FIGURE = Figure(
     runner=study,
     presets={
         "laptop": Preset(
-            arms=_arms(1500),
+            arms=_arms(1200),
             num_seeds=5,
-            claims=_claims(1500),
+            claims=_claims(1200),
             note="The paper's network and task, without normalisation layers except in "
-            "one arm. Every optimizer has the same three rates, the same decay of the "
+            "one arm. Every optimizer has the same four rates, the same decay of the "
             "second moment (0.95) and is shown at its best rate; nothing else is "
             "tuned. Grokfast (Lee et al., 2024, arXiv 2405.20233): mean with decay "
             "0.98 added twice. Muon: Adam for the tables and the read-out.",

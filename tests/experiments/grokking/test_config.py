@@ -57,11 +57,19 @@ def test_the_cycle_is_what_is_left_after_the_delay():
         ),
         ({"num_blocks": 0}, "num_blocks=0: must be at least 1"),
         ({"max_update_rms": 0.0}, "max_update_rms=0.0: must be greater than 0"),
-        ({"max_relative_update": -1.0}, "max_relative_update=-1.0: must be greater"),
+        ({"max_elr": -1.0}, "max_elr=-1.0: must be greater"),
+        (
+            {"max_elr": 1.0, "optimizer": "hyperball"},
+            "max_elr=1.0: must be None with hyperball",
+        ),
+        (
+            {"project": False, "project_tables": False},
+            "project_tables=False: must be on without projection",
+        ),
         ({"max_logit": 0.0}, "max_logit=0.0: must be greater than 0"),
         (
             {"diagnose": True, "optimizer": "muon"},
-            "diagnose=True: must be off with this optimizer",
+            "diagnose=True: must be off with sgd and muon",
         ),
         ({"grokfast_decay": 1.0}, "grokfast_decay=1.0: must be at least 0 and less"),
         ({"grokfast_amplitude": -1.0}, "grokfast_amplitude=-1.0: must be at least 0"),

@@ -131,7 +131,7 @@ def test_what_is_projected():
 def test_the_cap_on_the_relative_update():
     config = dataclasses.replace(TINY, project=False)
     for cap in (None, 1e-3):
-        _, after = updated(dataclasses.replace(config, max_relative_update=cap))
+        _, after = updated(dataclasses.replace(config, max_elr=cap))
         relative = optax.tree.get(after.opt_state, "relative_update")
         largest = max(
             share

@@ -7,6 +7,11 @@ import pytest
 
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figure import SCALES
+from experiments.reproduce.figures import (
+    nap_collapse,
+    nap_reading,
+    nap_time_to_grok,
+)
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config as WarmStart
 
@@ -137,3 +142,78 @@ def test_the_list_has_every_figure_of_both_papers():
 )
 def test_durations_are_rounded(seconds, words):
     assert listing.duration(seconds) == words
+
+
+def curves(**metrics):
+    """Runs of one arm, `arm`, from a list of seeds' values for each metric."""
+    seeds = range(len(next(iter(metrics.values()))))
+    steps = range(len(next(iter(metrics.values()))[0]))
+    return Runs(
+        {"arm": "arm", "seed": seed, "step": 100 * (step + 1)}
+        | {name: values[seed][step] for name, values in metrics.items()}
+        for seed in seeds
+        for step in steps
+    )
+
+
+def test_whether_a_seed_stays_generalised():
+    stays = [0.2, 0.99] + 8 * [1.0]
+    falls = [0.2, 0.99] + 4 * [1.0] + 4 * [0.1]
+    late = 9 * [0.2] + [1.0]
+    never = 10 * [0.2]
+    runs = curves(test_accuracy=[stays, falls, late, never])
+    shares = nap_collapse.share_generalised(runs, "arm")
+    np.testing.assert_allclose(shares, [1, 5 / 9, np.nan, 0])
+
+
+def test_what_is_lost_of_the_training_set():
+    runs = curves(train_accuracy=[[0.1, 0.95, 0.3, 1.0], [0.1, 0.2, 0.3, 0.2]])
+    lowest = nap_collapse.lowest_after_memorising(runs, "arm")
+    np.testing.assert_allclose(lowest, [0.3, np.nan])
+
+
+def test_the_lag_is_that_before_the_loss():
+    accuracy = [[1.0, 1.0, 0.8, 0.1, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]]
+    lag = [[2.0, 4.0, 7.0, 9.0, 9.0], [1.0, 5.0, 1.0, 1.0, 1.0]]
+    runs = curves(train_accuracy=accuracy, gradient_over_memory=lag)
+    # Of the seed that loses it, while it is still at .9; without one, of all.
+    np.testing.assert_allclose(nap_collapse.largest_lag(runs, "arm"), [4])
+    runs = curves(train_accuracy=accuracy[1:], gradient_over_memory=lag[1:])
+    np.testing.assert_allclose(nap_collapse.largest_lag(runs, "arm"), [5])
+
+
+def made_up(figure, value):
+    """Runs of a figure, with the accuracies that a function of arm and step gives."""
+    preset = figure.presets["laptop"]
+    return Runs(
+        {"arm": arm, "seed": 0, "step": step, "test_accuracy": value(arm, step)}
+        for arm in preset.arms
+        for step in range(100, 3100, 100)
+    )
+
+
+def test_the_best_rate_is_the_soonest():
+    figure = FIGURES["nap/time_to_grok"]
+    soonest = {"Adam, projected, rate 0.01": 300, "Adam, projected, rate 0.003": 400}
+    soonest |= {"AdamW, decay 1, rate 0.03": 600}
+    runs = made_up(figure, lambda arm, step: float(step >= soonest.get(arm, 9999)))
+    assert nap_time_to_grok.best_rate(runs, "Adam, projected") == 0.01
+    first, ratio, _ = figure.presets["laptop"].claims
+    assert claims.judge(first, runs).measured == (300,)
+    assert claims.judge(ratio, runs).measured == (0.5,)
+    # Where neither generalises there is no ratio, so the claim does not hold.
+    runs = made_up(figure, lambda arm, step: 0.1)
+    assert not claims.judge(ratio, runs).holds
+
+
+def test_the_distance_of_a_reading_is_that_from_the_papers_numbers():
+    figure = FIGURES["nap/reading"]
+    runs = made_up(figure, lambda arm, step: 0.5)
+    off = [
+        np.mean([abs(0.5 - y) for y in setting.paper.values()])
+        for setting in nap_reading.SETTINGS.values()
+    ]
+    got = nap_reading.distance(runs, nap_reading.DEFAULT)
+    np.testing.assert_allclose(got, [np.mean(off)])
+    assert set(nap_reading.GRID) < set(nap_reading.in_all_settings())
+    assert nap_reading.TWO_BLOCKS not in nap_reading.in_all_settings()
