@@ -202,13 +202,13 @@ def test_the_best_rate_is_the_soonest():
     assert claims.judge(first, runs).measured == (300,)
     assert claims.judge(ratio, runs).measured == (0.5,)
     # Where neither generalises there is no ratio, so the claim does not hold.
-    runs = made_up(figure, lambda arm, step: 0.1)
+    runs = made_up(figure, lambda *_: 0.1)
     assert not claims.judge(ratio, runs).holds
 
 
 def test_the_distance_of_a_reading_is_that_from_the_papers_numbers():
     figure = FIGURES["nap/reading"]
-    runs = made_up(figure, lambda arm, step: 0.5)
+    runs = made_up(figure, lambda *_: 0.5)
     off = [
         np.mean([abs(0.5 - y) for y in setting.paper.values()])
         for setting in nap_reading.SETTINGS.values()
