@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from experiments.harness.command_line import check, check_range
 
@@ -40,6 +40,15 @@ _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
         ("weight_decay", "scale_decay", "grokfast_amplitude"),
     ),
 )
+
+
+CHANGED: dict[str, Any] = {"position_scale": 1.0, "adam_b2": 0.999}
+"""What these were before they were fields."""
+
+
+def before() -> dict[str, Any]:
+    """What each field stood for in runs that were made before it existed."""
+    return {field.name: field.default for field in dataclasses.fields(Config)} | CHANGED
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PROG = "python -m experiments.grokking.demo"
 WARMUP_STEPS = 100
-IGNORED = ("run_directory",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +81,9 @@ class DemoConfig:
             self.rewarm_steps >= shortest,
             f"at least {shortest}: {WARMUP_STEPS} of warm-up and the cool-down",
         )
+        check_range(
+            "low_learning_rate", self.low_learning_rate, above=0, below=float("inf")
+        )
         peaks = self.peak_learning_rates
         check(
             "peak_learning_rates",
@@ -115,7 +117,16 @@ class DemoConfig:
         """Where the demo is kept."""
         from experiments.harness.run_directory import default_path
 
-        return self.run_directory or default_path("demo", self, IGNORED)
+        return self.run_directory or default_path("demo", self.recorded, ())
+
+    @property
+    def recorded(self) -> "Recorded":
+        """What decides the results."""
+        settings = dataclasses.asdict(self)
+        arms = {name: dataclasses.asdict(arm) for name, arm in self.arms.items()}
+        for own in (settings, *arms.values()):
+            del own["run_directory"]
+        return Recorded(settings=settings, arms=arms)
 
     def _arm(self, peak: float) -> Config:
         return Config(
@@ -132,6 +143,18 @@ class DemoConfig:
             warmup_steps=WARMUP_STEPS,
             seed=self.seed,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A demo as its directory keeps it.
+
+    With all that its arms run with: their defaults may change under a demo that names
+    none of them.
+    """
+
+    settings: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
 
 
 def demo(config: DemoConfig) -> None:
@@ -215,8 +238,7 @@ def _part(config: DemoConfig, name: str) -> "RunDirectory":
 
     return RunDirectory(
         config.path / name,
-        config,
-        ignored=IGNORED,
+        config.recorded,
         checkpoint_seconds=5.0,
     )
 

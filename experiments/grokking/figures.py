@@ -1,5 +1,6 @@
 """Figures of grokking runs: accuracy and feature change over updates."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,16 @@ def draw_arms(
     figure, axes = plots.figure(2, 1, width=9.5, height=2.8)
     top, bottom = axes[:, 0]
     _line(top, memorise, "train_accuracy", "training accuracy", TRAIN_COLOR)
-    _line(top, memorise, "test_accuracy", "test accuracy, before", "black")
+    _line(top, memorise, "test_accuracy", "test accuracy, while memorising", "black")
     _line(bottom, memorise, "relative_update", "", "black")
+    styles = itertools.cycle(("-", "-", "--", "--"))  # one for each panel
     for (name, rows), color in zip(arms.items(), plots.PALETTE, strict=False):
         joined = [memorise[-1], *rows]
         _line(top, joined, "train_accuracy", "", TRAIN_COLOR)
         _line(top, joined, "test_accuracy", f"test accuracy, {name}", color)
         _line(bottom, joined, "relative_update", "", color)
+        for ax in (top, bottom):  # copies that stay where they were lie on each other
+            ax.lines[-1].set_linestyle(next(styles))
     mark_rewarm((top, bottom), rewarm_step)
     top.set_ylim(-0.03, 1.05)
     plots.label(top, title=title, x="", y="accuracy")

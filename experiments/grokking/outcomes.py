@@ -10,16 +10,24 @@ LAST = 5
 """Evaluations at the end by which it is judged whether it stays so."""
 
 
+LOST = 0.9
+"""Accuracy below which a network that had generalised has lost it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """Whether a run generalised, when, and how it ended."""
 
     first_step: int | None
     """The first evaluated step with a test accuracy of `LEVEL` or more."""
+    lowest_since: float
+    """The lowest training or test accuracy from that step on, or of the whole run."""
     lowest_late: float
-    """The lowest training or test accuracy at the last evaluations."""
-    highest_late: float
-    """The highest test accuracy at the last evaluations."""
+    """The lowest of both at the last evaluations."""
+    lowest_end: float
+    """The same without evaluations before that step."""
+    highest: float
+    """The highest test accuracy."""
 
     @property
     def stays(self) -> bool:
@@ -28,19 +36,37 @@ class Outcome:
 
     @property
     def collapsed(self) -> bool:
-        """It had generalised and has lost it again."""
-        return self.first_step is not None and not self.stays
+        """It had generalised and has lost it at the end."""
+        return self.first_step is not None and self.lowest_end < LOST
+
+    @property
+    def words(self) -> str:
+        """How it ended, for one that had generalised."""
+        if self.collapsed:
+            return f"and then collapsed (to {self.lowest_end:.2f})"
+        if not self.stays:
+            return f"and is at {self.lowest_end:.3f} or more at the end"
+        if self.lowest_since < LOST:
+            return f"fell back to {self.lowest_since:.2f} and returned"
+        return "and stayed so"
 
 
 def outcome(rows: Sequence[Mapping[str, Any]]) -> Outcome:
     """Of one run, whose rows are in the order of its steps."""
-    late = rows[-LAST:]
+    first = first_generalised(rows)
+    since = [row for row in rows if first is None or row["step"] >= first]
+
+    def lowest(of: Sequence[Mapping[str, Any]]) -> float:
+        return min(
+            row[name] for row in of for name in ("train_accuracy", "test_accuracy")
+        )
+
     return Outcome(
-        first_step=first_generalised(rows),
-        lowest_late=min(
-            row[name] for row in late for name in ("train_accuracy", "test_accuracy")
-        ),
-        highest_late=max(row["test_accuracy"] for row in late),
+        first_step=first,
+        lowest_since=lowest(since),
+        lowest_late=lowest(rows[-LAST:]),
+        lowest_end=lowest(since[-LAST:]),
+        highest=max(row["test_accuracy"] for row in rows),
     )
 
 
@@ -56,19 +82,18 @@ def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
       outcomes: by what was done to each, such as "re-warmed to 0.01".
       rewarm_step: when that began.
     """
-    parts = []
-    for name, own in outcomes.items():
-        if own.first_step is None:
-            continue
-        after = own.first_step - rewarm_step
-        end = "and stayed so" if own.stays else "and then collapsed"
-        parts.append(f"the one {name} generalised after {after} updates {end}")
+    parts = [
+        f"the one {name} generalised after {own.first_step - rewarm_step} updates "
+        f"{own.words}"
+        for name, own in outcomes.items()
+        if own.first_step is not None
+    ]
     never = [name for name, own in outcomes.items() if own.first_step is None]
     if never:
-        highest = max(outcomes[name].highest_late for name in never)
-        who = "none" if not parts else f"{' and '.join(f'the one {n}' for n in never)}"
-        verb = "generalised" if not parts else "did not"
-        parts.append(f"{who} {verb} (test accuracy at most {highest:.2f})")
+        highest = max(outcomes[name].highest for name in never)
+        who = " and ".join(f"the one {name}" for name in never)
+        did_not = f"{who} did not" if parts else "none generalised"
+        parts.append(f"{did_not} (test accuracy at most {highest:.2f})")
     text = "; ".join(parts)
     return f"Of {len(outcomes)} copies of the network that had memorised, {text}."
 
@@ -78,5 +103,7 @@ def title(outcomes: Mapping[str, Outcome]) -> str:
     stay = [name for name, own in outcomes.items() if own.stays]
     if not stay:
         return "A network that has memorised: none of its copies generalises for good"
-    only = "only the copy" if len(stay) < len(outcomes) else "each copy"
-    return f"A network that has memorised: {only} {' or '.join(stay)} generalises"
+    which = " and ".join(f"the copy {name}" for name in stay)
+    only = "only " if len(stay) < len(outcomes) else ""
+    verb = "generalises" if len(stay) == 1 else "generalise"
+    return f"A network that has memorised: {only}{which} {verb}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.grokking.config import Config
+from experiments.grokking.config import CHANGED, Config
 from experiments.harness.study import Batch, Study
 
 if TYPE_CHECKING:
@@ -112,6 +112,6 @@ STUDY = Study(
     name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
     num_steps=lambda config: config.num_steps,
     train=_train,
-    before={"position_scale": 1.0, "adam_b2": 0.999},
+    before=CHANGED,
 )
 run, rows = STUDY.run, STUDY.rows

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.grokking.config import Config
+from experiments.grokking.config import Config, before
 from experiments.grokking.experiment import Experiment, TrainState
 from experiments.grokking.optimizers import Hyperparameters, hyperparameters
 from experiments.grokking.outcomes import first_generalised
@@ -73,7 +73,11 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
 
     path = config.run_directory or default_path("grokking", config, IGNORED)
     with RunDirectory(
-        path, config, ignored=IGNORED, checkpoint_seconds=config.checkpoint_seconds
+        path,
+        config,
+        ignored=IGNORED,
+        before=before(),
+        checkpoint_seconds=config.checkpoint_seconds,
     ) as run:
         if run.summary is None:
             experiment = Experiment(config)

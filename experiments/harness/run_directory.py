@@ -40,6 +40,8 @@ class RunDirectory:
       config: A dataclass; all of it decides the results, except `ignored`.
       ignored: Names of fields that may differ when the run continues, such as the path
         itself or how to show progress.
+      before: What a field meant in runs that were made before it existed; by default
+        that the config is another.
       checkpoint_seconds: Least time between two checkpoints.
       saving_share: Largest part of the time spent on saving, however large the state.
 
@@ -54,6 +56,7 @@ class RunDirectory:
         config: Any,
         *,
         ignored: Collection[str] = (),
+        before: Mapping[str, Any] | None = None,
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
     ):
@@ -61,6 +64,7 @@ class RunDirectory:
         self.summary: Any = None
         self._config: dict[str, Any] = files.to_json(dataclasses.asdict(config))
         self._ignored = frozenset(ignored)
+        self._before: dict[str, Any] = files.to_json(dict(before or {}))
         self._checkpoint_seconds = checkpoint_seconds
         self._saving_share = saving_share
         self._open_files = contextlib.ExitStack()
@@ -195,7 +199,9 @@ class RunDirectory:
     def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:
         differ = [
             f"{name} is {before} there and {now} here"
-            for name, before, now in environment.differences(saved, self._config)
+            for name, before, now in environment.differences(
+                {**self._before, **saved}, self._config
+            )
             if name.split(".")[0] not in self._ignored
         ]
         if differ:

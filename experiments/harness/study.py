@@ -137,21 +137,19 @@ class Study(Generic[ConfigT]):
         """Settings that no arm sets are not in the name of the directory."""
         try:
             saved = json.loads((path / "config.json").read_bytes())
-            there = saved["config"]["all_settings"]
+            there = dict(saved["config"]["all_settings"])
+            known = {arm: {**self.before, **dict(there[arm])} for arm in batch.arms}
         except (OSError, ValueError, KeyError, TypeError):
             return  # nothing that could be compared; opening it says what is wrong
         here = files.to_json(batch.all_settings)
-        differ = {
-            name: (before, now)
+        differ = dict.fromkeys(
+            f"{name} is {known[arm][name]} there and {now} here"
             for arm in here
             for name, now in here[arm].items()
-            if (before := {**self.before, **there.get(arm, {})}.get(name, now)) != now
-        }
+            if known[arm].get(name, now) != now
+        )
         if differ:
-            listed = ", ".join(
-                f"{name} is {before} there and {now} here"
-                for name, (before, now) in differ.items()
-            )
+            listed = ", ".join(differ)
             raise UserError(
                 f"{path} was run with other defaults: {listed}; name another directory"
             )

@@ -78,12 +78,16 @@ def _extra(
     if figure.measure is None:
         return {}
     path = directory / "measured.json"
+    of = list(preset.arms)
     if path.exists():
-        return json.loads(path.read_text())
+        saved = json.loads(path.read_text())
+        if saved.get("of") == of:  # else it is of other arms, of a version before
+            return saved["measured"]
     if draw_only:
         raise UserError(f"{path} is missing: run without --draw-only to measure it")
     measured = dict(figure.measure(preset))
-    files.write_atomically(path, f"{files.dump_json(measured, indent=2)}\n".encode())
+    text = files.dump_json({"of": of, "measured": measured}, indent=2)
+    files.write_atomically(path, f"{text}\n".encode())
     return measured
 
 

@@ -133,6 +133,7 @@ def test_every_arm_of_the_demo_is_a_run_of_the_experiment():
         ({"peak_learning_rates": ()}, "must be one to five positive numbers"),
         ({"peak_learning_rates": (0.1, 0.1)}, "must be different numbers"),
         ({"modulus": 0}, "modulus=0"),
+        ({"low_learning_rate": 0.0}, "low_learning_rate=0.0: must be greater than 0"),
     ],
 )
 def test_impossible_demos_are_named(fields, message):

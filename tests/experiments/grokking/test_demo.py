@@ -48,6 +48,15 @@ def test_a_finished_demo_is_shown_again_not_repeated(finished, monkeypatch, caps
     assert picture.read_bytes() == before
 
 
+def test_a_demo_whose_arms_had_other_defaults_is_refused(finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished.run_directory, path)
+    for saved in path.glob("*/config.json"):
+        saved.write_text(saved.read_text().replace('"adam_b2": 0.95', '"adam_b2": 0.9'))
+    with pytest.raises(UserError, match=r"adam_b2 is 0\.9 there and 0\.95 here"):
+        demo.demo(dataclasses.replace(finished, run_directory=path))
+
+
 def test_another_seed_has_a_directory_of_its_own():
     one, other, moved = (
         dataclasses.replace(TINY, seed=0),

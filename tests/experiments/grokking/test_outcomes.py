@@ -10,7 +10,10 @@ def rows(test, train=None):
     ]
 
 
-UP = outcomes.outcome(rows([0.2, 0.5, 0.995, 0.9, 1, 1, 1, 1, 0.99]))
+UP = outcomes.outcome(rows([0.2, 0.5, 0.995, 0.97, 1, 1, 1, 1, 0.99]))
+BACK = outcomes.outcome(rows([0.2, 0.5, 0.995, 0.1, 1, 1, 1, 1, 1]))
+WAVERS = outcomes.outcome(rows([0.2] * 7 + [0.98, 0.992], [1.0] * 9))
+ALMOST = outcomes.outcome(rows([0.2, 0.985] + [0.01] * 7))
 FLAT = outcomes.outcome(rows([0.2] * 9))
 LOST = outcomes.outcome(rows([0.2, 0.5, 1, 1, 1, 1, 1, 1, 0.01]))
 
@@ -19,9 +22,20 @@ def test_what_became_of_a_run():
     assert (UP.first_step, UP.stays, UP.collapsed) == (150, True, False)
     assert (FLAT.first_step, FLAT.stays, FLAT.collapsed) == (None, False, False)
     assert (LOST.first_step, LOST.stays, LOST.collapsed) == (150, False, True)
-    assert (LOST.lowest_late, FLAT.highest_late) == (0.01, 0.2)
+    assert (LOST.lowest_late, FLAT.highest) == (0.01, 0.2)
+    assert (BACK.stays, BACK.collapsed, BACK.lowest_since) == (True, False, 0.1)
     # A training accuracy that is lost counts as well.
-    assert outcomes.outcome(rows([1.0] * 5, [1, 1, 1, 0.9, 1])).collapsed
+    assert outcomes.outcome(rows([1.0] * 5, [1, 1, 1, 0.8, 1])).collapsed
+
+
+def test_how_each_ended_in_words():
+    assert UP.words == "and stayed so"
+    assert BACK.words == "fell back to 0.10 and returned"
+    assert LOST.words == "and then collapsed (to 0.01)"
+    late = outcomes.outcome(rows([0.2, 0.995, 0.98, 0.98, 0.99, 0.99, 0.992]))
+    assert late.words == "and is at 0.980 or more at the end"
+    # It came there at the last evaluation only.
+    assert (WAVERS.stays, WAVERS.words) == (False, "and is at 0.992 or more at the end")
 
 
 def test_the_sentence_says_who_generalised_when_and_who_collapsed():
@@ -36,9 +50,13 @@ def test_the_sentence_says_who_generalised_when_and_who_collapsed():
     assert "the one cold and the one left did not" in text
     text = outcomes.sentence({"cold": FLAT, "left": FLAT}, 100)
     assert text.endswith("memorised, none generalised (test accuracy at most 0.20).")
+    # It is the highest of all evaluations, not of the last.
+    assert "at most 0.98" in outcomes.sentence({"almost": ALMOST}, 100)
 
 
 def test_the_title_says_what_can_be_seen():
     assert "only the copy up generalises" in outcomes.title({"up": UP, "flat": FLAT})
-    assert "each copy up generalises" in outcomes.title({"up": UP})
+    assert outcomes.title({"up": UP}).endswith("memorised: the copy up generalises")
+    two = outcomes.title({"up": UP, "back": BACK, "flat": FLAT})
+    assert two.endswith("only the copy up and the copy back generalise")
     assert "none of its copies" in outcomes.title({"lost": LOST, "flat": FLAT})

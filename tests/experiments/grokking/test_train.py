@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -124,18 +125,31 @@ def first_step(config=TINY, **numbers):
 
 
 # Regenerate only when the model, the task or the optimizer is meant to change: print
-# `first_step(...)` and say why in the commit.
+# `first_step(...)` and say why in the commit. The first two are of the defaults of
+# before: a position table as large as the token table, and a second decay of .999.
 GOLDEN = {
-    "normalised": {
+    "before, normalised": {
         "train_loss": 2.255539894104004,
         "update_norm": 0.26062989234924316,
         "weight_norm": 9.246439933776855,
         "scales": 23.68000030517578,
     },
-    "plain": {
+    "before, plain": {
         "train_loss": 2.155529260635376,
         "update_norm": 0.24157540500164032,
         "weight_norm": 8.990983009338379,
+        "scales": 0.0,
+    },
+    "normalised": {
+        "train_loss": 2.3177356719970703,
+        "update_norm": 0.26375406980514526,
+        "weight_norm": 8.976506233215332,
+        "scales": 23.740001678466797,
+    },
+    "plain": {
+        "train_loss": 2.0596566200256348,
+        "update_norm": 0.25196653604507446,
+        "weight_norm": 8.713139533996582,
         "scales": 0.0,
     },
 }
@@ -143,7 +157,10 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_first_step_is_as_recorded(name):
-    config = TINY if name == "normalised" else dataclasses.replace(TINY, **PLAIN)
+    fields = PLAIN if name.endswith("plain") else {}
+    config = dataclasses.replace(TINY, **fields)
+    if name.startswith("before"):
+        config = dataclasses.replace(config, position_scale=1.0, adam_b2=0.999)
     assert first_step(config) == pytest.approx(GOLDEN[name], rel=1e-5)
 
 
@@ -202,7 +219,7 @@ def test_members_may_differ_in_every_number():
         return experiment.step(experiment.step(state, *rest), *rest).params
 
     params = jax.jit(jax.vmap(two_steps))(state, hyper, split)
-    kernel = np.asarray(params["mlp_in"]["kernel"])
+    kernel = np.asarray(params["blocks"][0]["mlp_in"]["kernel"])
     assert np.abs(kernel[1] - kernel[0]).max() > 1e-3
     assert np.abs(kernel[2] - kernel[0]).max() > 1e-4
 
@@ -223,6 +240,25 @@ def test_a_mistake_is_one_line(run_program, argv, message):
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_run_of_the_old_defaults_is_refused_by_what_differs(
+    finished, run_program, tmp_path
+):
+    config, path, _ = finished
+    directory = tmp_path / "old"
+    shutil.copytree(path, directory)
+    saved = json.loads((directory / "config.json").read_text())
+    for name in ("position_scale", "adam_b2", "adam_eps", "num_blocks", "max_elr"):
+        del saved["config"][name]
+    (directory / "config.json").write_text(json.dumps(saved))
+    code, _, err = run_program(*flags(config, run_directory=directory))
+    assert (code, err.count("\n")) == (1, 1)
+    # Fields that change nothing are not named.
+    assert "config: adam_b2 is 0.999 there and 0.95 here, position_scale is 1.0" in err
+    assert "adam_eps" not in err
+    flagged = flags(config, run_directory=directory, adam_b2=0.999, position_scale=1.0)
+    assert run_program(*flagged)[0] == 0
 
 
 def test_another_config_in_the_directory_is_refused(finished, run_program):

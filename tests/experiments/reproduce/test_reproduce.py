@@ -175,6 +175,11 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
     assert "measured.json is missing: run without --draw-only" in err
     assert [main(tiny, *argv)[0] for _ in range(2)] == [0, 0]
     assert calls == [3]
+    # What was measured for other arms is measured again.
+    path = finished / "measured.json"
+    path.write_text(json.dumps({"seconds": 9.0}))
+    assert main(tiny, *argv)[0] == 0
+    assert calls == [3, 3]
 
 
 @pytest.mark.parametrize(
