@@ -56,8 +56,8 @@ GRID: dict[str, Settings] = {
         (EQUAL, 1.0, 0.999),
         (EQUAL, 1.0, 0.95),
         (SMALL, 0.1, 0.999),
-        (SMALL, 0.1, 0.98),
         (SMALL, 0.1, 0.95),
+        (SMALL, 0.1, 0.98),
     )
 }
 OWN = GRID[DEFAULT]
