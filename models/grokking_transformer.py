@@ -7,88 +7,25 @@ of `·`, `=` and `□`), so the 2p + 3 rows serve all p² pairs by gathering.
 `GrokkingTransformer.__call__` does that; `GrokkingTransformer.full_sequence` is the
 same function in its textbook form.
 
-Shape suffixes: N pairs, R rows of (token, position), L the five positions, Q those of
-them that attend, D width, H heads, K dimensions of a head, F units of the MLP, P
-numbers (the modulus).
+Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
+H heads, K dimensions of a head, P numbers (the modulus).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from models.transformer_block import Block, linear, rms_norm
+
 __all__ = ["GrokkingTransformer"]
 
 SEQUENCE_LENGTH = 5
-ALL_POSITIONS = slice(None)
 AT_SQUARE = slice(-1, None)
-
-
-class Block(nnx.Module):
-    """Attention and an MLP, each added to the residual stream."""
-
-    def __init__(
-        self,
-        num_heads: int,
-        head_dim: int,
-        mlp_dim: int,
-        *,
-        normalize: bool,
-        rngs: nnx.Rngs,
-    ) -> None:
-        width = num_heads * head_dim
-        self.num_heads = num_heads
-        self.head_dim = head_dim
-        self.attention_norm = _rms_norm(width, normalize, rngs)
-        self.query = _linear(width, width, rngs)
-        self.key = _linear(width, width, rngs)
-        self.value = _linear(width, width, rngs)
-        self.output = _linear(width, width, rngs)
-        self.mlp_norm = _rms_norm(width, normalize, rngs)
-        self.mlp_in = _linear(width, mlp_dim, rngs)
-        self.mlp_out = _linear(mlp_dim, width, rngs)
-
-    def features(
-        self, h_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
-    ) -> dict[str, jax.Array]:
-        """What it computes at the positions that attend; shapes (N, Q, …)."""
-        normed_NLD = self.attention_norm(h_NLD)
-        weights_NHQL = self.attention_weights(normed_NLD, queries=queries)
-        value_NLHK = self._heads(self.value(normed_NLD))
-        attended_NQHK = jnp.einsum("nhql,nlhk->nqhk", weights_NHQL, value_NLHK)
-        attended_NQD = attended_NQHK.reshape(*attended_NQHK.shape[:2], -1)
-        return self.after_attention(h_NLD[:, queries], self.output(attended_NQD))
-
-    def attention_weights(
-        self, normed_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
-    ) -> jax.Array:
-        """Of each head and position that attends, over the positions: (N, H, Q, L)."""
-        query_NQHK = self._heads(self.query(normed_NLD[:, queries]))
-        key_NLHK = self._heads(self.key(normed_NLD))
-        scores_NHQL = jnp.einsum("nqhk,nlhk->nhql", query_NQHK, key_NLHK)
-        return jax.nn.softmax(scores_NHQL / self.head_dim**0.5)
-
-    def after_attention(
-        self, h: jax.Array, attention_output: jax.Array
-    ) -> dict[str, jax.Array]:
-        """Adds what attention gave, then the MLP; any leading axes."""
-        h = h + attention_output
-        hidden = jax.nn.relu(self.mlp_in(self.mlp_norm(h)))
-        multiply = matmul_tall if hidden.ndim == 2 else jnp.matmul
-        return {
-            "attention_output": attention_output,
-            "mlp_hidden": hidden,
-            "residual": h + multiply(hidden, self.mlp_out.kernel[...]),
-        }
-
-    def _heads(self, projected_NLD: jax.Array) -> jax.Array:
-        return projected_NLD.reshape(
-            *projected_NLD.shape[:2], self.num_heads, self.head_dim
-        )
 
 
 class GrokkingTransformer(nnx.Module):
@@ -169,8 +106,8 @@ class GrokkingTransformer(nnx.Module):
             Block(num_heads, head_dim, mlp_dim, normalize=normalize, rngs=rngs)
             for _ in range(num_blocks)
         )
-        self.unembedding_norm = _rms_norm(width, normalize, rngs)
-        self.unembedding = _linear(width, modulus, rngs)
+        self.unembedding_norm = rms_norm(width, normalize, rngs)
+        self.unembedding = linear(width, modulus, rngs)
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Logits of the sum at ``□``.
@@ -310,34 +247,6 @@ class GrokkingTransformer(nnx.Module):
         return jnp.split(rows, [self.modulus, 2 * self.modulus])
 
 
-@jax.custom_jvp
-def matmul_tall(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
-    """``inputs @ kernel`` for a kernel with more rows than columns.
-
-    The kernel's gradient, inputsᵀ @ cotangents, reads two matrices along their slow
-    axis. XLA's CPU backend does that at half its usual rate; transposing the narrow
-    cotangents first costs a few per cent of what it saves.
-    """
-    return inputs_NF @ kernel_FD
-
-
-@matmul_tall.defjvp
-def _matmul_tall_jvp(
-    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    inputs_NF, kernel_FD = primals
-    inputs_dot_NF, kernel_dot_FD = tangents
-    # Written so that its transpose is (cotangentsᵀ @ inputs)ᵀ. Without the barriers
-    # XLA would cancel the two transpositions.
-    kernel_dot_DF = lax.optimization_barrier(kernel_dot_FD.T)
-    from_kernel_DN = lax.dot_general(
-        kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
-    )
-    from_kernel_ND = lax.optimization_barrier(from_kernel_DN).T
-    outputs_dot_ND = inputs_dot_NF @ kernel_FD + from_kernel_ND
-    return inputs_NF @ kernel_FD, outputs_dot_ND
-
-
 def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
     """Softmax over a few arrays, element by element: fuses where a stack would not.
 
@@ -353,16 +262,6 @@ def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
     return [exponential * normalizer for exponential in exponentials]
 
 
-def _linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(
-        num_inputs,
-        num_outputs,
-        use_bias=False,
-        kernel_init=nnx.initializers.normal(num_inputs**-0.5),
-        rngs=rngs,
-    )
-
-
 def _table(
     num_rows: int, width: int, rngs: nnx.Rngs, scale: float | jax.Array = 1.0
 ) -> nnx.Embed:
@@ -372,18 +271,6 @@ def _table(
         embedding_init=nnx.initializers.normal(scale * width**-0.5),
         rngs=rngs,
     )
-
-
-def _rms_norm(
-    width: int, normalize: bool, rngs: nnx.Rngs
-) -> Callable[[jax.Array], jax.Array]:
-    if not normalize:
-        return _identity
-    return nnx.RMSNorm(width, epsilon=1e-6, rngs=rngs)
-
-
-def _identity(x: jax.Array) -> jax.Array:
-    return x
 
 
 def _check_sizes(modulus: int, **sizes: int) -> None:

@@ -162,6 +162,7 @@ class Config:
                 if getattr(self, name) is not None:
                     check_range(name, getattr(self, name), **bounds)
         self._check_together()
+        self._check_optimizer()
 
     def _check_together(self) -> None:
         check(
@@ -185,6 +186,29 @@ class Config:
             0 < self.num_train_pairs < pairs,
             f"such that both sets have a pair; there are {pairs} in all",
         )
+        check(
+            "delay_steps",
+            self.delay_steps,
+            self.delay_steps < self.num_steps,
+            f"less than num_steps={self.num_steps}, or the schedule never starts",
+        )
+        check(
+            "warmup_steps",
+            self.warmup_steps,
+            self.schedule == "constant" or self.warmup_steps < self.cycle_steps,
+            f"less than the {self.cycle_steps} updates of the {self.schedule} schedule"
+            + (" in each cycle" if self.schedule == "cyclic" else ""),
+        )
+        if self.cooldown_steps:
+            left = self.cycle_steps - self.warmup_steps
+            check(
+                "cooldown_steps",
+                self.cooldown_steps,
+                self.schedule == "constant" and self.cooldown_steps <= left,
+                f"at most the {left} updates after the warm-up, with schedule=constant",
+            )
+
+    def _check_optimizer(self) -> None:
         check(
             "scale_decay",
             self.scale_decay,
@@ -216,27 +240,6 @@ class Config:
                 getattr(self, name),
                 getattr(self, name) or self.project,
                 "on without projection: it says what projection leaves out",
-            )
-        check(
-            "delay_steps",
-            self.delay_steps,
-            self.delay_steps < self.num_steps,
-            f"less than num_steps={self.num_steps}, or the schedule never starts",
-        )
-        check(
-            "warmup_steps",
-            self.warmup_steps,
-            self.schedule == "constant" or self.warmup_steps < self.cycle_steps,
-            f"less than the {self.cycle_steps} updates of the {self.schedule} schedule"
-            + (" in each cycle" if self.schedule == "cyclic" else ""),
-        )
-        if self.cooldown_steps:
-            left = self.cycle_steps - self.warmup_steps
-            check(
-                "cooldown_steps",
-                self.cooldown_steps,
-                self.schedule == "constant" and self.cooldown_steps <= left,
-                f"at most the {left} updates after the warm-up, with schedule=constant",
             )
 
     @property

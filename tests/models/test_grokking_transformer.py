@@ -12,7 +12,8 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from models.grokking_transformer import GrokkingTransformer, matmul_tall
+from models.grokking_transformer import GrokkingTransformer
+from models.transformer_block import matmul_tall
 
 MODULUS = 7
 SIZES = {"num_heads": 2, "head_dim": 3, "mlp_dim": 11}
