@@ -99,7 +99,7 @@ SETTINGS = {
         skips=(WARM_UP, WARM_UP_OLD, FREE_TABLES, FREE_READOUT, TWO_BLOCKS),
     ),
     "re-warmed": Setting(
-        f"norms, projected, scale decay 1: 1e-4, re-warmed to 1e-2 at {DELAY}",
+        f"norms, scale decay 1, re-warmed to 1e-2 at {DELAY}",
         {
             "normalize": True,
             "scale_decay": 1.0,
