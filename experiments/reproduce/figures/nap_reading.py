@@ -219,8 +219,8 @@ def draw(runs: Runs, preset: Preset) -> Any:
 
 FIGURE = Figure(
     name="nap/reading",
-    title="with a small position table and a short memory of Adam the model does as "
-    "the paper's",
+    title="which reading of the model fits the paper's curves: a small position "
+    "table and a short memory of Adam",
     runner=study,
     presets={
         "laptop": Preset(
