@@ -54,17 +54,16 @@ def instability(
         size = share * jnp.sqrt(jnp.mean(jnp.square(param)))
         return jnp.where(rate > 0, size / jnp.where(rate > 0, rate, 1), 0)
 
-    def largest(fn: Any, *trees: Any) -> jax.Array:
+    def of_matrices(fn: Any, *trees: Any) -> list[jax.Array]:
         values = jax.tree.map(
             lambda param, *rest: fn(*rest) if param.ndim >= 2 else None, params, *trees
         )
-        return jnp.max(jnp.stack(jax.tree.leaves(values)))
+        return jax.tree.leaves(values)
 
-    zeros = jax.tree.map(
-        lambda param, grad: jnp.ravel(grad == 0) if param.ndim >= 2 else None,
-        params,
-        grads,
-    )
+    def largest(fn: Any, *trees: Any) -> jax.Array:
+        return jnp.max(jnp.stack(of_matrices(fn, *trees)))
+
+    zeros = of_matrices(lambda grad: jnp.ravel(grad == 0), grads)
     is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     label_logits = jnp.max(jnp.where(is_label, logits, -jnp.inf), axis=-1)
     others = jnp.max(jnp.where(is_label, -jnp.inf, logits), axis=-1)
@@ -73,7 +72,7 @@ def instability(
         "gradient_over_memory": largest(over_memory, grads, memory),
         "update_rms": largest(update_rms, params, relative),
         "largest_relative_update": largest(lambda share: share, relative),
-        "zero_gradient_fraction": jnp.mean(jnp.concatenate(jax.tree.leaves(zeros))),
+        "zero_gradient_fraction": jnp.mean(jnp.concatenate(zeros)),
         "logit_gap": jnp.mean(label_logits - others),
         "zero_loss_fraction": jnp.mean(plain == 0),
     }
