@@ -6,6 +6,7 @@ import doctest
 import re
 from collections.abc import Iterable
 
+import pytest
 from sybil import Document, Region, Sybil
 from sybil.example import Example
 from sybil.parsers.myst import PythonCodeBlockParser
@@ -23,6 +24,16 @@ def _clear(example: Example) -> None:
 
 blocks = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)
 collect_ignore = ["docs/conf.py"]
+SLOW_PAGES = {"pipelines.md", "why_nothing_happens.md"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the pages that take more than a few seconds."""
+    for item in items:
+        if item.path.name in SLOW_PAGES:
+            item.add_marker("slow")
+
+
 pytest_collect_file = (
     Sybil([blocks, sections], pattern="docs/*.md")
     + Sybil([blocks], pattern="README.md")

@@ -135,6 +135,7 @@ def test_number_of_parameters(image_shape, options, expected):
     assert sum(leaf.size for leaf in leaves) == expected
 
 
+@pytest.mark.slow
 def test_initial_norms_and_the_total_of_the_paper():
     params = jax.jit(lambda: nnx.state(CifarCNN(rngs=nnx.Rngs(1)), nnx.Param))()
     leaves = leaves_by_path(params)
@@ -153,6 +154,7 @@ def test_initial_norms_and_the_total_of_the_paper():
         np.testing.assert_array_equal(leaves[f"norm_{i}/bias"], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CONVOLUTIONS, "hidden", "logits"])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_scaling_one_kernel(name, normalize):
@@ -190,6 +192,7 @@ def test_scaling_a_normalization(index):
             assert jnp.abs(alone - logits).max() > 1e-2, name
 
 
+@pytest.mark.slow
 def test_positions_without_variance():
     """A black image gives the offsets, and no NaN in values or gradients."""
     apply, params = build()

@@ -55,6 +55,7 @@ def test_matrices_of_winograd_are_those_worked_out_by_hand():
     np.testing.assert_allclose(of_inputs[5], [0, *row[:5]], atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(8, 12), (7, 5), (1, 2)])
 def test_winograd_with_its_gradients_is_a_plain_convolution(sides):
     with jax.enable_x64(True):
@@ -68,6 +69,7 @@ def test_winograd_with_its_gradients_is_a_plain_convolution(sides):
         )
 
 
+@pytest.mark.slow
 def test_winograd_of_one_pixel_is_the_kernel_around_it():
     kernel = jnp.arange(9.0).reshape(3, 3, 1, 1)
     inputs = jnp.zeros((1, 8, 8, 1)).at[0, 4, 3].set(2.0)
@@ -76,6 +78,7 @@ def test_winograd_of_one_pixel_is_the_kernel_around_it():
     np.testing.assert_allclose(winograd(inputs, kernel)[0, ..., 0], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_error_of_winograd_in_single_precision():
     inputs, kernel = arrays((4, 16, 16, 128), (3, 3, 128, 128))
     ours = with_gradients(winograd, inputs, kernel)
@@ -88,6 +91,7 @@ def test_error_of_winograd_in_single_precision():
         assert error < 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "padding"),
     [
@@ -118,6 +122,7 @@ def test_paired_columns_with_their_gradients(kernel_size, stride, padding):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["winograd", "paired_columns"])
 def test_derivatives_in_both_modes_and_of_second_order(name):
     functions = {
@@ -177,6 +182,7 @@ def test_only_cpus_and_only_what_is_faster_there(changed, by_other_means):
         assert is_plain == expected, platform
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shapes", "strides"),
     [
@@ -206,6 +212,7 @@ def test_dtypes_that_differ_are_refused_as_by_lax():
         )
 
 
+@pytest.mark.slow
 def test_centered_outputs_are_those_without_their_mean():
     inputs, kernel = arrays((2, 5, 4, 3), (3, 3, 3, 6))
     ours = jax.jit(

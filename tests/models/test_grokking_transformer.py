@@ -60,6 +60,7 @@ def paths(params):
     return {"/".join(str(key.key) for key in path): leaf for path, leaf in leaves}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(jnp.float32, 2e-5), (jnp.float64, 1e-12)]
@@ -107,6 +108,7 @@ def test_forward_over_reverse_equals_the_full_sequence():
         chex.assert_trees_all_close(*products, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_one_pair_computed_by_hand():
     """Width 1: with all weights 1, three equal tokens, and no normalisation."""
     apply, params = build(False, modulus=2, num_heads=1, head_dim=1, mlp_dim=1)
@@ -159,6 +161,7 @@ def test_features_are_those_of_the_plain_computation():
     )
 
 
+@pytest.mark.slow
 def test_attention_weights_are_in_the_order_of_the_tokens():
     """With one token made to stand out, its column has nearly all the weight."""
     apply, params = build(False, num_heads=1, head_dim=1, mlp_dim=1)
@@ -175,6 +178,7 @@ def test_attention_weights_are_in_the_order_of_the_tokens():
         np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_score_far_above_a_pair_does_not_make_it_nan():
     """A large score of a token that is not in the pair must not matter to the pair."""
     apply, params = build(False)
@@ -279,6 +283,7 @@ def test_a_small_position_table_treats_x_and_y_nearly_alike():
     assert gaps[1] < gaps[0] / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [False, True])
 def test_two_blocks(normalize):
     """The short cut at □ equals the full sequence; a block of zeros adds nothing."""
@@ -306,6 +311,7 @@ def test_two_blocks(normalize):
         )
 
 
+@pytest.mark.slow
 def test_initial_standard_deviations():
     model = GrokkingTransformer(
         117, position_scale=1.0, normalize=True, rngs=nnx.Rngs(1)

@@ -52,6 +52,7 @@ def test_a_hand_computed_position():
     np.testing.assert_allclose(y, [[-(2**0.5), 0, 2**0.5, 0]], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_values_and_parameters_are_those_of_flax(channels):
     x = positions(channels)
@@ -61,6 +62,7 @@ def test_values_and_parameters_are_those_of_flax(channels):
     np.testing.assert_allclose(apply(graph, params, x), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_gradients_are_those_of_flax(channels):
     x = positions(channels)
@@ -76,6 +78,7 @@ def test_gradients_are_those_of_flax(channels):
     chex.assert_trees_all_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [6, 64])
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("sums", [normalization._PLAIN, normalization._ON_CPU])
@@ -92,6 +95,7 @@ def test_forward_mode_and_second_derivatives_are_right(channels, centered, sums)
         check_grads(jax.jit(fn), (x, scale, 1 - scale), order=2, modes=("fwd", "rev"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [6, 64])
 def test_a_centered_kernel_spares_the_mean(channels):
     """Values and gradients of a linear layer and its normalisation together."""

@@ -288,6 +288,7 @@ def test_arguments_out_of_range(arguments, message):
         ResNet18(**arguments, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_a_batch_of_any_size_can_be_exported():
     """Of the width that Winograd's algorithm is for, and with its gradient."""
     graph, params = nnx.split(nnx.eval_shape(lambda: ResNet18(rngs=nnx.Rngs(0))))

@@ -29,6 +29,7 @@ from nap_optax import Detector, cusum, page_hinkley
 BY_HAND = {"horizon": math.inf, "warmup_steps": 2, "freeze_above": 1}
 
 
+@pytest.mark.slow
 def test_cusum_by_hand() -> None:
     values = jnp.array([0.0, 2.0, 4.0, 7.0])
     states, fired = run(cusum(4, 0.5, max_correlation=0, **BY_HAND), values)
@@ -84,6 +85,7 @@ def test_page_hinkley_is_the_textbook_test() -> None:
     assert want.max() > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.5, 5.0, 30.0])
 def test_page_hinkley_agrees_with_river(threshold: float) -> None:
     drift = pytest.importorskip("river.drift")
@@ -153,6 +155,7 @@ def test_wrong_scale() -> None:
 # Transformations of jax.
 
 
+@pytest.mark.slow
 @each_detector
 def test_scan_jit_vmap_and_a_loop_agree(factory: Callable[..., Detector]) -> None:
     detector = factory(direction="both", warmup_steps=20, threshold=3.0)
@@ -175,6 +178,7 @@ def test_scan_jit_vmap_and_a_loop_agree(factory: Callable[..., Detector]) -> Non
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @each_detector
 def test_traced_parameters(factory: Callable[..., Detector]) -> None:
     values = falling(10)
@@ -230,6 +234,7 @@ def test_refractory_period(factory: Callable[..., Detector]) -> None:
     assert 1200 <= second < 1240
 
 
+@pytest.mark.slow
 @each_detector
 def test_rewarming_and_restart(factory: Callable[..., Detector]) -> None:
     values = falling(13)

@@ -126,6 +126,7 @@ def test_rounding_is_no_change(factory: Callable[..., Detector]) -> None:
 # Awkward values.
 
 
+@pytest.mark.slow
 @each_detector
 def test_non_finite_values_are_ignored_and_counted(
     factory: Callable[..., Detector],
@@ -161,6 +162,7 @@ def test_values_beyond_float32_are_ignored(factory: Callable[..., Detector]) -> 
     assert int(optax.tree.get(state, "baseline_count")) >= 30
 
 
+@pytest.mark.slow
 @each_detector
 def test_dtypes_of_values(factory: Callable[..., Detector]) -> None:
     detector = factory()

@@ -29,7 +29,14 @@ from helpers.x64 import enable_x64
 COMBINES_ALL_REDUCES = jax.__version_info__ >= (0, 8, 1)
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def cases() -> list[Any]:
+    """All of them; the first of each transformation is not slow."""
+    first = {case.factory: case for case in reversed(CASES)}.values()
+    slow = {case.name: () if case in first else pytest.mark.slow for case in CASES}
+    return [pytest.param(case, id=case.name, marks=slow[case.name]) for case in CASES]
+
+
+@pytest.fixture(params=cases())
 def case(request: pytest.FixtureRequest) -> Case:
     check = request.node.originalname.removeprefix("test_")
     if check in request.param.skips:

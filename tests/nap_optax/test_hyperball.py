@@ -33,6 +33,7 @@ def test_by_hand(params: Any) -> None:
     assert optax.tree.get(state, "target_norm")["block"]["kernel"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [optax.identity(), optax.scale_by_adam()])
 def test_many_steps(inner: Any) -> None:
     """Neither norm drifts, and the size of gradients plays no part."""

@@ -86,6 +86,7 @@ def test_a_mask_that_tells_nothing_apart(params: Any) -> None:
                 make(mask).init(params)
 
 
+@pytest.mark.slow
 def test_even_ratio_by_hand() -> None:
     # Means 0.5 (4 weights) and 2 (2 weights): over all 6, (4 * 0.5 + 2 * 2) / 6 = 1.
     params = {

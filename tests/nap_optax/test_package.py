@@ -87,6 +87,7 @@ def test_sources_use_public_names_of_optax_only() -> None:
             assert private not in text, source
 
 
+@pytest.mark.slow
 def test_importing_loads_nothing_but_jax_and_optax(
     run_python: Callable[..., str],
 ) -> None:
@@ -102,6 +103,7 @@ def test_importing_loads_nothing_but_jax_and_optax(
     assert not ours & {"flax", "matplotlib", "orbax", "tyro", "models", "experiments"}
 
 
+@pytest.mark.slow
 def test_importing_initialises_no_device(run_python: Callable[..., str]) -> None:
     code = (
         "from nap_optax import *; import jax; from jax.extend import backend; "

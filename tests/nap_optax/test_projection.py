@@ -63,6 +63,7 @@ LEAVES = {"matrix": (7, 5), "stack": (3, 4, 6), "row": (1, 9)}
 TOLERANCES = {jnp.float32: 2e-7, jnp.bfloat16: 4e-3, jnp.float16: 5e-4}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:project_weights. in '' each norm")  # row, unit
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("shape", LEAVES.values(), ids=LEAVES)
@@ -134,6 +135,7 @@ def test_large_half_precision_norms_do_not_overflow() -> None:
 # Options.
 
 
+@pytest.mark.slow
 def test_granularity_tree_and_rules() -> None:
     params = {"a": normal(0, 2, 3, 4), "b": normal(1, 3, 4), "c": normal(2, 3, 4)}
     updates = {"a": normal(3, 2, 3, 4), "b": normal(4, 3, 4), "c": normal(5, 3, 4)}
@@ -176,6 +178,7 @@ def test_traced_radius(granularity: str) -> None:
         np.testing.assert_allclose(norms(new(radius), axis), radius, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_radius_follows_a_schedule() -> None:
     tx = optax.inject_hyperparams(project_weights, static_args=("every",))(
         radius=schedules.warmup_constant(4.0, warmup_steps=2, init_value=2.0)

@@ -42,6 +42,7 @@ def train(tx: Any, params: Any, num_updates: int, rewarm_at: int = -1) -> Any:
     return params, state
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:project_weights. in 'head/kernel' each norm")
 @pytest.mark.parametrize("reset_inner", [False, True])
 def test_equals_the_chain_by_hand(params: Any, reset_inner: bool) -> None:
@@ -74,6 +75,7 @@ def test_equals_the_chain_by_hand(params: Any, reset_inner: bool) -> None:
     )
 
 
+@pytest.mark.slow
 def test_descends_on_the_sphere(params: Any) -> None:
     end, state = train(nap(optax.scale_by_adam(), 0.05), params, 300)
     for part, norm in (("block", 5.0), ("head", 2.0)):

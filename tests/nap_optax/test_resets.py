@@ -241,6 +241,7 @@ def test_spectral_regularization_starts_again(params: Any) -> None:
     assert np.any(after["block"] != after["head"])
 
 
+@pytest.mark.slow
 def test_under_jit_cond_and_vmap(params: Any, fresh: Any) -> None:
     tx = chain()
     trained, state = train(tx, params)

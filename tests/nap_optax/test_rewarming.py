@@ -143,6 +143,7 @@ def test_a_detector_that_reads_needs_a_value() -> None:
         tx.update(ONES, state, ONES, value=0.0)
 
 
+@pytest.mark.slow
 def test_batched_streams_decide_for_themselves() -> None:
     tx = scale_by_rewarming(halving, above(1.0))
 

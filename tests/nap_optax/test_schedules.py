@@ -155,6 +155,7 @@ def test_forms_of_the_count(dtype: Any) -> None:
         assert value.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_equals_optax_for_concrete_durations() -> None:
     cosine = {"warmup_steps": 100, "decay_steps": 1000, "end_value": 1e-4}
     pairs = [

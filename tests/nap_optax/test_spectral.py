@@ -48,6 +48,7 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(np.abs(vector), [0, 1], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [1, 2, 3.5])
 @pytest.mark.parametrize("top", [3.0, 0.5])
 def test_equals_the_exact_gradient(exponent: float, top: float) -> None:
@@ -61,6 +62,7 @@ def test_equals_the_exact_gradient(exponent: float, top: float) -> None:
     np.testing.assert_allclose(got, jax.grad(exact)(params), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_more_axes_are_a_matrix_to_the_last() -> None:
     flat = with_singular_values([3.0, 1.0], 12, 5)
     kernel = flat.reshape(2, 3, 2, 5)
@@ -155,6 +157,7 @@ def test_projection_evens_out_the_spectrum() -> None:
     np.testing.assert_allclose(sigmas, 3 / 2**0.5, rtol=0.1)  # it swings
 
 
+@pytest.mark.slow
 def test_exponent_may_follow_a_schedule() -> None:
     tx = optax.inject_hyperparams(spectral_regularization, static_args=("mask",))(
         strength=lambda count: 0.5 * jnp.asarray(count, float)

@@ -229,6 +229,7 @@ def held_globally(name: str) -> Training:
     return trainer(lambda: tx)(task()[0])
 
 
+@pytest.mark.slow
 @memoryless
 def test_holding_equals_projecting_without_memory(name: str) -> None:
     growth = {
@@ -260,6 +261,7 @@ def test_holding_is_close_to_projecting_with_memory(name: str) -> None:
     assert gap(projected(name), held(name)) < gap(projected(name), free(name))
 
 
+@pytest.mark.slow
 @memoryless
 def test_only_a_factor_for_each_layer_matches(name: str) -> None:
     show(f"{name}, one factor for all", projected(name), held_globally(name))
@@ -270,6 +272,7 @@ def test_only_a_factor_for_each_layer_matches(name: str) -> None:
 # The relative update is the nominal effective learning rate times the update's norm.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sign descent", "normalised descent"])
 def test_relative_update_of_constant_norm(name: str) -> None:
     _, power, rate = MEMORYLESS[name]
@@ -289,6 +292,7 @@ def test_relative_update_of_constant_norm(name: str) -> None:
         np.testing.assert_allclose(chords, step, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_relative_update_of_adam() -> None:
     norms = norms_of_adams_updates(300)
     print(*(f"update {step}: {norms[step - 1]:.1f}" for step in (1, 10, 100, 300)))

@@ -126,6 +126,7 @@ def test_appendix_c_by_hand() -> None:
     np.testing.assert_allclose(at_1, (1 / np.sqrt(2), 0.755, 0.25), atol=5e-4)
 
 
+@pytest.mark.slow
 def test_appendix_c_as_printed_is_a_misprint() -> None:
     # The cosine with eta / alpha, beside a probability with eta / alpha^2.
     (mean, _, _), (error, _, _) = monte_carlo()[2.0, True]

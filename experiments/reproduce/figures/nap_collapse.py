@@ -187,7 +187,8 @@ def table(runs: Runs, preset: Preset) -> str:
 def draw(runs: Runs, preset: Preset) -> Any:
     """Above memories and remedies, below what precedes a collapse, one seed."""
     figure, axes = plots.figure(2, 2, width=5.5, height=3.2)
-    for ax, own in zip(axes[0], (MEMORIES, {LONG_MEMORY: {}} | REMEDIES), strict=True):
+    shown = (tuple(MEMORIES), (LONG_MEMORY, *REMEDIES))
+    for ax, own in zip(axes[0], shown, strict=True):
         drawing.panel(ax, runs, {arm: arm for arm in own})
         ax.set(xlabel="updates", ylabel="test accuracy", ylim=(-0.03, 1.05))
         drawing.legend(ax)

@@ -7,6 +7,7 @@ import pytest
 from experiments.grokking import losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
 def test_values_and_gradients_are_those_of_float64(scale):
     random = np.random.default_rng(0)

@@ -48,6 +48,7 @@ def finished(tmp_path_factory):
     return config, *train.train(config)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_summary_for_each_seed(finished):
     config, path, summary = finished
     assert json.loads((path / "summary.json").read_text()) == summary
@@ -88,6 +89,7 @@ def test_seeds_differ_and_a_batch_is_its_single_runs(finished, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_reported_not_repeated(finished, run_program, monkeypatch):
     config, path, _ = finished
     before = (path / "metrics.jsonl").stat().st_mtime_ns
@@ -155,6 +157,7 @@ GOLDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_first_step_is_as_recorded(name):
     fields = PLAIN if name.endswith("plain") else {}
@@ -164,6 +167,7 @@ def test_the_first_step_is_as_recorded(name):
     assert first_step(config) == pytest.approx(GOLDEN[name], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "numbers",
     [{"learning_rate": 0.01001}, {"weight_decay": 0.102}, {"scale_decay": 1.01}],
@@ -242,6 +246,7 @@ def test_a_mistake_is_one_line(run_program, argv, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_a_run_of_the_old_defaults_is_refused_by_what_differs(
     finished, run_program, tmp_path
 ):
@@ -261,6 +266,7 @@ def test_a_run_of_the_old_defaults_is_refused_by_what_differs(
     assert run_program(*flagged)[0] == 0
 
 
+@pytest.mark.slow
 def test_another_config_in_the_directory_is_refused(finished, run_program):
     config, *_ = finished
     code, _, err = run_program(*flags(config, learning_rate=0.5))

@@ -118,6 +118,7 @@ def test_a_checkpoint_that_was_not_finished_is_not_used(checkpoints, tmp_path, c
     assert checkpoints.restore(make_state(0), metrics_bytes=9).step == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, blank, remove])
 def test_no_damage_to_any_file_goes_unnoticed(
     damage, tmp_path, capfd, assert_same_bits

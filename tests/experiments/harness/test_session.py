@@ -91,6 +91,7 @@ def test_another_config_is_refused(reference, run_toy):
     assert "optimizer.learning_rate is 0.05 there and 0.5 here" in err
 
 
+@pytest.mark.slow
 def test_step_by_step_gives_the_same_bytes(
     toy, reference, tmp_path, assert_as_reference
 ):
@@ -122,6 +123,7 @@ def interrupt(*args):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_interrupted_and_damaged_it_ends_the_same(
     toy, run_toy, tmp_path, monkeypatch, assert_as_reference
 ):
@@ -143,6 +145,7 @@ def test_interrupted_and_damaged_it_ends_the_same(
     assert_as_reference(path)
 
 
+@pytest.mark.slow
 def test_stopped_between_the_last_checkpoint_and_the_summary(
     toy, run_toy, tmp_path, monkeypatch, assert_as_reference
 ):
@@ -177,6 +180,7 @@ def free_disk(request, toy, tmp_path, limit_file_size, monkeypatch):
         yield free
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_loses_nothing(
     run_toy, free_disk, assert_as_reference, tmp_path
 ):

@@ -26,6 +26,7 @@ def by_plain_loop(num):
     return sweep.stack([one(keys[i], scales[i], table) for i in range(num)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [True, False])
 def test_batch_on_one_cpu_equals_a_plain_loop_to_the_bit(jit, assert_same_bits):
     batched = sweep.batch(member, in_axes=(0, 0, None))

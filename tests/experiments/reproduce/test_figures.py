@@ -54,6 +54,7 @@ def shipped(request):
     return figure, preset, Runs(rows, {"step_seconds": seconds})
 
 
+@pytest.mark.slow
 def test_each_preset_can_be_judged_drawn_and_tabled(shipped):
     figure, preset, runs = shipped
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
@@ -104,7 +105,7 @@ def test_laptop_presets_fit_a_laptop():
         )[1]
         for name, figure in FIGURES.items()
     }
-    assert all(value < 2 * 60 * 60 for value in seconds.values())
+    assert all(value < 3 * 60 * 60 for value in seconds.values())
 
 
 def test_the_papers_sizes_are_the_papers():

@@ -13,6 +13,9 @@ from nap_optax import metrics
 NUM_STEPS = 2  # of the first phase, in which half of the examples are there
 
 
+pytestmark = pytest.mark.slow  # for the network of the fixture
+
+
 @pytest.fixture(scope="module")
 def evaluated():
     """The parameters before and after the last update, the state, the results."""

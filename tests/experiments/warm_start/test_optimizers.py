@@ -54,6 +54,7 @@ def learning_rates(num_steps=20, losses=None, **settings):
     return np.asarray(rates)
 
 
+@pytest.mark.slow
 def test_aligned_cycles_begin_when_data_come():
     rates = learning_rates(schedule="aligned")
     np.testing.assert_allclose(rates[:3], [0, 0.05, 0.1], rtol=1e-6)
@@ -76,6 +77,7 @@ def test_a_single_cycle_spans_all_phases():
     assert (np.diff(rates[4:]) < 0).all()
 
 
+@pytest.mark.slow
 def test_a_jump_of_the_loss_re_warms_cusum():
     rng = np.random.default_rng(0)
     losses = 1 + 0.05 * rng.standard_normal(600)
@@ -93,6 +95,7 @@ def update_once(grads=None, **settings):
     return updates
 
 
+@pytest.mark.slow
 def test_weight_decay_is_decoupled_and_spares_scales():
     updates = update_once(method="weight_decay", strength=0.5)
     np.testing.assert_allclose(
@@ -167,6 +170,7 @@ def test_a_full_reset_starts_adam_again_when_data_come():
     assert counts == [*range(1, config.phase_steps + 1), 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["l2_init", "spectral"])
 def test_a_term_of_the_loss_goes_through_adam(method):
     config, _, tx = make(method=method, project=False, warmup_fraction=0.0)

@@ -65,6 +65,7 @@ def convolutions(jaxpr, *, in_loop=False):
             yield from convolutions(inner, in_loop=loops)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, platform):
     on_backend("gpu" if platform == "cuda" else platform)
@@ -87,6 +88,7 @@ def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, plat
     assert "stablehlo.while" in text
 
 
+@pytest.mark.slow
 def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
     on_backend("cpu")
     experiment = train.Experiment(CONFIG)
@@ -112,6 +114,7 @@ def test_steps_are_compiled_for_the_width_of_the_model(on_backend, model, channe
     assert experiment.compiler_options == backend.convolution_options(channels)
 
 
+@pytest.mark.slow
 def test_slices_give_the_gradient_of_the_whole_batch(on_backend):
     experiment = train.Experiment(CONFIG)
     params = jax.jit(

@@ -63,6 +63,7 @@ def split(seed=0, label_noise=0.0, num_train=30):
     )
 
 
+@pytest.mark.slow
 def test_a_split_draws_examples_once_with_their_labels():
     own, other = split(0), split(1)
     assert len(set(own.rows.tolist())) == 30
@@ -87,6 +88,7 @@ def test_inputs_are_standardised_by_channel():
     np.testing.assert_allclose(inputs, [[[[-1.0, 3.0]]]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_augmented_images_are_shifted_and_mirrored():
     image = np.zeros((12, 12, 1), np.uint8)
     image[5, 4] = 7
@@ -101,6 +103,7 @@ def test_augmented_images_are_shifted_and_mirrored():
     assert {columns.min(), columns.max()} == {0, 11}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label_noise", [0.0, 0.5])
 def test_a_split_can_be_traced_and_mapped(label_noise):
     keys = jax.vmap(jax.random.key)(jnp.arange(2))

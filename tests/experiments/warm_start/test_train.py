@@ -30,6 +30,7 @@ def run_program(monkeypatch, capsys):
     return programs.runner(program, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_summary_for_each_seed(tiny, run_program, tmp_path):
     path = tmp_path / "run"
     config = dataclasses.replace(tiny, num_seeds=2, run_directory=path)
@@ -168,11 +169,13 @@ GOLDEN = {
 }
 
 
+@pytest.mark.slow
 def test_the_first_step_is_as_recorded():
     assert first_step() == pytest.approx(GOLDEN, rel=1e-5)
     assert first_step(learning_rate=0.01001) != pytest.approx(GOLDEN, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_when_data_come_the_method_acts_on_that_update():
     config = dataclasses.replace(TINY, method="full_reset", project=False)
     last = TINY.phase_steps

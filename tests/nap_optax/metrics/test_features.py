@@ -80,6 +80,7 @@ def test_covariance_change_of_zero_features():
     np.testing.assert_allclose(feature_covariance_change(zero, a), norm, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_covariance_change_gradients():
     a, b = random_pair(0.5, shape=(6, 3))
     gradient = jax.grad(feature_covariance_change)(a, b)

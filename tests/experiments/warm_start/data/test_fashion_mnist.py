@@ -105,6 +105,7 @@ def test_images_and_labels_must_be_as_many(idx_directory):
         data.load("fashion_mnist", idx_directory)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not fashion_mnist.DEBIAN.exists(), reason="needs Debian's dataset-fashion-mnist"
 )
