@@ -154,6 +154,12 @@ GOLDEN = {
         "weight_norm": 8.713139533996582,
         "scales": 0.0,
     },
+    "two blocks": {
+        "train_loss": 2.1978280544281006,
+        "update_norm": 0.34499606490135193,
+        "weight_norm": 11.73093318939209,
+        "scales": 39.58000183105469,
+    },
 }
 
 
@@ -162,6 +168,8 @@ GOLDEN = {
 def test_the_first_step_is_as_recorded(name):
     fields = PLAIN if name.endswith("plain") else {}
     config = dataclasses.replace(TINY, **fields)
+    if name == "two blocks":
+        config = dataclasses.replace(config, num_blocks=2)
     if name.startswith("before"):
         config = dataclasses.replace(config, position_scale=1.0, adam_b2=0.999)
     assert first_step(config) == pytest.approx(GOLDEN[name], rel=1e-5)
