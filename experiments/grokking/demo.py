@@ -17,7 +17,8 @@ from experiments.grokking.config import Config
 from experiments.harness.command_line import UserError, check, check_range, parse, run
 
 if TYPE_CHECKING:
-    from experiments.grokking.train import Experiment, Members
+    from experiments.grokking.train import Experiment
+    from experiments.harness.members import Members
     from experiments.harness.run_directory import RunDirectory
 
 PROG = "python -m experiments.grokking.demo"
@@ -178,6 +179,7 @@ def _train(
     """The metrics of the first part, and of each arm by its name."""
     from experiments.grokking import train
     from experiments.harness import files, sweep
+    from experiments.harness.members import Members, train_members
 
     arms = config.arms
     with _part(config, "arms") as part:
@@ -186,20 +188,21 @@ def _train(
             experiment = train.Experiment(first)
             memorised = _memorise(config, experiment)
             print(f"The same network, {len(arms)} times:", file=sys.stderr)
-            forked = train.Members(
+            forked = Members(
                 state=sweep.fork(sweep.unstack(memorised.state)[0], len(arms)),
                 hyper=sweep.stack(
                     [train.hyperparameters(arm) for arm in arms.values()]
                 ),
-                split=sweep.fork(sweep.unstack(memorised.split)[0], len(arms)),
+                fixed=sweep.fork(sweep.unstack(memorised.fixed)[0], len(arms)),
             )
-            _, totals = train.run_members(
+            totals = train_members(
                 part,
                 experiment,
                 forked,
-                [{"seed": config.seed, "arm": name} for name in arms],
+                labels=[{"seed": config.seed, "arm": name} for name in arms],
                 start_step=config.memorise_steps,
                 num_steps=config.memorise_steps + config.rewarm_steps,
+                eval_every=config.eval_every,
             )
             part.finish(totals)
         rows = part.rows()
@@ -210,27 +213,29 @@ def _train(
 def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
     """The first part: one network at the end of the low learning rate."""
     from experiments.grokking import train
+    from experiments.harness.members import init_members, train_members
 
     hyper = train.hyperparameters(experiment.config)
-    members = train.init_members(experiment, [config.seed], [hyper])
+    start = init_members(experiment, [config.seed], [hyper])
     with _part(config, "memorise") as part:
         if part.summary is None:
             print("Memorising at a low learning rate:", file=sys.stderr)
-            _, totals = train.run_members(
+            totals = train_members(
                 part,
                 experiment,
-                members,
-                [{"seed": config.seed}],
+                start,
+                labels=[{"seed": config.seed}],
                 num_steps=config.memorise_steps,
+                eval_every=config.eval_every,
             )
             part.finish(totals)
-        state, step = part.restore(members.state)
+        state, step = part.restore(start.state)
         if step != config.memorise_steps:
             raise UserError(
                 f"{part.path} has lost the checkpoint of its last update: remove that "
                 "directory, and the same command memorises again"
             )
-    return members._replace(state=state)
+    return start._replace(state=state)
 
 
 def _part(config: DemoConfig, name: str) -> "RunDirectory":

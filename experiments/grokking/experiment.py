@@ -1,5 +1,6 @@
 """One config of a grokking run as pure functions: initialise, step, evaluate."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +29,9 @@ class TrainState(NamedTuple):
 
 class Experiment:
     """One config as pure functions of (state, hyper-parameters, split)."""
+
+    has_convolutions = False
+    compiler_options: Mapping[str, Any] = {}
 
     def __init__(self, config: Config):
         self.config = config

@@ -70,10 +70,11 @@ def _compiled_steps(config: Config, num_steps: int) -> Any:
     import jax
 
     from experiments.grokking import train
+    from experiments.harness.members import init_members
 
     experiment = train.Experiment(config)
-    members = train.init_members(experiment, [0], [train.hyperparameters(config)])
-    state, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
+    one = init_members(experiment, [0], [train.hyperparameters(config)])
+    state, *inputs = jax.tree.map(lambda leaf: leaf[0], one)
 
     def steps(state: Any, *inputs: Any) -> Any:
         return jax.lax.scan(
@@ -90,19 +91,20 @@ def _train(
     part: "RunDirectory", configs: Sequence[Config], batch: Batch, loaded: None
 ) -> Any:
     from experiments.grokking import train
+    from experiments.harness.members import init_members, train_members
 
     del loaded
     seeds = batch.seeds * len(configs)
     hypers = [train.hyperparameters(config) for config in configs for _ in batch.seeds]
     experiment = train.Experiment(configs[0])
-    _, totals = train.run_members(
+    return train_members(
         part,
         experiment,
-        train.init_members(experiment, seeds, hypers),
-        batch.members,
+        init_members(experiment, seeds, hypers),
+        labels=batch.members,
         num_steps=configs[0].num_steps,
+        eval_every=configs[0].eval_every,
     )
-    return totals
 
 
 STUDY = Study(

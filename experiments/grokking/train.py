@@ -1,66 +1,20 @@
-"""Trains one arm: a batch of members, a run from flags to files, its summary."""
+"""A run from flags to files, and its summary."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
+from typing import Any
 
 from experiments.grokking.config import Config, before
-from experiments.grokking.experiment import Experiment, TrainState
-from experiments.grokking.optimizers import Hyperparameters, hyperparameters
+from experiments.grokking.experiment import Experiment
+from experiments.grokking.optimizers import hyperparameters
 from experiments.grokking.outcomes import first_generalised
-from experiments.grokking.task import Split
-from experiments.harness import loop, sweep
+from experiments.harness.members import init_members, train_members
 from experiments.harness.run_directory import RunDirectory, default_path
-from experiments.harness.session import run_to_end
 
 LATE_EVALUATIONS = 10
 # What may differ between a run and its continuation without changing a result.
 IGNORED = ("run_directory", "checkpoint_seconds")
-
-
-class Members(NamedTuple):
-    """What a batch of runs starts from; every leaf has the members' axis."""
-
-    state: TrainState
-    hyper: Hyperparameters
-    split: Split
-
-
-def init_members(
-    experiment: Experiment, seeds: Sequence[int], hypers: Sequence[Hyperparameters]
-) -> Members:
-    """Initialises a batch of runs, one for each pair of seed and numbers."""
-    hyper = sweep.stack(list(hypers))
-    init = jax.jit(sweep.batch(experiment.init))
-    state, split = init(jnp.asarray(seeds), hyper)
-    return Members(state, hyper, split)
-
-
-def run_members(
-    run: RunDirectory,
-    experiment: Experiment,
-    members: Members,
-    member_labels: Sequence[Mapping[str, Any]],
-    *,
-    num_steps: int,
-    start_step: int = 0,
-) -> tuple[TrainState, dict[str, float | None]]:
-    """Trains a batch to its last step; returns the final states and the times."""
-    chunk = loop.compile_chunk(experiment.step, experiment.evaluate, in_axes=(0, 0, 0))
-    return run_to_end(
-        run,
-        chunk,
-        *members,
-        num_steps=num_steps,
-        steps_per_chunk=experiment.config.eval_every,
-        labels=member_labels,
-        start_step=start_step,
-        shown=("train_accuracy", "test_accuracy"),
-    )
 
 
 def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
@@ -82,15 +36,13 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
         if run.summary is None:
             experiment = Experiment(config)
             seeds = range(config.seed, config.seed + config.num_seeds)
-            members = init_members(
-                experiment, seeds, [hyperparameters(config)] * len(seeds)
-            )
-            _, totals = run_members(
+            totals = train_members(
                 run,
                 experiment,
-                members,
-                [{"seed": seed} for seed in seeds],
+                init_members(experiment, seeds, [hyperparameters(config)] * len(seeds)),
+                labels=[{"seed": seed} for seed in seeds],
                 num_steps=config.num_steps,
+                eval_every=config.eval_every,
             )
             rows = run.rows()
             run.finish([{"seed": s, **summarize(rows, s), **totals} for s in seeds])

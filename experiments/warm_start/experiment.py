@@ -45,6 +45,8 @@ class TrainState(NamedTuple):
 class Experiment:
     """One config as pure functions of (state, hyper-parameters, split, arrays)."""
 
+    has_convolutions = True
+
     def __init__(self, config: Config):
         self.config = config
         model = nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))

@@ -93,13 +93,20 @@ def _steps(config: Config, arrays: Any, num_steps: int) -> Callable[[], Any]:
 def _train(
     part: "RunDirectory", configs: Sequence[Config], batch: Batch, arrays: Any
 ) -> Any:
+    from experiments.harness.members import init_members, train_members
     from experiments.warm_start import train
 
     experiment = train.Experiment(configs[0])
     hypers = [train.hyperparameters(config) for config in configs for _ in batch.seeds]
-    members = train.init_members(experiment, batch.seeds * len(configs), hypers, arrays)
-    _, totals = train.run_members(part, experiment, members, arrays, batch.members)
-    return totals
+    return train_members(
+        part,
+        experiment,
+        init_members(experiment, batch.seeds * len(configs), hypers, arrays),
+        arrays,
+        labels=batch.members,
+        num_steps=configs[0].num_steps,
+        eval_every=configs[0].eval_every,
+    )
 
 
 STUDY = Study(

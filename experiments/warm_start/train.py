@@ -1,37 +1,27 @@
-"""Trains one arm: a batch of members, a run from flags to files, its summary."""
+"""A run from flags to files, and its summary."""
 
 import functools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from experiments.harness import loop, sweep
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import UserError, warn
+from experiments.harness.members import init_members, train_members
 from experiments.harness.run_directory import RunDirectory, default_path
-from experiments.harness.session import run_to_end
 from experiments.warm_start import data
 from experiments.warm_start.config import Config
-from experiments.warm_start.experiment import Experiment, TrainState
-from experiments.warm_start.optimizers import Hyperparameters, hyperparameters
-from experiments.warm_start.task import Arrays, Split
+from experiments.warm_start.experiment import Experiment
+from experiments.warm_start.optimizers import hyperparameters
+from experiments.warm_start.task import Arrays
 
 LATE_EVALUATIONS = 3
 # What may differ between a run and its continuation without changing a result.
 IGNORED = ("run_directory", "checkpoint_seconds", "data_directory", "download")
-
-
-class Members(NamedTuple):
-    """What a batch of runs starts from; every leaf has the members' axis."""
-
-    state: TrainState
-    hyper: Hyperparameters
-    split: Split
 
 
 def load_arrays(config: Config) -> Arrays:
@@ -65,48 +55,6 @@ def _loaded(dataset: str, directory: Path | None, download: bool) -> data.Images
     return data.load(dataset, directory, download=download)
 
 
-def init_members(
-    experiment: Experiment,
-    seeds: Sequence[int],
-    hypers: Sequence[Hyperparameters],
-    arrays: Arrays,
-) -> Members:
-    """Initialises a batch of runs, one for each pair of seed and numbers."""
-    hyper = sweep.stack(list(hypers))
-    # Compiled inside, not around: where members are a loop in Python, it would unroll.
-    jitted = jax.jit(experiment.init, compiler_options=experiment.compiler_options)
-    init = sweep.batch(jitted, in_axes=(0, 0, None), has_convolutions=True)
-    state, split = init(jnp.asarray(seeds), hyper, arrays)
-    return Members(state, hyper, split)
-
-
-def run_members(
-    run: RunDirectory,
-    experiment: Experiment,
-    members: Members,
-    arrays: Arrays,
-    member_labels: Sequence[Mapping[str, Any]],
-) -> tuple[TrainState, dict[str, float | None]]:
-    """Trains a batch to its last step; returns the final states and the times."""
-    chunk = loop.compile_chunk(
-        experiment.step,
-        experiment.evaluate,
-        in_axes=(0, 0, 0, None),
-        has_convolutions=True,
-        compiler_options=experiment.compiler_options,
-    )
-    return run_to_end(
-        run,
-        chunk,
-        *members,
-        arrays,
-        num_steps=experiment.config.num_steps,
-        steps_per_chunk=experiment.config.eval_every,
-        labels=member_labels,
-        shown=("train_accuracy", "test_accuracy"),
-    )
-
-
 def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
     """Runs a config, or continues or only reports it, whatever its directory holds.
 
@@ -128,11 +76,15 @@ def train(config: Config) -> tuple[Path, list[dict[str, Any]]]:
             arrays = arrays or load_arrays(config)
             experiment = Experiment(config)
             seeds = range(config.seed, config.seed + config.num_seeds)
-            members = init_members(
-                experiment, seeds, [hyperparameters(config)] * len(seeds), arrays
-            )
-            _, totals = run_members(
-                run, experiment, members, arrays, [{"seed": seed} for seed in seeds]
+            hypers = [hyperparameters(config)] * len(seeds)
+            totals = train_members(
+                run,
+                experiment,
+                init_members(experiment, seeds, hypers, arrays),
+                arrays,
+                labels=[{"seed": seed} for seed in seeds],
+                num_steps=config.num_steps,
+                eval_every=config.eval_every,
             )
             rows = run.rows()
             run.finish(

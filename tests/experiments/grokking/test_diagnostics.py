@@ -7,6 +7,7 @@ import pytest
 import nap_optax
 from experiments.grokking import diagnostics, train
 from experiments.grokking.config import Config
+from experiments.harness.members import init_members
 
 
 def test_by_hand():
@@ -69,7 +70,7 @@ def test_a_run_logs_them_and_they_change_nothing():
     logged = []
     for diagnose in (False, True):
         experiment = train.Experiment(Config(**{**vars(config), "diagnose": diagnose}))
-        members = train.init_members(experiment, [0], [train.hyperparameters(config)])
+        members = init_members(experiment, [0], [train.hyperparameters(config)])
         state, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
         state = jax.jit(experiment.step)(state, *inputs)
         logged.append(jax.jit(experiment.evaluate)(state, *inputs)[1])

@@ -10,6 +10,7 @@ import pytest
 
 from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
+from experiments.harness.members import init_members
 
 TABLES = {"token_embedding", "position_embedding"}
 TINY = Config(
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.slow
 def updated(config, num_steps=1):
     """The state before and after some updates."""
     experiment = train.Experiment(config)
-    members = train.init_members(experiment, [0], [train.hyperparameters(config)])
+    members = init_members(experiment, [0], [train.hyperparameters(config)])
     before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
     step, after = jax.jit(experiment.step), before
     for _ in range(num_steps):
@@ -40,7 +41,7 @@ def updated(config, num_steps=1):
 def evaluated():
     """The parameters before and after an update, and its evaluation."""
     experiment = train.Experiment(TINY)
-    members = train.init_members(experiment, [0], [train.hyperparameters(TINY)])
+    members = init_members(experiment, [0], [train.hyperparameters(TINY)])
     before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
     after, metrics = jax.jit(
         lambda state: experiment.evaluate(experiment.step(state, *inputs), *inputs)

@@ -16,6 +16,7 @@ from experiments.grokking import optimizers, train
 from experiments.grokking.config import Config
 from experiments.harness import files
 from experiments.harness.checkpoints import Checkpoints
+from experiments.harness.members import init_members
 from helpers.checkout import programs
 from helpers.checkout.programs import flags
 
@@ -105,7 +106,7 @@ def test_a_finished_run_is_reported_not_repeated(finished, run_program, monkeypa
 @functools.cache
 def compiled_step(config):
     experiment = train.Experiment(config)
-    members = train.init_members(experiment, [0], [train.hyperparameters(config)])
+    members = init_members(experiment, [0], [train.hyperparameters(config)])
     return jax.jit(experiment.step), *jax.tree.map(lambda a: a[0], members)
 
 
@@ -224,7 +225,7 @@ def test_members_may_differ_in_every_number():
     base = train.hyperparameters(config)
     hypers = [base, base._replace(learning_rate=np.float32(0.1)), base]
     hypers[2] = base._replace(delay_steps=np.asarray(6))
-    state, hyper, split = train.init_members(experiment, [0, 0, 0], hypers)
+    state, hyper, split = init_members(experiment, [0, 0, 0], hypers)
 
     def two_steps(*member):
         state, *rest = member
@@ -305,9 +306,7 @@ def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
     experiment = train.Experiment(config)
-    target = train.init_members(
-        experiment, [0, 1], [train.hyperparameters(config)] * 2
-    ).state
+    target = init_members(experiment, [0, 1], [train.hyperparameters(config)] * 2).state
     finals = []
     for path in (whole, killed):
         checkpoints = Checkpoints(path / "checkpoints")

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.grokking import study, train
+from experiments.grokking import optimizers, study, train
 from experiments.grokking.config import Config
 from experiments.harness import command_line, files, plots
 from experiments.harness import study as harness_study
@@ -247,7 +247,7 @@ def test_runs_with_other_defaults_are_refused(finished, tmp_path, known_then):
 
 def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
     derived = {"cycle_steps"}  # of num_steps, delay_steps and the cycles
-    assert set(study.BATCHED) == set(train.Hyperparameters._fields) - derived
+    assert set(study.BATCHED) == set(optimizers.Hyperparameters._fields) - derived
 
 
 def test_a_step_is_timed():

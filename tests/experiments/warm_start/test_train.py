@@ -12,8 +12,10 @@ import pytest
 
 from experiments.harness import files
 from experiments.harness.checkpoints import Checkpoints
+from experiments.harness.members import init_members
 from experiments.warm_start import __main__ as program
 from experiments.warm_start import study, train
+from experiments.warm_start.optimizers import Hyperparameters
 from experiments.warm_start.task import Arrays
 from helpers.checkout import programs
 from helpers.checkout.image_files import TINY, make_images
@@ -133,9 +135,7 @@ def compiled_step(config):
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
     experiment = train.Experiment(config)
-    members = train.init_members(
-        experiment, [0], [train.hyperparameters(config)], arrays
-    )
+    members = init_members(experiment, [0], [train.hyperparameters(config)], arrays)
     return jax.jit(experiment.step), arrays, *jax.tree.map(lambda a: a[0], members)
 
 
@@ -247,7 +247,7 @@ def _arrays_of(config, _):
 def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
     named = {"strength": "method_strength", "initial_fraction": "examples_by_phase"}
     fields = {named.get(name, name) for name in study.BATCHED}
-    assert fields == set(train.Hyperparameters._fields)
+    assert fields == set(Hyperparameters._fields)
 
 
 @pytest.mark.slow
@@ -276,7 +276,7 @@ def test_killed_in_both_phases_it_ends_with_the_same_bits(tiny, tmp_path):
     name = "metrics.jsonl"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
     experiment = train.Experiment(config)
-    target = train.init_members(
+    target = init_members(
         experiment, [0], [train.hyperparameters(config)], _arrays_of(config, None)
     ).state
     finals = []

@@ -1,0 +1,116 @@
+"""The array path: runs that are pure functions, trained as the members of one batch.
+
+What cannot be traced, such as an emulator, has no members and trains in its own way.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from experiments.harness import loop, session, sweep
+from experiments.harness.run_directory import RunDirectory
+
+
+class Experiment(Protocol):
+    """One config as pure functions of one member.
+
+    `hyper` holds the numbers in which members may differ, `fixed` what a member keeps
+    from its start to its end (such as its split), `shared` what all of them read.
+    """
+
+    @property
+    def has_convolutions(self) -> bool:
+        """Whether a step or an evaluation convolves: see `harness.backend`."""
+        ...
+
+    @property
+    def compiler_options(self) -> Mapping[str, Any]:
+        """For `jax.jit`."""
+        ...
+
+    def init(self, seed: jax.Array, hyper: Any, *shared: Any) -> tuple[Any, Any]:
+        """The state of step 0, and what is fixed."""
+        ...
+
+    def step(self, state: Any, hyper: Any, fixed: Any, *shared: Any) -> Any:
+        """The state after one update."""
+        ...
+
+    def evaluate(
+        self, state: Any, hyper: Any, fixed: Any, *shared: Any
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        """The state, and scalars that describe it."""
+        ...
+
+
+class Members(NamedTuple):
+    """What a batch of runs starts from; every leaf has the members' axis."""
+
+    state: Any
+    hyper: Any
+    fixed: Any
+
+
+def init_members(
+    experiment: Experiment, seeds: Sequence[int], hypers: Sequence[Any], *shared: Any
+) -> Members:
+    """Initialises a batch of runs, one for each pair of seed and numbers."""
+    hyper = sweep.stack(list(hypers))
+    # Compiled inside, not around: where members are a loop in Python, it would unroll.
+    batched = sweep.batch(
+        jax.jit(experiment.init, compiler_options=dict(experiment.compiler_options)),
+        in_axes=(0, 0, *(None for _ in shared)),
+        has_convolutions=experiment.has_convolutions,
+    )
+    state, fixed = batched(jnp.asarray(seeds), hyper, *shared)
+    return Members(state, hyper, fixed)
+
+
+def train_members(
+    run: RunDirectory,
+    experiment: Experiment,
+    members: Members,
+    *shared: Any,
+    labels: Sequence[Mapping[str, Any]],
+    num_steps: int,
+    eval_every: int,
+    start_step: int = 0,
+    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
+) -> dict[str, float | None]:
+    """Trains a batch to its last step.
+
+    Args:
+      run: an entered directory of an unfinished run.
+      experiment: what a step is.
+      members: where they begin; the buffers of the state may be donated.
+      *shared: what all of them read.
+      labels: what identifies each member, for its rows of metrics.
+      num_steps: updates of the whole run.
+      eval_every: updates between evaluations.
+      start_step: the step of `members`.
+      shown: names of metrics to show beside the progress.
+
+    Returns:
+      `Progress.totals()`: how long it took.
+    """
+    chunk = loop.compile_chunk(
+        experiment.step,
+        experiment.evaluate,
+        in_axes=(0, 0, 0, *(None for _ in shared)),
+        has_convolutions=experiment.has_convolutions,
+        compiler_options=experiment.compiler_options,
+    )
+    _, totals = session.run_to_end(
+        run,
+        chunk,
+        *members,
+        *shared,
+        num_steps=num_steps,
+        steps_per_chunk=eval_every,
+        labels=labels,
+        start_step=start_step,
+        shown=shown,
+    )
+    return totals
