@@ -18,8 +18,9 @@ from pathlib import Path
 
 from experiments.grokking import outcomes
 from experiments.grokking.demo import DemoConfig
-from experiments.harness import command_line, environment, files
+from experiments.harness import command_line, environment
 from experiments.harness.command_line import UserError
+from experiments.harness.run_directory import read_rows
 
 Run = tuple[int, tuple[int, ...]]
 """A seed, and the cores it may use."""
@@ -46,7 +47,7 @@ def run(job: Run, directory: Path) -> Path:
 
 def read(path: Path) -> dict[str, outcomes.Outcome]:
     """What became of each arm of one demo."""
-    rows = files.read_json_lines(path / "arms/metrics.jsonl")
+    rows = read_rows(path / "arms")
     arms = dict.fromkeys(row["arm"] for row in rows)
     return {
         arm: outcomes.outcome([row for row in rows if row["arm"] == arm])

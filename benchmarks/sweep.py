@@ -17,7 +17,8 @@ from typing import Any
 import jax
 
 from experiments.grokking.config import Config
-from experiments.grokking.train import Experiment, hyperparameters
+from experiments.grokking.experiment import Experiment
+from experiments.grokking.optimizers import hyperparameters
 from experiments.harness.members import init_members
 
 

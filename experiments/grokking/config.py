@@ -1,10 +1,10 @@
 """What a grokking run can be asked for; the defaults are the paper's sizes."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any, Literal
 
 from experiments.harness.command_line import check, check_range
+from experiments.harness.config import RunConfig
 
 Schedule = Literal["constant", "cosine", "cyclic"]
 Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
@@ -18,13 +18,13 @@ _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
     (
         {"at_least": 1},
         (
-            *("num_steps", "num_cycles", "num_seeds", "eval_every", "project_every"),
+            *("num_steps", "num_cycles", "project_every"),
             *("num_blocks", "num_heads", "head_dim", "mlp_dim"),
         ),
     ),
     (
         {"at_least": 0},
-        ("warmup_steps", "delay_steps", "cooldown_steps", "seed", "checkpoint_seconds"),
+        ("warmup_steps", "delay_steps", "cooldown_steps"),
     ),
     (
         {"above": 0, "below": _INFINITY},
@@ -52,7 +52,7 @@ def before() -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
     """Trains the transformer of Lyle et al. (2025) on arithmetic modulo p and tests it.
 
     Full batch; after a run, the directory holds its metrics, figures, summary and
@@ -142,14 +142,6 @@ class Config:
     that it is small."""
     seed: int = 0
     """Seed of the split and of the initial weights."""
-    num_seeds: int = 1
-    """Seeds seed, seed + 1, … trained as one batch, sharded over the devices."""
-    eval_every: int = 50
-    """Updates between evaluations."""
-    checkpoint_seconds: float = 5.0
-    """Least time between two checkpoints."""
-    run_directory: Path | None = None
-    """Where the run is kept; by default runs/grokking/<digest of the settings>."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -157,6 +149,7 @@ class Config:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
+        super().__post_init__()
         for bounds, names in _RANGES:
             for name in names:
                 if getattr(self, name) is not None:
@@ -165,12 +158,6 @@ class Config:
         self._check_optimizer()
 
     def _check_together(self) -> None:
-        check(
-            "seed",
-            self.seed,
-            self.seed + self.num_seeds <= 2**32,
-            "such that seed + num_seeds is at most 2**32",
-        )
         if self.schedule == "cyclic":
             left = self.num_steps - self.delay_steps
             check(

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from experiments.grokking import outcomes
 from experiments.grokking.config import Config
 from experiments.harness.command_line import UserError, check, check_range, parse, run
+from experiments.harness.config import settings
+from experiments.harness.run_directory import RunDirectory, default_path, read_rows
 
 if TYPE_CHECKING:
-    from experiments.grokking.train import Experiment
+    from experiments.grokking.experiment import Experiment
     from experiments.harness.members import Members
-    from experiments.harness.run_directory import RunDirectory
 
 PROG = "python -m experiments.grokking.demo"
 WARMUP_STEPS = 100
@@ -116,18 +117,16 @@ class DemoConfig:
     @property
     def path(self) -> Path:
         """Where the demo is kept."""
-        from experiments.harness.run_directory import default_path
-
         return self.run_directory or default_path("demo", self.recorded, ())
 
     @property
     def recorded(self) -> "Recorded":
         """What decides the results."""
-        settings = dataclasses.asdict(self)
-        arms = {name: dataclasses.asdict(arm) for name, arm in self.arms.items()}
-        for own in (settings, *arms.values()):
-            del own["run_directory"]
-        return Recorded(settings=settings, arms=arms)
+        unused = ("run_directory",)
+        return Recorded(
+            settings=settings(self, unused),
+            arms={name: settings(arm, unused) for name, arm in self.arms.items()},
+        )
 
     def _arm(self, peak: float) -> Config:
         return Config(
@@ -177,22 +176,21 @@ def _train(
     config: DemoConfig,
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     """The metrics of the first part, and of each arm by its name."""
-    from experiments.grokking import train
-    from experiments.harness import files, sweep
+    from experiments.grokking.experiment import Experiment
+    from experiments.grokking.optimizers import hyperparameters
+    from experiments.harness import sweep
     from experiments.harness.members import Members, train_members
 
     arms = config.arms
     with _part(config, "arms") as part:
         if part.summary is None:
             first, *_ = arms.values()
-            experiment = train.Experiment(first)
+            experiment = Experiment(first)
             memorised = _memorise(config, experiment)
             print(f"The same network, {len(arms)} times:", file=sys.stderr)
             forked = Members(
                 state=sweep.fork(sweep.unstack(memorised.state)[0], len(arms)),
-                hyper=sweep.stack(
-                    [train.hyperparameters(arm) for arm in arms.values()]
-                ),
+                hyper=sweep.stack([hyperparameters(arm) for arm in arms.values()]),
                 fixed=sweep.fork(sweep.unstack(memorised.fixed)[0], len(arms)),
             )
             totals = train_members(
@@ -206,16 +204,16 @@ def _train(
             )
             part.finish(totals)
         rows = part.rows()
-    memorise = files.read_json_lines(config.path / "memorise/metrics.jsonl")
+    memorise = read_rows(config.path / "memorise")
     return memorise, {name: [r for r in rows if r["arm"] == name] for name in arms}
 
 
 def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
     """The first part: one network at the end of the low learning rate."""
-    from experiments.grokking import train
+    from experiments.grokking.optimizers import hyperparameters
     from experiments.harness.members import init_members, train_members
 
-    hyper = train.hyperparameters(experiment.config)
+    hyper = hyperparameters(experiment.config)
     start = init_members(experiment, [config.seed], [hyper])
     with _part(config, "memorise") as part:
         if part.summary is None:
@@ -238,9 +236,7 @@ def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
     return start._replace(state=state)
 
 
-def _part(config: DemoConfig, name: str) -> "RunDirectory":
-    from experiments.harness.run_directory import RunDirectory
-
+def _part(config: DemoConfig, name: str) -> RunDirectory:
     return RunDirectory(
         config.path / name,
         config.recorded,

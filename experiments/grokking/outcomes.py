@@ -1,15 +1,18 @@
 """What became of a run, in numbers and in a sentence."""
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from experiments.grokking.config import Config
 
 LEVEL = 0.99
 """Test accuracy from which a network has generalised."""
 LAST = 5
 """Evaluations at the end by which it is judged whether it stays so."""
-
-
+MEDIAN_OF = 10
+"""Evaluations at the end of which a summary has the median."""
 LOST = 0.9
 """Accuracy below which a network that had generalised has lost it."""
 
@@ -73,6 +76,21 @@ def outcome(rows: Sequence[Mapping[str, Any]]) -> Outcome:
 def first_generalised(rows: Sequence[Mapping[str, Any]]) -> int | None:
     """The first evaluated step with a test accuracy of .99 or more, if there is one."""
     return next((row["step"] for row in rows if row["test_accuracy"] >= LEVEL), None)
+
+
+def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+    """When a seed generalised, and where it ended.
+
+    Late networks dip now and then, so the end is judged by the median of the last
+    evaluations as well.
+    """
+    late = [row["test_accuracy"] for row in rows[-MEDIAN_OF:]]
+    return {
+        "final_train_accuracy": rows[-1]["train_accuracy"],
+        "final_test_accuracy": rows[-1]["test_accuracy"],
+        "median_late_test_accuracy": statistics.median(late),
+        "first_step_test_accuracy_99": first_generalised(rows),
+    }
 
 
 def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:

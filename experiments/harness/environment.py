@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
-
 _PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy")
 
 
 def describe() -> dict[str, Any]:
     """Versions, commit of the checkout and a fingerprint of the devices, as JSON."""
+    import jax
+
     device = jax.devices()[0]
     return {
         "versions": {

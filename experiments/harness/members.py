@@ -3,13 +3,16 @@
 What cannot be traced, such as an emulator, has no members and trains in its own way.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from experiments.harness import loop, session, sweep
+from experiments.harness import backend, loop, session, sweep, timing
+from experiments.harness.family import ConfigT, Rows
 from experiments.harness.run_directory import RunDirectory
 
 
@@ -114,3 +117,87 @@ def train_members(
         shown=shown,
     )
     return totals
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayCode(Generic[ConfigT]):
+    """The code of a family whose runs are pure functions: see `family.Code`."""
+
+    experiment: Callable[[ConfigT], Experiment]
+    """Of a config; what depends on its batched fields comes in as numbers."""
+    hyperparameters: Callable[[ConfigT], Any]
+    """Those numbers, a pytree of arrays."""
+    summarize: Callable[[Rows, ConfigT], dict[str, Any]]
+    """What became of one seed, given its rows."""
+    draw: Callable[[Rows, ConfigT, Path], None]
+    """Writes the figure of a run."""
+    load: Callable[[ConfigT], Sequence[Any]] = lambda _: ()
+    """What all members read."""
+
+    def train(
+        self,
+        run: RunDirectory,
+        configs: Sequence[Any],
+        labels: Sequence[Mapping[str, Any]],
+        loaded: Sequence[Any],
+    ) -> dict[str, float | None]:
+        """Trains a batch, given a config for each of its members."""
+        experiment = self.experiment(configs[0])
+        seeds = [config.seed for config in configs]
+        hypers = [self.hyperparameters(config) for config in configs]
+        return train_members(
+            run,
+            experiment,
+            init_members(experiment, seeds, hypers, *loaded),
+            *loaded,
+            labels=labels,
+            num_steps=configs[0].num_steps,
+            eval_every=configs[0].eval_every,
+        )
+
+    def step_seconds(
+        self,
+        configs: Mapping[str, ConfigT],
+        *,
+        num_rounds: int = 5,
+        num_steps: int = 10,
+    ) -> dict[str, float]:
+        """Measures the time of one step of each config; all of them load alike."""
+        loaded = self.load(next(iter(configs.values())))
+        turns = {
+            name: self._steps(config, loaded, num_steps)
+            for name, config in configs.items()
+        }
+        for run in turns.values():
+            run()  # compiles
+        times = timing.fastest_in_turns(turns, num_rounds=num_rounds)
+        return {name: seconds / num_steps for name, seconds in times.items()}
+
+    def _steps(
+        self, config: ConfigT, loaded: Sequence[Any], num_steps: int
+    ) -> Callable[[], Any]:
+        """Some steps of one member, dispatched as the loop dispatches them."""
+        experiment = self.experiment(config)
+        one = init_members(experiment, [0], [self.hyperparameters(config)], *loaded)
+        state, *inputs = jax.tree.map(lambda leaf: leaf[0], one)
+        inputs += loaded
+        options = dict(experiment.compiler_options)
+        if backend.loops_in_program(has_convolutions=experiment.has_convolutions):
+            scanned = jax.jit(
+                lambda state, *inputs: jax.lax.scan(
+                    lambda carry, _: (experiment.step(carry, *inputs), None),
+                    state,
+                    length=num_steps,
+                )[0],
+                compiler_options=options,
+            )
+            return lambda: scanned(state, *inputs)
+        step = jax.jit(experiment.step, compiler_options=options)
+
+        def run() -> Any:
+            after = state
+            for _ in range(num_steps):
+                after = step(after, *inputs)
+            return after
+
+        return run

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from experiments.harness import environment, files
 from experiments.harness.command_line import UserError, tell, warn
+from experiments.harness.config import settings
 
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 _MARK = "run_directory_version"
 _LEFT_BY_A_KILL = {".lock", ".config.json.tmp"}
 
@@ -121,7 +123,7 @@ class RunDirectory:
         """
         from experiments.harness.checkpoints import Checkpoints
 
-        path = self.path / "metrics.jsonl"
+        path = self.path / METRICS
         self._checkpoints = self._open_files.enter_context(
             contextlib.closing(Checkpoints(self.path / "checkpoints"))
         )
@@ -169,12 +171,12 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         """All metrics recorded so far."""
-        return files.read_json_lines(self.path / "metrics.jsonl")
+        return read_rows(self.path)
 
     def finish(self, summary: Any) -> None:
         """Writes the summary, any JSON: the last step, which marks the run finished."""
         text = files.dump_json(summary, indent=2) + "\n"
-        files.write_atomically(self.path / "summary.json", text.encode())
+        files.write_atomically(self.path / SUMMARY, text.encode())
         self.summary = json.loads(text)
 
     def _inspect(self) -> dict[str, Any] | None:
@@ -183,7 +185,7 @@ class RunDirectory:
             return None
         if not self.path.is_dir():
             raise UserError(f"{self.path} is not a directory: name another")
-        saved = _read_description(self.path / "config.json")
+        saved = _read_description(self.path / CONFIG)
         if saved is None:
             if {entry.name for entry in self.path.iterdir()} - _LEFT_BY_A_KILL:
                 raise UserError(
@@ -193,7 +195,7 @@ class RunDirectory:
         self._refuse_another_config(saved["config"])
         with contextlib.suppress(FileNotFoundError, ValueError):
             # One that cannot be read is written again.
-            self.summary = json.loads((self.path / "summary.json").read_text())
+            self.summary = json.loads((self.path / SUMMARY).read_text())
         return saved
 
     def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:
@@ -217,7 +219,7 @@ class RunDirectory:
             text = files.dump_json(
                 {_MARK: 1, "config": self._config, "environment": now}, indent=2
             )
-            files.write_atomically(self.path / "config.json", f"{text}\n".encode())
+            files.write_atomically(self.path / CONFIG, f"{text}\n".encode())
             return
         changed = [
             f"{name} was {before} and is {after}"
@@ -231,13 +233,25 @@ class RunDirectory:
 
 def default_path(experiment: str, config: Any, ignored: Collection[str]) -> Path:
     """runs/<experiment>/<digest of the settings>: the same settings find it again."""
-    settings = {
-        name: value
-        for name, value in files.to_json(dataclasses.asdict(config)).items()
-        if name not in ignored
-    }
-    digest = hashlib.sha256(files.dump_json(settings).encode()).hexdigest()
+    text = files.dump_json(files.to_json(settings(config, ignored)))
+    digest = hashlib.sha256(text.encode()).hexdigest()
     return Path("runs") / experiment / digest[:10]
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a directory holds a run that has come to its end."""
+    return (path / SUMMARY).exists()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The metrics in a directory, in the order of the steps."""
+    return files.read_json_lines(path / METRICS)
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The config that a directory was made for, if it is one of ours."""
+    saved = _read_description(path / CONFIG)
+    return saved["config"] if saved else None
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:

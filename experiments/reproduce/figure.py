@@ -1,10 +1,10 @@
 """What a figure is: arms at two scales, how they are run and drawn, what must hold."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from experiments.harness.family import Family
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.runs import Runs
 
@@ -12,26 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 SCALES = ("laptop", "paper")
-
-
-class Runner(Protocol):
-    """How an experiment runs arms; a module with these functions will do."""
-
-    def cost(self, arms: Mapping[str, Any], num_seeds: int) -> tuple[int, float]:
-        """Updates of all arms and seeds together, and an estimate of the seconds."""
-        ...
-
-    def run(
-        self, arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
-    ) -> None:
-        """Runs every arm with every seed, or what of it is left to do."""
-        ...
-
-    def rows(
-        self, arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
-    ) -> Iterator[dict[str, Any]]:
-        """The metrics of finished runs: one row for each step, `arm` and `seed`."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +39,8 @@ class Figure:
     """As on the command line: `lyle2025/fig3`."""
     title: str
     """What it claims, in a line."""
-    runner: Runner
-    """Runs the arms."""
+    family: Family[Any]
+    """Of its arms."""
     presets: Mapping[str, Preset]
     """By scale; every name in `SCALES`."""
     draw: Callable[[Runs, Preset], "Drawing"]

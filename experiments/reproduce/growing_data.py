@@ -10,8 +10,9 @@ from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
-from experiments.warm_start import presets, study
+from experiments.warm_start import presets
 from experiments.warm_start.config import Config
+from experiments.warm_start.family import FAMILY
 from experiments.warm_start.figures import mark_data
 
 FRACTIONS = presets.FRACTIONS
@@ -251,7 +252,7 @@ def figure(
     return Figure(
         name=figure_name,
         title=title,
-        runner=study,
+        family=FAMILY,
         presets={
             "laptop": preset(
                 presets.LAPTOP,

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from experiments.harness.command_line import check, check_range
+from experiments.harness.config import RunConfig
 from experiments.warm_start.data import SPECS, Spec
 
 Dataset = Literal["cifar10", "fashion_mnist"]
@@ -39,7 +40,7 @@ WHEN_DATA_COME = ("shrink_and_perturb", "full_reset", "last_layer_reset")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
     """Trains an image classifier on part of its data, then on all of them.
 
     After a run, the directory holds its metrics, figure, summary and checkpoints. The
@@ -96,18 +97,14 @@ class Config:
     weight_clipping in units of the usual initial one (3)."""
     seed: int = 0
     """Seed of the subset, of the batches and of the initial weights."""
-    num_seeds: int = 1
-    """Seeds seed, seed + 1, … trained as one batch, sharded over the devices."""
     eval_every: int = 500
     """Updates between evaluations."""
     checkpoint_seconds: float = 30.0
-    """Least time between two checkpoints."""
+    """Least time between two checkpoints, in seconds."""
     data_directory: Path | None = None
     """Where the data are; by default where Debian or tensorflow-datasets put them."""
     download: bool = False
     """Fetch the data if they are not there."""
-    run_directory: Path | None = None
-    """Where the run is kept; by default runs/warm_start/<digest of the settings>."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -115,6 +112,7 @@ class Config:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
+        super().__post_init__()
         check_range("initial_fraction", self.initial_fraction, above=0, at_most=1)
         check_range("label_noise", self.label_noise, at_least=0, at_most=1)
         check_range("warmup_fraction", self.warmup_fraction, at_least=0, below=1)
@@ -122,8 +120,6 @@ class Config:
             check_range(name, getattr(self, name), at_least=1)
         for name in ("num_phases", "num_seeds"):
             check_range(name, getattr(self, name), at_least=1, at_most=1000)
-        check_range("eval_every", self.eval_every, at_least=1)
-        check_range("seed", self.seed, at_least=0)
         for name in ("learning_rate", "growth", "radius_multiplier"):
             check_range(name, getattr(self, name), above=0, below=float("inf"))
         check_range(
@@ -132,7 +128,6 @@ class Config:
             at_least=0,
             at_most=self.learning_rate,
         )
-        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
         check_range(
             "num_train_examples",
             self.num_train_examples,
@@ -148,12 +143,6 @@ class Config:
         self._check_together()
 
     def _check_together(self) -> None:
-        check(
-            "seed",
-            self.seed,
-            self.seed + self.num_seeds <= 2**32,
-            "such that seed + num_seeds is at most 2**32",
-        )
         check(
             "batch_size",
             self.batch_size,

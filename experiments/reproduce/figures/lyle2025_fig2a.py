@@ -5,8 +5,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
@@ -168,7 +168,7 @@ def _arms(num_steps: Mapping[float, int], **settings: Any) -> dict[str, Config]:
 FIGURE = Figure(
     name="lyle2025/fig2a",
     title="held norms make generalisation fast and sure; free ones need a large decay",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(LAPTOP_STEPS),

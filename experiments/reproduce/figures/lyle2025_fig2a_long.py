@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
@@ -70,7 +70,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
 FIGURE = Figure(
     name="lyle2025/fig2a_long",
     title="one projected arm of figure 2a, for longer: does it stay generalised?",
-    runner=study,
+    family=FAMILY,
     presets={"laptop": _preset(20_000, 3), "paper": _preset(1_000_000, 3)},
     draw=draw,
 )

@@ -5,8 +5,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
@@ -134,7 +134,7 @@ FIGURE = Figure(
     name="lyle2025/fig2b",
     title="with normalisation layers, a projected network generalises only if the "
     "scales decay",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": _preset(
             LAPTOP_UPDATES,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
@@ -202,7 +202,7 @@ FIGURE = Figure(
     name="lyle2025/fig3",
     title="re-warming the effective learning rate makes a memorising network "
     "generalise, whenever it happens",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms={

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
@@ -118,7 +118,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
 FIGURE = Figure(
     name="lyle2025/fig8",
     title="the rank of the attention's output drops when the network generalises",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(1000, 2500, eval_every=25),

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
@@ -223,7 +223,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
 FIGURE = Figure(
     name="nap/collapse",
     title="training at a held norm collapses where Adam's memory lags",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(10_000),

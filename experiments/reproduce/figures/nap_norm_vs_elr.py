@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
@@ -153,7 +153,7 @@ FIGURE = Figure(
     name="nap/norm_vs_elr",
     title="does the norm or the effective learning rate decide whether and when a "
     "network generalises?",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(1000, 2500, modulus=97, train_fraction=0.25),

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
@@ -124,7 +124,7 @@ def _preset(factor: int, note: str = "") -> Preset:
 FIGURE = Figure(
     name="nap/other_tasks",
     title="the same settings on other operations, moduli and amounts of data",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": _preset(
             1,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
@@ -221,7 +221,7 @@ FIGURE = Figure(
     name="nap/reading",
     title="which reading of the model fits the paper's curves: a small position "
     "table and a short memory of Adam",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(1),

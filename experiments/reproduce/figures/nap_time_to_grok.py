@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grokking import study
 from experiments.grokking.config import Config
+from experiments.grokking.family import FAMILY
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
@@ -172,7 +172,7 @@ def measure(preset: Preset) -> Mapping[str, Any]:
     """The time of one update of each optimizer."""
     # The rate does not change it.
     arms = {own: preset.arms[name(own, RATES[0])] for own in OPTIMIZERS}
-    return {"step_seconds": study.step_seconds(arms)}
+    return {"step_seconds": FAMILY.code().step_seconds(arms)}
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
@@ -196,7 +196,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
 FIGURE = Figure(
     name="nap/time_to_grok",
     title="how soon each optimizer generalises, in updates and in seconds",
-    runner=study,
+    family=FAMILY,
     presets={
         "laptop": Preset(
             arms=_arms(1200),

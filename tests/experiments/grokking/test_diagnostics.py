@@ -5,8 +5,9 @@ import optax
 import pytest
 
 import nap_optax
-from experiments.grokking import diagnostics, train
+from experiments.grokking import diagnostics, optimizers
 from experiments.grokking.config import Config
+from experiments.grokking.experiment import Experiment
 from experiments.harness.members import init_members
 
 
@@ -69,8 +70,8 @@ def test_a_run_logs_them_and_they_change_nothing():
     config = Config(modulus=5, train_fraction=0.5, head_dim=2, mlp_dim=8)
     logged = []
     for diagnose in (False, True):
-        experiment = train.Experiment(Config(**{**vars(config), "diagnose": diagnose}))
-        members = init_members(experiment, [0], [train.hyperparameters(config)])
+        experiment = Experiment(Config(**{**vars(config), "diagnose": diagnose}))
+        members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
         state, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
         state = jax.jit(experiment.step)(state, *inputs)
         logged.append(jax.jit(experiment.evaluate)(state, *inputs)[1])

@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.grokking import optimizers, train
+from experiments.grokking import optimizers
 from experiments.grokking.config import Config
+from experiments.grokking.experiment import Experiment
 from experiments.harness.members import init_members
 
 TABLES = {"token_embedding", "position_embedding"}
@@ -28,8 +29,8 @@ pytestmark = pytest.mark.slow
 
 def updated(config, num_steps=1):
     """The state before and after some updates."""
-    experiment = train.Experiment(config)
-    members = init_members(experiment, [0], [train.hyperparameters(config)])
+    experiment = Experiment(config)
+    members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
     before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
     step, after = jax.jit(experiment.step), before
     for _ in range(num_steps):
@@ -40,8 +41,8 @@ def updated(config, num_steps=1):
 @pytest.fixture(scope="module")
 def evaluated():
     """The parameters before and after an update, and its evaluation."""
-    experiment = train.Experiment(TINY)
-    members = init_members(experiment, [0], [train.hyperparameters(TINY)])
+    experiment = Experiment(TINY)
+    members = init_members(experiment, [0], [optimizers.hyperparameters(TINY)])
     before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
     after, metrics = jax.jit(
         lambda state: experiment.evaluate(experiment.step(state, *inputs), *inputs)
@@ -145,7 +146,7 @@ def test_the_cap_on_the_relative_update():
 
 
 def test_adams_numbers_are_the_configs():
-    hyper = train.hyperparameters(
+    hyper = optimizers.hyperparameters(
         dataclasses.replace(TINY, adam_b2=0.5, adam_eps=3.0, learning_rate=1.0)
     )
     config = dataclasses.replace(TINY, project=False)
@@ -160,7 +161,7 @@ def test_adams_numbers_are_the_configs():
 
 
 def test_an_updates_root_mean_square_is_clipped():
-    hyper = train.hyperparameters(dataclasses.replace(TINY, learning_rate=1.0))
+    hyper = optimizers.hyperparameters(dataclasses.replace(TINY, learning_rate=1.0))
     config = dataclasses.replace(TINY, project=False, max_update_rms=0.25)
     tx = optimizers.make_optimizer(config, hyper)
     params = {"kernel": jnp.ones((2, 2))}
@@ -174,7 +175,7 @@ def test_grokfast_descends():
 
 
 def test_an_optimizer_takes_traced_numbers():
-    hyper = train.hyperparameters(TINY)
+    hyper = optimizers.hyperparameters(TINY)
 
     def norm(rate):
         tx = optimizers.make_optimizer(TINY, hyper._replace(learning_rate=rate))

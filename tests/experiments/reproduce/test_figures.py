@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from experiments.harness import study
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figure import SCALES
 from experiments.reproduce.figures import (
@@ -100,8 +101,10 @@ def _legend(ax):
 
 def test_laptop_presets_fit_a_laptop():
     seconds = {
-        name: figure.runner.cost(
-            figure.presets["laptop"].arms, figure.presets["laptop"].num_seeds
+        name: study.cost(
+            figure.family,
+            figure.presets["laptop"].arms,
+            figure.presets["laptop"].num_seeds,
         )[1]
         for name, figure in FIGURES.items()
     }

@@ -10,10 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.grokking import optimizers, study, train
 from experiments.grokking.config import Config
-from experiments.harness import command_line, files, plots
-from experiments.harness import study as harness_study
+from experiments.grokking.family import FAMILY
+from experiments.harness import command_line, members, plots, study
 from experiments.harness.command_line import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
@@ -54,7 +53,7 @@ def draw(runs, preset):
 def figure(*claims_, **options):
     preset = Preset(arms=ARMS, num_seeds=2, claims=claims_, note="Tiny.")
     presets = {"laptop": preset, "paper": preset}
-    return Figure("test/tiny", "a tiny figure", study, presets, draw, **options)
+    return Figure("test/tiny", "a tiny figure", FAMILY, presets, draw, **options)
 
 
 def main(tiny, *argv):
@@ -116,7 +115,7 @@ def test_a_figure_is_run_drawn_and_judged(ran):
 
 
 def test_a_claim_that_fails_gives_1_and_nothing_is_run_twice(finished, monkeypatch):
-    monkeypatch.setattr(train, "Experiment", pytest.fail)
+    monkeypatch.setattr(members, "train_members", pytest.fail)
     for options in ([], ["--draw-only"]):
         code, out, _ = main(
             figure(HOLDS, FAILS), "test/tiny", "--run-directory", finished, *options
@@ -139,7 +138,7 @@ def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkey
         recorded.append((self.path.name, step))
         record(self, step, *args)
 
-    monkeypatch.setattr(harness_study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(study, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(RunDirectory, "record", interrupted)
     code, _, err = main(figure(HOLDS), *argv)
     assert code == 130
@@ -206,22 +205,10 @@ def test_the_list_needs_no_figure():
     assert "lyle2025/fig6" in out
 
 
-def test_an_arm_of_a_batch_is_the_run_of_its_own_command(finished, tmp_path):
-    config = dataclasses.replace(ARMS["slow"], seed=1, run_directory=tmp_path / "own")
-    path, _ = train.train(config)
-    alone = files.read_json_lines(path / "metrics.jsonl")
-    rows = [
-        {key: value for key, value in row.items() if key != "arm"}
-        for row in study.rows(ARMS, range(2), finished)
-        if (row["arm"], row["seed"]) == ("slow", 1)
-    ]
-    assert rows == alone
-
-
 def test_arms_share_a_batch_if_only_numbers_differ():
-    batches = study.STUDY.batches(ARMS, range(2))
+    batches = study.batches(FAMILY, ARMS, range(2))
     assert [list(batch.arms) for batch in batches] == [["slow", "fast"], ["free"]]
-    more = study.STUDY.batches(ARMS, range(3))
+    more = study.batches(FAMILY, ARMS, range(3))
     assert more[0].digest != batches[0].digest
     # A field that is added to the config later must not rename directories.
     assert "schedule" not in batches[0].arms["slow"]
@@ -242,25 +229,4 @@ def test_runs_with_other_defaults_are_refused(finished, tmp_path, known_then):
         path.write_text(json.dumps(saved))
     for use in (study.run, lambda *args: list(study.rows(*args))):
         with pytest.raises(UserError, match=r"adam_b2 is 0\.999 there and 0\.95 here"):
-            use(ARMS, range(2), directory)
-
-
-def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
-    derived = {"cycle_steps"}  # of num_steps, delay_steps and the cycles
-    assert set(study.BATCHED) == set(optimizers.Hyperparameters._fields) - derived
-
-
-def test_a_step_is_timed():
-    seconds = study.step_seconds({"fast": TINY}, num_rounds=2, num_steps=2)
-    assert 0 < seconds["fast"] < 1
-
-
-def test_costs_are_in_proportion_to_the_pairs():
-    config = Config(num_steps=100, eval_every=100)
-    # 100 updates, and one evaluation: an update and a third of the 4 times as many
-    # test pairs.
-    updates, seconds = study.cost({"a": config}, 2)
-    assert updates == 200
-    assert seconds == pytest.approx(
-        2 * (100 + 1 + 4 / 3) * study.STEP_SECONDS, rel=1e-3
-    )
+            use(FAMILY, ARMS, range(2), directory)

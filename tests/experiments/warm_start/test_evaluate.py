@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.warm_start import train
+from experiments.warm_start.experiment import Experiment
+from experiments.warm_start.optimizers import hyperparameters
 from experiments.warm_start.task import Arrays
 from helpers.checkout.image_files import TINY, make_images
 from nap_optax import metrics
@@ -21,7 +22,7 @@ def evaluated():
     """The parameters before and after the last update, the state, the results."""
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
-    experiment, hyper = train.Experiment(TINY), train.hyperparameters(TINY)
+    experiment, hyper = Experiment(TINY), hyperparameters(TINY)
     state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
     step, evaluate = jax.jit(experiment.step), jax.jit(experiment.evaluate)
     before = state

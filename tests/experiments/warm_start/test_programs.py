@@ -10,8 +10,9 @@ from jax.extend.core import jaxprs_in_params
 
 from experiments.harness import backend, loop
 from experiments.harness.backend import CPU_SLICE
-from experiments.warm_start import train
 from experiments.warm_start.config import Config
+from experiments.warm_start.experiment import Experiment
+from experiments.warm_start.optimizers import hyperparameters
 from experiments.warm_start.task import Arrays
 
 CONFIG = Config(
@@ -46,7 +47,7 @@ def make(experiment):
         images(CONFIG.num_test),
         jnp.zeros(CONFIG.num_test, jnp.int32),
     )
-    hyper = train.hyperparameters(CONFIG)
+    hyper = hyperparameters(CONFIG)
     state, split = jax.eval_shape(experiment.init, jnp.asarray(0), hyper, arrays)
     one = (state, abstract(hyper), split)
     members = jax.tree.map(
@@ -69,9 +70,9 @@ def convolutions(jaxpr, *, in_loop=False):
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, platform):
     on_backend("gpu" if platform == "cuda" else platform)
-    experiment = train.Experiment(CONFIG)
+    experiment = Experiment(CONFIG)
     _, members, arrays = make(experiment)
-    chunk = loop.compile_chunk(  # as `train.run_members` has it
+    chunk = loop.compile_chunk(  # as `members.train_members` has it
         experiment.step,
         experiment.evaluate,
         in_axes=(0, 0, 0, None),
@@ -91,7 +92,7 @@ def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, plat
 @pytest.mark.slow
 def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
     on_backend("cpu")
-    experiment = train.Experiment(CONFIG)
+    experiment = Experiment(CONFIG)
     one, _, arrays = make(experiment)
     arguments = (*one, arrays)
     for fn, expected in (
@@ -110,15 +111,15 @@ def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
 @pytest.mark.parametrize(("model", "channels"), [("cnn", 32), ("resnet18", 64)])
 def test_steps_are_compiled_for_the_width_of_the_model(on_backend, model, channels):
     on_backend("cpu")
-    experiment = train.Experiment(dataclasses.replace(CONFIG, model=model))
+    experiment = Experiment(dataclasses.replace(CONFIG, model=model))
     assert experiment.compiler_options == backend.convolution_options(channels)
 
 
 @pytest.mark.slow
 def test_slices_give_the_gradient_of_the_whole_batch(on_backend):
-    experiment = train.Experiment(CONFIG)
+    experiment = Experiment(CONFIG)
     params = jax.jit(
-        lambda key: experiment._fresh_params(key, train.hyperparameters(CONFIG))
+        lambda key: experiment._fresh_params(key, hyperparameters(CONFIG))
     )(jax.random.key(0))
     images = jax.random.randint(
         jax.random.key(1), (CONFIG.batch_size, *CONFIG.spec.image_shape), 0, 256

@@ -26,18 +26,14 @@ def flags(config, **changes):
     return argv
 
 
-def runner(program, monkeypatch, capsys):
-    """A function from arguments to the exit code, stdout and stderr of a module."""
-
-    def run(*argv):
-        monkeypatch.setattr("sys.argv", [program.PROG, *map(str, argv)])
-        try:
-            code = command_line.run(program.main)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+def call(main, monkeypatch, capsys, argv):
+    """Calls a program's main; returns its exit code, stdout and stderr."""
+    monkeypatch.setattr("sys.argv", ["program", *map(str, argv)])
+    try:
+        code = command_line.run(main)
+    except SystemExit as stop:
+        code = stop.code
+    return code, *capsys.readouterr()
 
 
 def start(module, argv, compiled):
@@ -49,7 +45,7 @@ def start(module, argv, compiled):
     return subprocess.Popen(
         [sys.executable, "-m", module, *argv],
         cwd=ROOT,
-        env={**os.environ, **cache},
+        env={**os.environ, **cache, "PYTHONPATH": str(ROOT / "tests")},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )

@@ -1,4 +1,4 @@
-"""The experiment from end to end at a tiny size."""
+"""What a step does, at a tiny size; what every family has: `test_families.py`."""
 
 import dataclasses
 import functools
@@ -11,34 +11,24 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.grokking import __main__ as program
-from experiments.grokking import optimizers, train
+from experiments.grokking import optimizers
 from experiments.grokking.config import Config
-from experiments.harness import files
-from experiments.harness.checkpoints import Checkpoints
+from experiments.grokking.experiment import Experiment
+from experiments.grokking.family import FAMILY, STEP_SECONDS
+from experiments.harness import family, files
 from experiments.harness.members import init_members
 from helpers.checkout import programs
+from helpers.checkout.grokking_runs import TINY
 from helpers.checkout.programs import flags
 
 PLAIN = {"normalize": False, "scale_decay": 0.0}
-TINY = Config(
-    modulus=7,
-    train_fraction=0.5,
-    num_steps=10,
-    eval_every=5,
-    warmup_steps=4,
-    num_heads=2,
-    head_dim=4,
-    mlp_dim=16,
-    normalize=True,
-    scale_decay=1.0,
-    weight_decay=0.1,
-)
 
 
 @pytest.fixture
 def run_program(monkeypatch, capsys):
-    return programs.runner(program, monkeypatch, capsys)
+    return lambda *argv: programs.call(
+        lambda: family.main(FAMILY), monkeypatch, capsys, argv
+    )
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +36,12 @@ def finished(tmp_path_factory):
     """A finished run of two seeds."""
     path = tmp_path_factory.mktemp("grokking") / "run"
     config = dataclasses.replace(TINY, num_seeds=2, run_directory=path)
-    return config, *train.train(config)
+    return config, *family.run(FAMILY, config)
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_summary_for_each_seed(finished):
+def test_a_summary_says_where_a_seed_ended(finished):
     config, path, summary = finished
-    assert json.loads((path / "summary.json").read_text()) == summary
-    assert [entry["seed"] for entry in summary] == [0, 1]
     assert set(summary[0]) == {
         "seed",
         "final_train_accuracy",
@@ -64,49 +52,15 @@ def test_a_run_leaves_a_summary_for_each_seed(finished):
         "wall_seconds",
     }
     assert summary[0]["first_step_test_accuracy_99"] is None
-    assert (path / "grokking.png").read_bytes().startswith(b"\x89PNG")
-    rows = files.read_json_lines(path / "metrics.jsonl")
-    assert [(row["step"], row["seed"]) for row in rows] == [
-        (step, seed) for step in (5, 10) for seed in (0, 1)
-    ]
-    last = rows[-2]
+    last = files.read_json_lines(path / "metrics.jsonl")[-2]
     assert last["test_accuracy"] == summary[0]["final_test_accuracy"]
     assert last["learning_rate"] == pytest.approx(config.learning_rate)
-    assert all(np.isfinite(value) for value in last.values())
-
-
-@pytest.mark.slow
-def test_seeds_differ_and_a_batch_is_its_single_runs(finished, tmp_path):
-    config, path, _ = finished
-    rows = files.read_json_lines(path / "metrics.jsonl")
-    single = dataclasses.replace(
-        config, num_seeds=1, seed=1, run_directory=tmp_path / "single"
-    )
-    train.train(single)
-    own = files.read_json_lines(tmp_path / "single" / "metrics.jsonl")
-    assert own == [row for row in rows if row["seed"] == 1]
-    assert [row["test_loss"] for row in own] != [
-        row["test_loss"] for row in rows if row["seed"] == 0
-    ]
-
-
-@pytest.mark.slow
-def test_a_finished_run_is_reported_not_repeated(finished, run_program, monkeypatch):
-    config, path, _ = finished
-    before = (path / "metrics.jsonl").stat().st_mtime_ns
-    monkeypatch.setattr(train, "Experiment", pytest.fail)
-    code, out, err = run_program(*flags(config))
-    assert code == 0
-    assert err == f"{path} holds this run, finished: its results are shown again\n"
-    assert out.splitlines()[0].startswith("seed 0: train ")
-    assert out.splitlines()[-1] == str(path / "grokking.png")
-    assert (path / "metrics.jsonl").stat().st_mtime_ns == before
 
 
 @functools.cache
 def compiled_step(config):
-    experiment = train.Experiment(config)
-    members = init_members(experiment, [0], [train.hyperparameters(config)])
+    experiment = Experiment(config)
+    members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
     return jax.jit(experiment.step), *jax.tree.map(lambda a: a[0], members)
 
 
@@ -190,7 +144,7 @@ def test_every_schedule_waits_then_rises_to_the_peak(schedule):
     config = dataclasses.replace(
         TINY, schedule=schedule, num_cycles=2, num_steps=12, delay_steps=2
     )
-    schedule_fn = optimizers.make_schedule(config, train.hyperparameters(config))
+    schedule_fn = optimizers.make_schedule(config, optimizers.hyperparameters(config))
     assert schedule_fn(1) == pytest.approx(config.low_learning_rate)
     # After the delay of 2 come 4 updates of warm-up.
     assert schedule_fn(6) == pytest.approx(config.learning_rate)
@@ -221,8 +175,8 @@ def test_every_structure_trains(fields):
 @pytest.mark.slow
 def test_members_may_differ_in_every_number():
     config = dataclasses.replace(TINY, schedule="cosine")
-    experiment = train.Experiment(config)
-    base = train.hyperparameters(config)
+    experiment = Experiment(config)
+    base = optimizers.hyperparameters(config)
     hypers = [base, base._replace(learning_rate=np.float32(0.1)), base]
     hypers[2] = base._replace(delay_steps=np.asarray(6))
     state, hyper, split = init_members(experiment, [0, 0, 0], hypers)
@@ -235,24 +189,6 @@ def test_members_may_differ_in_every_number():
     kernel = np.asarray(params["blocks"][0]["mlp_in"]["kernel"])
     assert np.abs(kernel[1] - kernel[0]).max() > 1e-3
     assert np.abs(kernel[2] - kernel[0]).max() > 1e-4
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--train-fraction", "1.5"], "train_fraction=1.5: must be greater than 0 and"),
-        (["--modulus", "1"], "modulus=1: must be at least 2"),
-        (["--num-steps", "-4"], "num_steps=-4: must be at least 1"),
-        (["--modulos", "5"], "unknown flag --modulos (did you mean --modulus?)"),
-        (["--num-steps", "many"], "--num-steps many: must be an integer"),
-        (["--schedule", "linear"], "invalid choice 'linear'"),
-    ],
-)
-def test_a_mistake_is_one_line(run_program, argv, message):
-    code, out, err = run_program(*argv)
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert message in err
 
 
 @pytest.mark.slow
@@ -275,42 +211,13 @@ def test_a_run_of_the_old_defaults_is_refused_by_what_differs(
     assert run_program(*flagged)[0] == 0
 
 
-@pytest.mark.slow
-def test_another_config_in_the_directory_is_refused(finished, run_program):
-    config, *_ = finished
-    code, _, err = run_program(*flags(config, learning_rate=0.5))
-    assert (code, err.count("\n")) == (1, 1)
-    assert "learning_rate is 0.01 there and 0.5 here" in err
+def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
+    derived = {"cycle_steps"}  # of num_steps, delay_steps and the cycles
+    assert set(FAMILY.batched) == set(optimizers.Hyperparameters._fields) - derived
 
 
-@pytest.mark.slow
-def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
-    """Kills the command at random moments and continues it each time."""
-    config = dataclasses.replace(
-        TINY, num_steps=20000, eval_every=20, num_seeds=2, checkpoint_seconds=0.0
-    )
-
-    def start(name):
-        return programs.start(
-            "experiments.grokking",
-            flags(config, run_directory=tmp_path / name),
-            compiled=tmp_path / "compiled",
-        )
-
-    assert start("whole").wait() == 0
-    programs.kill_and_continue(
-        lambda: start("killed"), tmp_path / "killed" / "metrics.jsonl", num_kills=10
-    )
-
-    name = "metrics.jsonl"
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    experiment = train.Experiment(config)
-    target = init_members(experiment, [0, 1], [train.hyperparameters(config)] * 2).state
-    finals = []
-    for path in (whole, killed):
-        checkpoints = Checkpoints(path / "checkpoints")
-        finals.append(checkpoints.restore(target, metrics_bytes=1 << 30))
-        checkpoints.close()
-    assert finals[0].step == finals[1].step == 20000
-    jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)
+def test_costs_are_in_proportion_to_the_pairs():
+    # 100 updates, and one evaluation: an update and a third of the 4 times as many
+    # test pairs.
+    seconds = FAMILY.run_seconds(Config(num_steps=100, eval_every=100))
+    assert seconds == pytest.approx((100 + 1 + 4 / 3) * STEP_SECONDS, rel=1e-3)

@@ -1,4 +1,4 @@
-"""The experiment from end to end at a tiny size."""
+"""What a step does, at a tiny size; what every family has: `test_families.py`."""
 
 import dataclasses
 import functools
@@ -10,12 +10,11 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.harness import files
-from experiments.harness.checkpoints import Checkpoints
+from experiments.harness import family, files
 from experiments.harness.members import init_members
-from experiments.warm_start import __main__ as program
-from experiments.warm_start import study, train
-from experiments.warm_start.optimizers import Hyperparameters
+from experiments.warm_start.experiment import Experiment
+from experiments.warm_start.family import FAMILY
+from experiments.warm_start.optimizers import Hyperparameters, hyperparameters
 from experiments.warm_start.task import Arrays
 from helpers.checkout import programs
 from helpers.checkout.image_files import TINY, make_images
@@ -29,11 +28,13 @@ def tiny(idx_directory):
 
 @pytest.fixture
 def run_program(monkeypatch, capsys):
-    return programs.runner(program, monkeypatch, capsys)
+    return lambda *argv: programs.call(
+        lambda: family.main(FAMILY), monkeypatch, capsys, argv
+    )
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_summary_for_each_seed(tiny, run_program, tmp_path):
+def test_a_summary_says_where_a_seed_stood(tiny, run_program, tmp_path):
     path = tmp_path / "run"
     config = dataclasses.replace(tiny, num_seeds=2, run_directory=path)
     code, out, _ = run_program(*flags(config))
@@ -69,39 +70,20 @@ def test_a_run_leaves_a_summary_for_each_seed(tiny, run_program, tmp_path):
     assert sum(part**2 for part in parts) ** 0.5 == pytest.approx(norms[0], rel=1e-5)
     assert all(np.isfinite(value) for value in own[-1].values())
 
-    before = (path / "metrics.jsonl").stat().st_mtime_ns
-    code, again, err = run_program(*flags(config))
-    assert (code, again) == (0, out)
-    assert "holds this run, finished" in err
-    assert (path / "metrics.jsonl").stat().st_mtime_ns == before
-
-    single = dataclasses.replace(config, num_seeds=1, seed=1)
-    code, _, err = run_program(*flags(single))
-    assert (code, err.count("\n")) == (1, 1)
-    assert "seed is 0 there and 1 here" in err
-
 
 @pytest.mark.parametrize(
-    ("argv", "code", "message"),
+    ("argv", "message"),
     [
-        (["--initial-fraction", "2"], 2, "initial_fraction=2.0: must be greater than"),
         (
             ["--dataset", "fashion_mnist", "--data-directory", "/nowhere"],
-            1,
             "fashion_mnist is not in /nowhere/fashion_mnist",
         ),
-        (["--data-directory", "/nowhere"], 1, "cifar10 is not in /nowhere/cifar10"),
-        (["--model", "vgg"], 2, "invalid choice 'vgg'"),
-        (
-            ["--batch-size", "100", "--initial-fraction", "0.001"],
-            2,
-            "it leaves 50 of 50000 examples, and batch_size is 100",
-        ),
+        (["--data-directory", "/nowhere"], "cifar10 is not in /nowhere/cifar10"),
     ],
 )
-def test_a_mistake_is_one_line(run_program, tmp_path, argv, code, message):
-    got, out, err = run_program(*argv, "--run-directory", tmp_path / "run")
-    assert (got, out) == (code, "")
+def test_missing_data_are_one_line(run_program, tmp_path, argv, message):
+    code, out, err = run_program(*argv, "--run-directory", tmp_path / "run")
+    assert (code, out) == (1, "")
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "run").exists()
@@ -117,25 +99,12 @@ def test_more_examples_than_there_are_is_one_line(tiny, run_program, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_seed_that_diverges_is_named(capsys):
-    rows = [
-        {"seed": seed, "step": step, "train_loss": loss}
-        for seed, losses in ((0, (1.0, 0.5)), (1, (1.0, None)))
-        for step, loss in zip((4, 8), losses, strict=True)
-    ]
-    train.warn_of_divergence(rows)
-    err = capsys.readouterr().err
-    assert err.startswith("warning: seed 1 diverged: ")
-    assert "at step 8" in err
-    assert err.count("\n") == 1
-
-
 @functools.cache
 def compiled_step(config):
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
-    experiment = train.Experiment(config)
-    members = init_members(experiment, [0], [train.hyperparameters(config)], arrays)
+    experiment = Experiment(config)
+    members = init_members(experiment, [0], [hyperparameters(config)], arrays)
     return jax.jit(experiment.step), arrays, *jax.tree.map(lambda a: a[0], members)
 
 
@@ -212,77 +181,7 @@ def test_every_structure_trains(fields):
     assert min(jax.tree.leaves(moved)) > 1e-5
 
 
-@pytest.mark.slow
-def test_an_arm_of_a_study_is_the_run_of_its_own_command(tiny, tmp_path):
-    arms = {
-        "half": tiny,
-        "all": dataclasses.replace(tiny, initial_fraction=1.0),
-        "free": dataclasses.replace(tiny, project=False),
-    }
-    batches = study.STUDY.batches(arms, range(2))
-    assert len(batches) == 2
-    # Where the data are decides no result, so it names no directory.
-    assert "data_directory" not in batches[0].all_settings["half"]
-    study.run(arms, range(2), tmp_path / "study")
-    own = dataclasses.replace(tiny, seed=1, run_directory=tmp_path / "own")
-    train.train(own)
-    rows = [
-        {key: value for key, value in row.items() if key != "arm"}
-        for row in study.rows(arms, range(2), tmp_path / "study")
-        if (row["arm"], row["seed"]) == ("half", 1)
-    ]
-    assert rows == files.read_json_lines(tmp_path / "own" / "metrics.jsonl")
-    updates, seconds = study.cost(arms, 2)
-    assert updates == 3 * 2 * tiny.num_steps
-    assert seconds > 0
-    times = study.step_seconds({"half": tiny}, num_rounds=1, num_steps=1)
-    assert 0 < times["half"] < 10
-
-
-def _arrays_of(config, _):
-    images = train.data.load(config.dataset, config.data_directory)
-    return Arrays(*map(jnp.asarray, (*images.train, *images.test)))
-
-
 def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
     named = {"strength": "method_strength", "initial_fraction": "examples_by_phase"}
-    fields = {named.get(name, name) for name in study.BATCHED}
+    fields = {named.get(name, name) for name in FAMILY.batched}
     assert fields == set(Hyperparameters._fields)
-
-
-@pytest.mark.slow
-def test_killed_in_both_phases_it_ends_with_the_same_bits(tiny, tmp_path):
-    """Kills the command at random moments and continues it each time."""
-    config = dataclasses.replace(
-        tiny,
-        epochs_per_phase=100,
-        eval_every=10,
-        checkpoint_seconds=0.0,
-        method="last_layer_reset",
-    )  # 1200 updates; data come at 600
-
-    def start(name):
-        return programs.start(
-            "experiments.warm_start",
-            flags(config, run_directory=tmp_path / name),
-            compiled=tmp_path / "compiled",
-        )
-
-    assert start("whole").wait() == 0
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    programs.kill_and_continue(
-        lambda: start("killed"), killed / "metrics.jsonl", num_kills=6
-    )
-    name = "metrics.jsonl"
-    assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    experiment = train.Experiment(config)
-    target = init_members(
-        experiment, [0], [train.hyperparameters(config)], _arrays_of(config, None)
-    ).state
-    finals = []
-    for path in (whole, killed):
-        checkpoints = Checkpoints(path / "checkpoints")
-        finals.append(checkpoints.restore(target, metrics_bytes=1 << 30))
-        checkpoints.close()
-    assert finals[0].step == finals[1].step == config.num_steps
-    jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)

@@ -1,0 +1,79 @@
+"""Grokking as a family of runs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from experiments.grokking.config import CHANGED, Config
+from experiments.harness.family import Family
+
+if TYPE_CHECKING:
+    from experiments.harness.members import ArrayCode
+
+# A test compares it with `Hyperparameters`.
+BATCHED = (
+    "learning_rate",
+    "low_learning_rate",
+    "warmup_steps",
+    "delay_steps",
+    "cooldown_steps",
+    "weight_decay",
+    "scale_decay",
+    "radius_multiplier",
+    "adam_b2",
+    "adam_eps",
+    "position_scale",
+)
+STEP_SECONDS = 0.02
+"""Of an update at the paper's size on 2 cores; see `benchmarks/grokking_step.py`."""
+
+
+def run_seconds(config: Config) -> float:
+    """An estimate.
+
+    A step costs in proportion to the training pairs, and an evaluation one more step
+    and a forward pass of the other pairs.
+    """
+    # One block is needed at one position, more of them at five, attention included.
+    relative = (1 + 8 * (config.num_blocks - 1)) / Config().num_train_pairs
+    train, pairs = config.num_train_pairs, config.num_elements**2
+    evaluations = -(-config.num_steps // config.eval_every)
+    examples = config.num_steps * train + evaluations * (train + (pairs - train) / 3)
+    return examples * relative * STEP_SECONDS
+
+
+def describe(entry: Mapping[str, Any], config: Config) -> str:
+    """A seed's summary in words."""
+    first = entry["first_step_test_accuracy_99"]
+    reached = "never" if first is None else f"at update {first}"
+    return (
+        f"train {entry['final_train_accuracy']:.3f}, "
+        f"test {entry['final_test_accuracy']:.3f} (median of the last evaluations "
+        f"{entry['median_late_test_accuracy']:.3f}), .99 on test {reached}"
+    )
+
+
+def _code() -> "ArrayCode[Config]":
+    from experiments.grokking.experiment import Experiment
+    from experiments.grokking.figures import draw_run
+    from experiments.grokking.optimizers import hyperparameters
+    from experiments.grokking.outcomes import summarize
+    from experiments.harness.members import ArrayCode
+
+    return ArrayCode(
+        experiment=Experiment,
+        hyperparameters=hyperparameters,
+        summarize=summarize,
+        draw=draw_run,
+    )
+
+
+FAMILY = Family(
+    name="grokking",
+    config_class=Config,
+    code=_code,
+    batched=BATCHED,
+    batch_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
+    run_seconds=run_seconds,
+    describe=describe,
+    before=CHANGED,
+)

@@ -1,0 +1,59 @@
+"""What every run can be asked for, whatever it computes."""
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.command_line import check, check_range
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """The part of a config that the harness reads; a family adds its own fields.
+
+    A family whose default or meaning differs declares a field again.
+    """
+
+    seed: int = 0
+    """Seed of all that is drawn at random."""
+    num_seeds: int = 1
+    """Seeds seed, seed + 1, … trained as one batch, sharded over the devices."""
+    eval_every: int = 50
+    """Updates between evaluations."""
+    checkpoint_seconds: float = 5.0
+    """Least time between two checkpoints, in seconds."""
+    run_directory: Path | None = None
+    """Where the run is kept; by default runs/<experiment>/<digest of the settings>."""
+
+    def __post_init__(self) -> None:
+        """Checks these fields.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        check_range("num_seeds", self.num_seeds, at_least=1)
+        check_range("eval_every", self.eval_every, at_least=1)
+        check_range("seed", self.seed, at_least=0)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        check(
+            "seed",
+            self.seed,
+            self.seed + self.num_seeds <= 2**32,
+            "such that seed + num_seeds is at most 2**32",
+        )
+
+
+def settings(config: Any, ignored: Collection[str]) -> dict[str, Any]:
+    """The fields that decide results, a family's own before those of every run.
+
+    Directories are named after them, in this order.
+    """
+    common = {field.name for field in dataclasses.fields(RunConfig)}
+    names = (field.name for field in dataclasses.fields(config))
+    ordered = sorted(names, key=lambda name: name in common)
+    return {name: getattr(config, name) for name in ordered if name not in ignored}
+
+
+IGNORED = ("run_directory", "checkpoint_seconds")
+"""What may differ between a run and its continuation without changing a result."""

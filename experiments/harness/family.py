@@ -1,0 +1,162 @@
+"""A family of runs: what the harness must know of an experiment to run it.
+
+From the command line to files, whatever is computed; `harness.study` runs several arms.
+This module and what it imports leave jax alone, so that `--help` stays quick.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from experiments.harness.command_line import parse, warn
+from experiments.harness.config import IGNORED, RunConfig
+from experiments.harness.run_directory import RunDirectory, default_path, is_finished
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
+Rows = Sequence[dict[str, Any]]
+"""Of `metrics.jsonl`: one for each evaluation and seed."""
+
+
+class Code(Protocol):
+    """What a family computes; `harness.members.ArrayCode` where it is pure."""
+
+    def load(self, config: Any) -> Any:
+        """Reads what runs need, such as data, before a directory is made for them."""
+        ...
+
+    def train(
+        self,
+        run: RunDirectory,
+        configs: Sequence[Any],
+        labels: Sequence[Mapping[str, Any]],
+        loaded: Any,
+    ) -> Mapping[str, Any]:
+        """Takes members to their end, and says how long it took.
+
+        Args:
+          run: an entered directory of an unfinished run.
+          configs: one for each member, with its seed; alike but for `batched` fields.
+          labels: what identifies each member, for its rows of metrics.
+          loaded: by `load`.
+        """
+        ...
+
+    def step_seconds(
+        self, configs: Mapping[str, Any], *, num_rounds: int = 5, num_steps: int = 10
+    ) -> dict[str, float]:
+        """Measures the time of one step of each config, in turns."""
+        ...
+
+    def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
+        """What became of one seed, given its rows."""
+        ...
+
+    def draw(self, rows: Rows, config: Any, path: Path) -> None:
+        """Writes the figure of a run."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Family(Generic[ConfigT]):
+    """How the runs of one experiment are made; the package is `experiments.<name>`."""
+
+    name: str
+    """Of the package, of its run directories and of the figure of a run."""
+    config_class: type[ConfigT]
+    """With `num_steps`, as a field or a property."""
+    code: Callable[[], Code]
+    """Imports what is needed to run, such as jax."""
+    batched: Sequence[str]
+    """The fields in which members of one program may differ."""
+    batch_name: Callable[[ConfigT], str]
+    """Some words for the directory of several arms that one program runs."""
+    run_seconds: Callable[[ConfigT], float]
+    """An estimate of how long one seed takes on two cores."""
+    describe: Callable[[Mapping[str, Any], ConfigT], str]
+    """A seed's summary in words."""
+    data: Collection[str] = ()
+    """Fields that say where data are, and decide no result."""
+    before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What held in runs that were made before a field existed, where that is not the
+    field's default now."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Fields that may differ between a run and its continuation."""
+        return (*IGNORED, *self.data)
+
+    @property
+    def prog(self) -> str:
+        """The command as a user types it."""
+        return f"python -m experiments.{self.name}"
+
+
+def main(family: Family[Any]) -> None:
+    """Parses a config, runs it and prints a line for each seed."""
+    config = parse(family.config_class, prog=family.prog)
+    path, summary = run(family, config)
+    for entry in summary:
+        print(f"seed {entry['seed']}: {family.describe(entry, config)}")
+    print(path / f"{family.name}.png")
+
+
+def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, Any]]]:
+    """Runs a config, or continues or only reports it, whatever its directory holds.
+
+    Returns:
+      The run's directory, and a summary for each seed.
+
+    Raises:
+      UserError: what it needs is missing, or the directory is another run's.
+    """
+    code = family.code()
+    path = config.run_directory or default_path(family.name, config, family.ignored)
+    # Before a directory is made, which would be of no use without data.
+    loaded = None if is_finished(path) else code.load(config)
+    with RunDirectory(
+        path,
+        config,
+        ignored=family.ignored,
+        before=_defaults(family) | dict(family.before),
+        checkpoint_seconds=config.checkpoint_seconds,
+    ) as directory:
+        if directory.summary is None:
+            seeds = range(config.seed, config.seed + config.num_seeds)
+            totals = code.train(
+                directory,
+                [dataclasses.replace(config, seed=seed, num_seeds=1) for seed in seeds],
+                [{"seed": seed} for seed in seeds],
+                loaded,
+            )
+            rows = directory.rows()
+            own_rows = {s: [row for row in rows if row["seed"] == s] for s in seeds}
+            directory.finish(
+                [
+                    {"seed": seed, **code.summarize(own_rows[seed], config), **totals}
+                    for seed in seeds
+                ]
+            )
+        warn_of_divergence(directory.rows())
+        code.draw(directory.rows(), config, directory.path / f"{family.name}.png")
+        return directory.path, directory.summary
+
+
+def _defaults(family: Family[Any]) -> dict[str, Any]:
+    fields = dataclasses.fields(family.config_class)
+    return {field.name: field.default for field in fields}
+
+
+def warn_of_divergence(rows: Rows) -> None:
+    """Says for each seed when its loss was no longer a number."""
+    first: dict[int, int] = {}
+    for row in rows:
+        loss = row["train_loss"]
+        if loss is None or not math.isfinite(loss):
+            first.setdefault(row["seed"], row["step"])
+    for seed, step in first.items():
+        warn(
+            f"seed {seed} diverged: its training loss is not finite at step {step}; "
+            "lower learning_rate"
+        )

@@ -1,0 +1,80 @@
+"""Warm-starting as a family of runs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from experiments.harness.family import Family
+from experiments.warm_start.config import Config
+
+if TYPE_CHECKING:
+    from experiments.harness.members import ArrayCode
+
+# A test compares it with `Hyperparameters`.
+BATCHED = (
+    "learning_rate",
+    "low_learning_rate",
+    "growth",
+    "strength",
+    "label_noise",
+    "radius_multiplier",
+    "initial_fraction",
+)
+EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
+"""Of an update, for each example, on 2 cores; see `benchmarks/image_step.py`."""
+FORWARD_SHARE = 1 / 3
+"""Of an update's time."""
+
+
+def run_seconds(config: Config) -> float:
+    """An estimate.
+
+    An evaluation is a forward pass of the test set and of the fixed points.
+    """
+    evaluations = -(-config.num_steps // config.eval_every)
+    examples = config.num_steps * config.batch_size + FORWARD_SHARE * (
+        evaluations * (config.num_test + 1000)
+    )
+    return examples * EXAMPLE_SECONDS[config.model]
+
+
+def describe(entry: Mapping[str, Any], config: Config) -> str:
+    """A seed's summary in words."""
+    before = entry["test_accuracy_before_the_last_data"]
+    is_grown = before is not None and config.initial_fraction < 1
+    grown = f"{before:.3f} before the last data, " if is_grown else ""
+    return (
+        f"test {grown}{entry['median_late_test_accuracy']:.3f} at the end (median of "
+        f"the last evaluations), train {entry['final_train_accuracy']:.3f}, "
+        f"{entry['num_rewarms']} re-warms"
+    )
+
+
+def _code() -> "ArrayCode[Config]":
+    from experiments.harness.members import ArrayCode
+    from experiments.warm_start.arrays import load_arrays
+    from experiments.warm_start.experiment import Experiment
+    from experiments.warm_start.figures import draw_run
+    from experiments.warm_start.optimizers import hyperparameters
+    from experiments.warm_start.outcomes import summarize
+
+    return ArrayCode(
+        experiment=Experiment,
+        hyperparameters=hyperparameters,
+        summarize=summarize,
+        draw=draw_run,
+        load=lambda config: (load_arrays(config),),
+    )
+
+
+FAMILY = Family(
+    name="warm_start",
+    config_class=Config,
+    code=_code,
+    batched=BATCHED,
+    data=("data_directory", "download"),
+    batch_name=lambda config: (
+        f"{config.model}-{config.schedule}-{config.num_steps}-updates"
+    ),
+    run_seconds=run_seconds,
+    describe=describe,
+)

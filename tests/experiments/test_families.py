@@ -1,0 +1,322 @@
+"""What holds for every family of runs, from the command line to files.
+
+The third family is a test's own: what it needs is what a new experiment has to bring.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.grokking.family import FAMILY as GROKKING
+from experiments.harness import family, files, study
+from experiments.harness.checkpoints import Checkpoints
+from experiments.harness.family import Family
+from experiments.harness.members import init_members
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.reproduce import reproduce
+from experiments.warm_start.family import FAMILY as WARM_START
+from helpers.checkout import grokking_runs, image_files, programs
+from helpers.checkout.parity.family import FAMILY as PARITY
+from helpers.checkout.programs import flags
+
+
+class Case(NamedTuple):
+    """A family and what the tests ask of it."""
+
+    family: Family[Any]
+    module: str
+    """Of its command."""
+    tiny: Any
+    """A config that takes a second."""
+    long: Mapping[str, Any]
+    """What is changed for a run that can be killed several times."""
+    batched: str
+    """A number in which members may differ."""
+    other_program: Mapping[str, Any]
+    """What needs another program."""
+    mistakes: Sequence[tuple[Sequence[str], str]]
+    """Arguments, and what the one line says."""
+
+
+CASES = [
+    Case(
+        family=GROKKING,
+        module="experiments.grokking",
+        tiny=grokking_runs.TINY,
+        long={"num_steps": 20_000, "eval_every": 20},
+        batched="learning_rate",
+        other_program={"project": False},
+        mistakes=[
+            (["--train-fraction", "1.5"], "train_fraction=1.5: must be greater than"),
+            (["--modulus", "1"], "modulus=1: must be at least 2"),
+            (["--num-steps", "-4"], "num_steps=-4: must be at least 1"),
+            (["--modulos", "5"], "unknown flag --modulos (did you mean --modulus?)"),
+            (["--num-steps", "many"], "--num-steps many: must be an integer"),
+            (["--schedule", "linear"], "invalid choice 'linear'"),
+        ],
+    ),
+    Case(
+        family=WARM_START,
+        module="experiments.warm_start",
+        tiny=image_files.TINY,
+        long={"epochs_per_phase": 100, "eval_every": 10, "method": "last_layer_reset"},
+        batched="initial_fraction",
+        other_program={"project": False},
+        mistakes=[
+            (["--initial-fraction", "2"], "initial_fraction=2.0: must be greater than"),
+            (["--model", "vgg"], "invalid choice 'vgg'"),
+            (
+                ["--batch-size", "100", "--initial-fraction", "0.001"],
+                "it leaves 50 of 50000 examples, and batch_size is 100",
+            ),
+        ],
+    ),
+    Case(
+        family=PARITY,
+        module="helpers.checkout.parity",
+        tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
+        long={"num_steps": 20_000, "eval_every": 20},
+        batched="learning_rate",
+        other_program={"width": 8},
+        mistakes=[(["--width", "0"], "width=0: must be at least 1")],
+    ),
+]
+COMMON = [
+    (["--seed", "-1"], "seed=-1: must be at least 0"),
+    (["--seed", "4294967295", "--num-seeds", "2"], "seed + num_seeds is at most 2**32"),
+    (["--num-seeds", "0"], "num_seeds=0: must be at least 1"),
+    (["--eval-every", "0"], "eval_every=0: must be at least 1"),
+    (["--checkpoint-seconds", "-1"], "checkpoint_seconds=-1.0: must be at least 0"),
+]
+MISTAKES = [(case, *own) for case in CASES for own in (*case.mistakes, *COMMON)]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.family.name, scope="module")
+def case(request, tmp_path_factory):
+    """One of the families; its tiny config knows where its data are."""
+    own = request.param
+    if "data_directory" in own.family.ignored:
+        directory = tmp_path_factory.mktemp("data")
+        image_files.write_idx(directory, image_files.make_images())
+        own = own._replace(tiny=dataclasses.replace(own.tiny, data_directory=directory))
+    return own
+
+
+@pytest.fixture(scope="module")
+def finished(case, tmp_path_factory):
+    """A finished run of two seeds: its config, directory and summary."""
+    path = tmp_path_factory.mktemp(case.family.name) / "run"
+    config = dataclasses.replace(case.tiny, num_seeds=2, run_directory=path)
+    return config, *family.run(case.family, config)
+
+
+@pytest.fixture
+def run_program(monkeypatch, capsys):
+    """A function from a family and arguments to the exit code, stdout and stderr."""
+
+    def run(own, *argv):
+        return programs.call(lambda: family.main(own), monkeypatch, capsys, argv)
+
+    return run
+
+
+def rows_of(path, **labels):
+    """The metrics in a directory that have these labels, without them."""
+    return [
+        {name: value for name, value in row.items() if name not in labels}
+        for row in files.read_json_lines(path / "metrics.jsonl")
+        if all(row[name] == value for name, value in labels.items())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "argv", "message"),
+    MISTAKES,
+    ids=lambda value: value.family.name if isinstance(value, Case) else None,
+)
+def test_a_mistake_is_one_line(run_program, tmp_path, case, argv, message):
+    path = tmp_path / "run"
+    code, out, err = run_program(case.family, *argv, "--run-directory", path)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.family.name)
+def test_help_says_what_each_field_is(run_program, case):
+    code, out, _ = run_program(case.family, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: {case.family.prog} ")
+    words = " ".join(out.replace("│", " ").split())
+    for field in dataclasses.fields(case.family.config_class):
+        assert f"--{field.name.replace('_', '-')}" in words
+    assert "Least time between two checkpoints" in words
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.family.name)
+def test_what_it_names_are_fields(case):
+    fields = {field.name for field in dataclasses.fields(case.family.config_class)}
+    assert {*case.family.batched, *case.family.ignored, *case.family.before} <= fields
+    assert case.family.run_seconds(case.tiny) > 0
+
+
+@pytest.mark.slow
+def test_a_run_leaves_rows_a_figure_and_a_summary_for_each_seed(case, finished):
+    config, path, summary = finished
+    assert json.loads((path / "summary.json").read_text()) == summary
+    seeds = [config.seed, config.seed + 1]
+    assert [entry["seed"] for entry in summary] == seeds
+    assert {"steps_per_second", "wall_seconds"} < set(summary[0])
+    figure = path / f"{case.family.name}.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    steps = [*range(config.eval_every, config.num_steps, config.eval_every)]
+    rows = files.read_json_lines(path / "metrics.jsonl")
+    assert [(row["step"], row["seed"]) for row in rows] == [
+        *itertools.product([*steps, config.num_steps], seeds)
+    ]
+    assert all(np.isfinite(value) for row in rows for value in row.values())
+
+
+@pytest.mark.slow
+def test_seeds_differ_and_a_batch_is_its_single_runs(case, finished, tmp_path):
+    config, path, _ = finished
+    seed = config.seed + 1
+    family.run(
+        case.family,
+        dataclasses.replace(
+            config, num_seeds=1, seed=seed, run_directory=tmp_path / "own"
+        ),
+    )
+    assert rows_of(tmp_path / "own", seed=seed) == rows_of(path, seed=seed)
+    assert rows_of(path, seed=seed) != rows_of(path, seed=config.seed)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_reported_not_repeated(
+    case, finished, run_program, monkeypatch
+):
+    config, path, _ = finished
+    before = (path / "metrics.jsonl").stat().st_mtime_ns
+    monkeypatch.setattr(type(case.family.code()), "train", pytest.fail)
+    code, out, err = run_program(case.family, *flags(config))
+    assert code == 0
+    assert err == f"{path} holds this run, finished: its results are shown again\n"
+    first, second, figure = out.splitlines()
+    assert first.startswith(f"seed {config.seed}: ")
+    assert second.startswith(f"seed {config.seed + 1}: ")
+    assert figure == str(path / f"{case.family.name}.png")
+    assert (path / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_another_config_in_the_directory_is_refused(case, finished, run_program):
+    config, *_ = finished
+    changed = {case.batched: 0.75, "seed": config.seed + 7}
+    code, _, err = run_program(case.family, *flags(config, **changed))
+    assert (code, err.count("\n")) == (1, 1)
+    assert (
+        f"{case.batched} is {getattr(config, case.batched)} there and 0.75 here" in err
+    )
+    assert f"seed is {config.seed} there and {config.seed + 7} here" in err
+
+
+@pytest.mark.slow
+def test_an_arm_of_a_study_is_the_run_of_its_own_command(case, finished, tmp_path):
+    arms = {
+        "own": case.tiny,
+        "number": dataclasses.replace(case.tiny, **{case.batched: 0.75}),
+        "program": dataclasses.replace(case.tiny, **case.other_program),
+    }
+    config, path, _ = finished
+    seeds = [config.seed, config.seed + 1]
+    batches = study.batches(case.family, arms, seeds)
+    assert [list(batch.arms) for batch in batches] == [["own", "number"], ["program"]]
+    assert not set(batches[0].all_settings["own"]) & {"seed", *case.family.ignored}
+    study.run(case.family, arms, seeds, tmp_path)
+    rows = list(study.rows(case.family, arms, seeds, tmp_path))
+    assert len(rows) == 3 * len(files.read_json_lines(path / "metrics.jsonl"))
+    own = [
+        {name: value for name, value in row.items() if name != "arm"}
+        for row in rows
+        if row["arm"] == "own"
+    ]
+    assert own == files.read_json_lines(path / "metrics.jsonl")
+    updates, seconds = study.cost(case.family, arms, 2)
+    assert updates == 2 * sum(arm.num_steps for arm in arms.values())
+    assert seconds > 0
+
+
+@pytest.mark.slow
+def test_a_step_is_timed(case):
+    times = case.family.code().step_seconds({"a": case.tiny}, num_rounds=1, num_steps=1)
+    assert 0 < times["a"] < 10
+
+
+@pytest.mark.slow
+def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
+    """Kills the command at random moments and continues it each time."""
+    config = dataclasses.replace(case.tiny, checkpoint_seconds=0.0, **case.long)
+
+    def start(name):
+        return programs.start(
+            case.module,
+            flags(config, run_directory=tmp_path / name),
+            compiled=tmp_path / "compiled",
+        )
+
+    assert start("whole").wait() == 0
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    programs.kill_and_continue(
+        lambda: start("killed"), killed / "metrics.jsonl", num_kills=6
+    )
+    name = "metrics.jsonl"
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    code = case.family.code()
+    target = init_members(
+        code.experiment(config),
+        [config.seed],
+        [code.hyperparameters(config)],
+        *code.load(config),
+    ).state
+    finals = []
+    for path in (whole, killed):
+        checkpoints = Checkpoints(path / "checkpoints")
+        finals.append(checkpoints.restore(target, metrics_bytes=1 << 30))
+        checkpoints.close()
+    assert finals[0].step == finals[1].step == config.num_steps
+    jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)
+
+
+@pytest.mark.slow
+def test_a_family_of_its_own_has_figures(tmp_path):
+    def draw(runs, preset):
+        from experiments.harness import plots
+
+        return plots.figure()[0]
+
+    arms = {"slow": PARITY.config_class(num_steps=4, eval_every=2, learning_rate=0.01)}
+    preset = Preset(arms=arms, num_seeds=2, claims=())
+    presets = {"laptop": preset, "paper": preset}
+    figure = Figure("own/parity", "none", PARITY, presets, draw)
+    assert reproduce(figure, "laptop", tmp_path) == []
+    assert (tmp_path / "parity.png").exists()
+
+
+def test_a_seed_that_diverges_is_named(capsys):
+    rows = [
+        {"seed": seed, "step": step, "train_loss": loss}
+        for seed, losses in ((0, (1.0, 0.5)), (1, (1.0, None)))
+        for step, loss in zip((4, 8), losses, strict=True)
+    ]
+    family.warn_of_divergence(rows)
+    err = capsys.readouterr().err
+    assert err.startswith("warning: seed 1 diverged: ")
+    assert "at step 8" in err
+    assert err.count("\n") == 1

@@ -1,0 +1,26 @@
+"""What a parity run can be asked for."""
+
+import dataclasses
+
+from experiments.harness.command_line import check_range
+from experiments.harness.config import RunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(RunConfig):
+    """Trains a two-layer perceptron on the parity of some bits."""
+
+    num_bits: int = 6
+    """Bits of an input; half of all inputs are for training."""
+    width: int = 32
+    """Hidden units."""
+    num_steps: int = 40
+    """Updates."""
+    learning_rate: float = 0.1
+    """Of gradient descent."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_bits", "width", "num_steps"):
+            check_range(name, getattr(self, name), at_least=1)
+        check_range("learning_rate", self.learning_rate, above=0)
