@@ -1,4 +1,4 @@
-"""Finds the figures."""
+"""Finds the figures: `lyle2025/fig3` is the module `figures/lyle2025/fig3.py`."""
 
 import difflib
 import functools
@@ -15,8 +15,9 @@ from experiments.reproduce.figure import Figure
 def known() -> dict[str, Figure]:
     """Every figure by name, in the order of the papers' numbers."""
     found = [
-        importlib.import_module(f"{figures.__name__}.{module.name}").FIGURE
-        for module in pkgutil.iter_modules(figures.__path__)
+        importlib.import_module(module.name).FIGURE
+        for module in pkgutil.walk_packages(figures.__path__, f"{figures.__name__}.")
+        if not module.ispkg
     ]
     return {figure.name: figure for figure in sorted(found, key=_order)}
 

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from experiments.grokking import demo, train
-from experiments.harness import files
+from experiments.grokking import demo, experiment
+from experiments.grokking.family import FAMILY
+from experiments.harness import family, files
 from experiments.harness.command_line import UserError
 
 TINY = demo.DemoConfig(
@@ -35,7 +36,7 @@ def test_a_finished_demo_is_shown_again_not_repeated(finished, monkeypatch, caps
     picture = finished.run_directory / "grokking_on_demand.png"
     before = picture.read_bytes()
     assert before.startswith(b"\x89PNG")
-    monkeypatch.setattr(train, "Experiment", pytest.fail)
+    monkeypatch.setattr(experiment, "Experiment", pytest.fail)
     demo.demo(finished)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == str(picture)
@@ -72,7 +73,9 @@ def test_each_arm_equals_its_own_run(finished, tmp_path):
     rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")
     for name, arm in finished.arms.items():
         own = [row for row in rows if row.pop("arm", name) == name]
-        path, _ = train.train(dataclasses.replace(arm, run_directory=tmp_path / name))
+        path, _ = family.run(
+            FAMILY, dataclasses.replace(arm, run_directory=tmp_path / name)
+        )
         alone = files.read_json_lines(path / "metrics.jsonl")
         assert own == [row for row in alone if row["step"] > finished.memorise_steps]
         rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")

@@ -1,6 +1,7 @@
 """Every shipped figure, on metrics that no training made."""
 
 import collections
+import importlib
 
 import numpy as np
 import pytest
@@ -8,11 +9,7 @@ import pytest
 from experiments.harness import study
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figure import SCALES
-from experiments.reproduce.figures import (
-    nap_collapse,
-    nap_reading,
-    nap_time_to_grok,
-)
+from experiments.reproduce.figures.nap import collapse, reading, time_to_grok
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config as WarmStart
 
@@ -111,6 +108,12 @@ def test_laptop_presets_fit_a_laptop():
     assert all(value < 3 * 60 * 60 for value in seconds.values())
 
 
+def test_a_name_is_a_path():
+    for name, figure in FIGURES.items():
+        module = f"experiments.reproduce.figures.{name.replace('/', '.')}"
+        assert importlib.import_module(module).FIGURE is figure
+
+
 def test_the_papers_sizes_are_the_papers():
     for name, figure in FIGURES.items():
         if not name.startswith("lyle2025/"):
@@ -166,24 +169,21 @@ def test_whether_a_seed_stays_generalised():
     late = 9 * [0.2] + [1.0]
     never = 10 * [0.2]
     runs = curves(test_accuracy=[stays, falls, late, never])
-    shares = nap_collapse.share_generalised(runs, "arm")
+    shares = collapse.share_generalised(runs, "arm")
     np.testing.assert_allclose(shares, [1, 5 / 9, np.nan, 0])
 
 
 def test_what_is_lost_of_the_training_set():
     runs = curves(train_accuracy=[[0.1, 0.95, 0.3, 1.0], [0.1, 0.2, 0.3, 0.2]])
-    lowest = nap_collapse.lowest_after_memorising(runs, "arm")
+    lowest = collapse.lowest_after_memorising(runs, "arm")
     np.testing.assert_allclose(lowest, [0.3, np.nan])
 
 
-def test_the_lag_is_that_before_the_loss():
-    accuracy = [[1.0, 1.0, 0.8, 0.1, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]]
-    lag = [[2.0, 4.0, 7.0, 9.0, 9.0], [1.0, 5.0, 1.0, 1.0, 1.0]]
-    runs = curves(train_accuracy=accuracy, gradient_over_memory=lag)
-    # Of the seed that loses it, while it is still at .9; without one, of all.
-    np.testing.assert_allclose(nap_collapse.largest_lag(runs, "arm"), [4])
-    runs = curves(train_accuracy=accuracy[1:], gradient_over_memory=lag[1:])
-    np.testing.assert_allclose(nap_collapse.largest_lag(runs, "arm"), [5])
+def test_the_lag_is_that_after_the_first_projection():
+    runs = curves(gradient_over_memory=[[9.0, 2.0, 4.0, 3.0]])
+    steps, _ = runs.curve("arm", "gradient_over_memory")
+    assert steps[0] == collapse.PROJECT_EVERY
+    np.testing.assert_allclose(collapse.largest_lag(runs, "arm"), [4])
 
 
 def made_up(figure, value):
@@ -201,7 +201,7 @@ def test_the_best_rate_is_the_soonest():
     soonest = {"Adam, projected, rate 0.01": 300, "Adam, projected, rate 0.003": 400}
     soonest |= {"AdamW, decay 1, rate 0.03": 600}
     runs = made_up(figure, lambda arm, step: float(step >= soonest.get(arm, 9999)))
-    assert nap_time_to_grok.best_rate(runs, "Adam, projected") == 0.01
+    assert time_to_grok.best_rate(runs, "Adam, projected") == 0.01
     first, ratio, _ = figure.presets["laptop"].claims
     assert claims.judge(first, runs).measured == (300,)
     assert claims.judge(ratio, runs).measured == (0.5,)
@@ -215,9 +215,9 @@ def test_the_distance_of_a_reading_is_that_from_the_papers_numbers():
     runs = made_up(figure, lambda *_: 0.5)
     off = [
         np.mean([abs(0.5 - y) for y in setting.paper.values()])
-        for setting in nap_reading.SETTINGS.values()
+        for setting in reading.SETTINGS.values()
     ]
-    got = nap_reading.distance(runs, nap_reading.DEFAULT)
+    got = reading.distance(runs, reading.DEFAULT)
     np.testing.assert_allclose(got, [np.mean(off)])
-    assert set(nap_reading.GRID) < set(nap_reading.in_all_settings())
-    assert nap_reading.TWO_BLOCKS not in nap_reading.in_all_settings()
+    assert set(reading.GRID) < set(reading.in_all_settings())
+    assert reading.TWO_BLOCKS not in reading.in_all_settings()

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.reproduce import claims, growing_data, registry
-from experiments.reproduce.figures import lyle2025_fig4 as fig4
-from experiments.reproduce.figures import lyle2025_fig5b as fig5b
+from experiments.reproduce.figures.lyle2025 import fig4, fig5b
 from experiments.reproduce.runs import Runs
 
 STEPS = (100, 200)

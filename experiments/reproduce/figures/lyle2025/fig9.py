@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figures import lyle2025_fig4 as aligned
+from experiments.reproduce.figures.lyle2025 import fig4 as aligned
 from experiments.warm_start.config import Config
 
 LINES = {

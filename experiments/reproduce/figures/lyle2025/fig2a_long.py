@@ -9,7 +9,7 @@ from experiments.harness import plots
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
-from experiments.reproduce.figures import lyle2025_fig2a as short
+from experiments.reproduce.figures.lyle2025 import fig2a as short
 from experiments.reproduce.runs import Runs
 
 LINE: short.Line = ("projected", 1e-2, 0.01)
