@@ -123,6 +123,8 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         checkpoint_seconds=config.checkpoint_seconds,
     ) as directory:
         if directory.summary is None:
+            if loaded is None:  # the summary could not be read
+                loaded = code.load(config)
             seeds = range(config.seed, config.seed + config.num_seeds)
             totals = code.train(
                 directory,

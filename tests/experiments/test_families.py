@@ -6,6 +6,7 @@ The third family is a test's own: what it needs is what a new experiment has to 
 import dataclasses
 import itertools
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -213,6 +214,19 @@ def test_a_finished_run_is_reported_not_repeated(
     assert second.startswith(f"seed {config.seed + 1}: ")
     assert figure == str(path / f"{case.family.name}.png")
     assert (path / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_a_summary_that_cannot_be_read_is_written_again(case, finished, tmp_path):
+    config, path, summary = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(path, copy)
+    (copy / "summary.json").write_text("{")
+    _, again = family.run(case.family, dataclasses.replace(config, run_directory=copy))
+    results = set(summary[0]) - {"steps_per_second", "wall_seconds"}
+    assert [{name: entry[name] for name in results} for entry in again] == [
+        {name: entry[name] for name in results} for entry in summary
+    ]
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from nap_optax import metrics
 
 NUM_STEPS = 2  # of the first phase, in which half of the examples are there
 
-
 pytestmark = pytest.mark.slow  # for the network of the fixture
 
 
