@@ -46,11 +46,6 @@ CHANGED: dict[str, Any] = {"position_scale": 1.0, "adam_b2": 0.999}
 """What these were before they were fields."""
 
 
-def before() -> dict[str, Any]:
-    """What each field stood for in runs that were made before it existed."""
-    return {field.name: field.default for field in dataclasses.fields(Config)} | CHANGED
-
-
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
     """Trains the transformer of Lyle et al. (2025) on arithmetic modulo p and tests it.
