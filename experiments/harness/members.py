@@ -179,7 +179,7 @@ class ArrayCode(Generic[ConfigT]):
         """Some steps of one member, dispatched as the loop dispatches them."""
         experiment = self.experiment(config)
         one = init_members(experiment, [0], [self.hyperparameters(config)], *loaded)
-        state, *inputs = jax.tree.map(lambda leaf: leaf[0], one)
+        state, *inputs = sweep.unstack(one)[0]
         inputs += loaded
         options = dict(experiment.compiler_options)
         if backend.loops_in_program(has_convolutions=experiment.has_convolutions):

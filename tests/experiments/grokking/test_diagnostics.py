@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,10 +7,9 @@ import optax
 import pytest
 
 import nap_optax
-from experiments.grokking import diagnostics, optimizers
+from experiments.grokking import diagnostics
 from experiments.grokking.config import Config
-from experiments.grokking.experiment import Experiment
-from experiments.harness.members import init_members
+from helpers.checkout.grokking_runs import one_member
 
 
 def test_by_hand():
@@ -70,9 +71,9 @@ def test_a_run_logs_them_and_they_change_nothing():
     config = Config(modulus=5, train_fraction=0.5, head_dim=2, mlp_dim=8)
     logged = []
     for diagnose in (False, True):
-        experiment = Experiment(Config(**{**vars(config), "diagnose": diagnose}))
-        members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
-        state, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
+        experiment, state, *inputs = one_member(
+            dataclasses.replace(config, diagnose=diagnose)
+        )
         state = jax.jit(experiment.step)(state, *inputs)
         logged.append(jax.jit(experiment.evaluate)(state, *inputs)[1])
     plain, more = logged

@@ -18,7 +18,7 @@ from experiments.grokking.family import FAMILY, STEP_SECONDS
 from experiments.harness import family, files
 from experiments.harness.members import init_members
 from helpers.checkout import programs
-from helpers.checkout.grokking_runs import TINY
+from helpers.checkout.grokking_runs import TINY, one_member
 from helpers.checkout.programs import flags
 
 PLAIN = {"normalize": False, "scale_decay": 0.0}
@@ -59,9 +59,8 @@ def test_a_summary_says_where_a_seed_ended(finished):
 
 @functools.cache
 def compiled_step(config):
-    experiment = Experiment(config)
-    members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
-    return jax.jit(experiment.step), *jax.tree.map(lambda a: a[0], members)
+    experiment, *member = one_member(config)
+    return jax.jit(experiment.step), *member
 
 
 def first_step(config=TINY, **numbers):

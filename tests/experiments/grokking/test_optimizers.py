@@ -10,8 +10,7 @@ import pytest
 
 from experiments.grokking import optimizers
 from experiments.grokking.config import Config
-from experiments.grokking.experiment import Experiment
-from experiments.harness.members import init_members
+from helpers.checkout.grokking_runs import one_member
 
 TABLES = {"token_embedding", "position_embedding"}
 TINY = Config(
@@ -29,9 +28,7 @@ pytestmark = pytest.mark.slow
 
 def updated(config, num_steps=1):
     """The state before and after some updates."""
-    experiment = Experiment(config)
-    members = init_members(experiment, [0], [optimizers.hyperparameters(config)])
-    before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
+    experiment, before, *inputs = one_member(config)
     step, after = jax.jit(experiment.step), before
     for _ in range(num_steps):
         after = step(after, *inputs)
@@ -41,9 +38,7 @@ def updated(config, num_steps=1):
 @pytest.fixture(scope="module")
 def evaluated():
     """The parameters before and after an update, and its evaluation."""
-    experiment = Experiment(TINY)
-    members = init_members(experiment, [0], [optimizers.hyperparameters(TINY)])
-    before, *inputs = jax.tree.map(lambda leaf: leaf[0], members)
+    experiment, before, *inputs = one_member(TINY)
     after, metrics = jax.jit(
         lambda state: experiment.evaluate(experiment.step(state, *inputs), *inputs)
     )(before)

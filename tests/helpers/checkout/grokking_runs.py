@@ -1,6 +1,10 @@
-"""A config of grokking that takes a second."""
+"""A config of grokking that takes a second, and one member of a batch."""
 
 from experiments.grokking.config import Config
+from experiments.grokking.experiment import Experiment
+from experiments.grokking.optimizers import hyperparameters
+from experiments.harness import sweep
+from experiments.harness.members import init_members
 
 TINY = Config(
     modulus=7,
@@ -15,3 +19,10 @@ TINY = Config(
     scale_decay=1.0,
     weight_decay=0.1,
 )
+
+
+def one_member(config):
+    """The experiment, and of seed 0 the state, the numbers and the split."""
+    experiment = Experiment(config)
+    members = init_members(experiment, [0], [hyperparameters(config)])
+    return experiment, *sweep.unstack(members)[0]
