@@ -82,7 +82,8 @@ CASES = [
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
-        long={"num_steps": 20_000, "eval_every": 20},
+        # Six kills take up to two seconds of it; at this size it lasts for six or more.
+        long={"num_bits": 10, "width": 128, "num_steps": 150_000, "eval_every": 100},
         batched="learning_rate",
         other_program={"width": 8},
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
