@@ -130,8 +130,10 @@ class JaxStep:
         *,
         at_once: int,
         options: Mapping[str, str],
+        dtype: Any = jnp.float32,
     ):
         graph, params = nnx.split(model)
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
         tx = optax.adam(LEARNING_RATE)
 
         def loss_fn(params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
@@ -147,7 +149,7 @@ class JaxStep:
             updates, opt_state = tx.update(grads, opt_state, params)
             return optax.apply_updates(params, updates), opt_state, loss
 
-        self._batch = (jnp.asarray(images), jnp.asarray(labels))
+        self._batch = (jnp.asarray(images, dtype), jnp.asarray(labels))
         self._state = (params, jax.jit(tx.init)(params))
         jitted = jax.jit(step, donate_argnums=(0, 1))
         self._step = jitted.lower(*self._state, *self._batch).compile(dict(options))

@@ -1,4 +1,4 @@
-"""The models of images as one writes them for PyTorch's CPU, with our weights.
+"""The models of images as one writes them for PyTorch, with our weights.
 
 Channels last, LayerNorm on a view, the fused Adam, not compiled. PyTorch is imported
 when a model is made.
@@ -20,21 +20,26 @@ def torch_step(
     labels: np.ndarray,
     *,
     learning_rate: float,
-    num_threads: int,
+    num_threads: int | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> Callable[[int], float]:
     """Trains for a number of steps; returns the loss before the last of them."""
     import torch
     from torch.nn import functional
 
-    torch.set_num_threads(num_threads)
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     if isinstance(model, CifarCNN):
         module = torch_cifar_cnn(model)
         images = images[:, ::-1, ::-1]
     else:
         module = torch_resnet(model)
-    module = module.to(memory_format=torch.channels_last)
+    precision = getattr(torch, dtype)
+    module = module.to(device, precision, memory_format=torch.channels_last)
     inputs = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-    targets = torch.from_numpy(labels.astype(np.int64))
+    inputs = inputs.to(device, precision)
+    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
     optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True)
 
     def run(num_steps: int) -> float:

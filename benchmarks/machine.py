@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -32,12 +33,18 @@ def seconds(function: Callable[..., Any], *args: Any) -> float:
     return time.perf_counter() - start
 
 
-def matmul_seconds(shape: MatmulShape, repeats: int = 20) -> list[float]:
-    """Seconds of each of `repeats` float32 products of this shape, compiled before."""
+def matmul_seconds(
+    shape: MatmulShape,
+    repeats: int = 20,
+    *,
+    dtype: Any = jnp.float32,
+    precision: str | None = None,
+) -> list[float]:
+    """Seconds of each of `repeats` products of this shape, compiled before."""
     rows, contracted, columns = shape
-    left = jax.random.normal(jax.random.key(0), (rows, contracted))
-    right = jax.random.normal(jax.random.key(1), (contracted, columns))
-    matmul = jax.jit(jnp.matmul)
+    left = jax.random.normal(jax.random.key(0), (rows, contracted), dtype)
+    right = jax.random.normal(jax.random.key(1), (contracted, columns), dtype)
+    matmul = jax.jit(partial(jnp.matmul, precision=precision))
     seconds(matmul, left, right)
     return [seconds(matmul, left, right) for _ in range(repeats)]
 

@@ -23,6 +23,7 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 import nap_optax
@@ -34,6 +35,7 @@ MEMORY_SCHEDULER = {
 NUM_LEAVES = 12
 LEAF_SHAPE = (2048, 2048)
 LEAF_BYTES = 4 * LEAF_SHAPE[0] * LEAF_SHAPE[1]
+Leaves = list[jax.Array]
 ADAM_ARRAYS = 7
 
 
@@ -48,30 +50,38 @@ def variants() -> dict[str, optax.GradientTransformation]:
     }
 
 
-def random_leaves(seed: int) -> list[jax.Array]:
+def random_leaves(
+    seed: int, shape: tuple[int, int] = LEAF_SHAPE, dtype: Any = jnp.float32
+) -> Leaves:
     keys = jax.random.split(jax.random.key(seed), NUM_LEAVES)
-    return [jax.random.normal(key, LEAF_SHAPE) for key in keys]
+    return [jax.random.normal(key, shape, dtype) for key in keys]
 
 
 class Run:
     """One variant: its compiled step, its parameters and state, its times."""
 
     def __init__(
-        self, tx: optax.GradientTransformation, options: dict[str, Any] | None
+        self,
+        tx: optax.GradientTransformation,
+        params: Leaves,
+        grads: Leaves,
+        options: dict[str, Any] | None = None,
     ) -> None:
+        """Compiles; the parameters are copied, for a step donates its own."""
+
         def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
             updates, state = tx.update(grads, state, params)
             return optax.apply_updates(params, updates), state
 
-        self.params = random_leaves(0)
-        self.state = tx.init(self.params)
-        self.grads = random_leaves(1)
+        self.params = jax.tree.map(jnp.copy, params)
+        self.state = jax.jit(tx.init)(self.params)
+        self.grads = grads
         lowered = jax.jit(step, donate_argnums=(0, 1), compiler_options=options).lower(
             self.params, self.state, self.grads
         )
         self.step: Any = lowered.compile()
         memory: Any = self.step.memory_analysis()
-        self.temporary_leaves = memory.temp_size_in_bytes / LEAF_BYTES
+        self.temporary_leaves = memory.temp_size_in_bytes / params[0].nbytes
         self.seconds: list[float] = []
 
     def timed_step(self) -> float:
@@ -83,7 +93,8 @@ class Run:
 
 
 def report(options: dict[str, Any] | None, rounds: int, steps: int) -> None:
-    runs = {name: Run(tx, options) for name, tx in variants().items()}
+    params, grads = random_leaves(0), random_leaves(1)
+    runs = {name: Run(tx, params, grads, options) for name, tx in variants().items()}
     for run in runs.values():
         run.timed_step()  # warms the caches and the allocator
     for _ in range(rounds):

@@ -9,38 +9,47 @@ share it too). The two take turns; ratios are paired within a round.
 """
 
 import argparse
+import functools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from experiments.grokking.config import Config
-from experiments.grokking.experiment import Experiment
+from experiments.grokking.experiment import Experiment as GrokkingExperiment
 from experiments.grokking.optimizers import hyperparameters
-from experiments.harness.members import init_members
+from experiments.harness.members import Experiment, Members, init_members
 
 
 def compiled(
     experiment: Experiment,
-    seeds: Sequence[int],
+    members: Members,
     map_members: Callable[..., Any],
     num_steps: int,
-) -> Callable[[], None]:
-    """Some steps of all seeds, mapped in some way; returns when they are done."""
-    members = init_members(
-        experiment, seeds, [hyperparameters(experiment.config)] * len(seeds)
-    )
+    *shared: Any,
+) -> Callable[[], Any]:
+    """Some steps of all members, mapped in some way; returns when they are done."""
 
-    def run(state: Any, hyper: Any, split: Any) -> Any:
+    def run(shared: Any, state: Any, hyper: Any, fixed: Any) -> Any:
         def step(carry: Any, _: Any) -> tuple[Any, None]:
-            return experiment.step(carry, hyper, split), None
+            return experiment.step(carry, hyper, fixed, *shared), None
 
         return jax.lax.scan(step, state, length=num_steps)[0]
 
-    program = jax.jit(lambda *args: map_members(run, args)).lower(*members).compile()
-    return lambda: jax.block_until_ready(program(*members))
+    @jax.jit
+    def run_all(shared: Any, members: Members) -> Any:
+        return map_members(functools.partial(run, shared), members)
+
+    program = run_all.lower(shared, members).compile()
+    return lambda: jax.block_until_ready(program(shared, members))
+
+
+def grokking_members(config: Config, num: int) -> Members:
+    """So many seeds of one config."""
+    hyper = hyperparameters(config)
+    return init_members(GrokkingExperiment(config), range(num), [hyper] * num)
 
 
 def one_after_the_other(run: Callable[..., Any], args: Any) -> Any:
@@ -65,15 +74,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="steps of a member")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    experiment = Experiment(Config())
+    experiment = GrokkingExperiment(Config())
     seeds = range(args.seeds)
-    single = compiled(experiment, [0], one_after_the_other, args.steps)
+    one, all_of_them = (grokking_members(Config(), num) for num in (1, args.seeds))
+    single = compiled(experiment, one, one_after_the_other, args.steps)
     batches = {
         "batch, one after the other": one_after_the_other,
         "batch, vectorised": at_once,
     }
     runs = {
-        name: compiled(experiment, seeds, map_members, args.steps)
+        name: compiled(experiment, all_of_them, map_members, args.steps)
         for name, map_members in batches.items()
     }
     for run in (single, *runs.values()):

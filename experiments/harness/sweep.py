@@ -66,7 +66,8 @@ def batch(
     """Maps a pure function over the leading axis of its arguments, on all devices.
 
     Accelerators run the members of a device at once (`vmap`), CPUs one after the other
-    (`lax.map`, or a Python loop where `lax.map` would be slow). With several devices
+    (`lax.map`, or a Python loop where `lax.map` would be slow), and so do GPUs where
+    members convolve: see `harness.backend`. With several devices
     the members are divided among them, unless they are a loop in Python; the last is
     repeated until the division comes out even and the repetitions are dropped from the
     result.
@@ -88,7 +89,8 @@ def batch(
         one = partial(_call_member, fn, axes)
         if not backend.loops_in_program(has_convolutions=has_convolutions):
             return stack([one(shared, member) for member in unstack(mapped)])
-        return _on_all_devices(one, shared, mapped)
+        at_once = backend.members_at_once(has_convolutions=has_convolutions)
+        return _on_all_devices(one, shared, mapped, at_once=at_once)
 
     return batched
 
@@ -161,10 +163,12 @@ def _call_member(
     return fn(*(next(own if axis == 0 else common) for axis in axes))
 
 
-def _on_all_devices(one: Callable[..., Any], shared: list, mapped: list) -> Any:
+def _on_all_devices(
+    one: Callable[..., Any], shared: list, mapped: list, *, at_once: bool
+) -> Any:
     def on_one_device(shared: list, mapped: list) -> Any:
         member = partial(one, shared)
-        if backend.members_at_once():
+        if at_once:
             return jax.vmap(member)(mapped)
         return jax.lax.map(member, mapped)
 

@@ -54,3 +54,18 @@ def test_only_a_cpu_takes_slices_of_a_batch(on_backend, name, size):
     on_backend(name)
     assert backend.examples_at_once(100) == size
     assert backend.examples_at_once(3) == 3
+
+
+@pytest.mark.parametrize(
+    ("platform", "has_convolutions", "at_once"),
+    [
+        ("cpu", False, False),
+        ("cpu", True, False),
+        ("gpu", False, True),
+        ("gpu", True, False),
+        ("tpu", True, True),
+    ],
+)
+def test_where_members_are_vectorised(on_backend, platform, has_convolutions, at_once):
+    on_backend(platform)
+    assert backend.members_at_once(has_convolutions=has_convolutions) == at_once

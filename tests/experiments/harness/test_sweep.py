@@ -35,7 +35,7 @@ def test_batch_on_one_cpu_equals_a_plain_loop_to_the_bit(jit, assert_same_bits):
 
 
 def test_batch_vectorises_on_an_accelerator(monkeypatch):
-    monkeypatch.setattr(backend, "members_at_once", lambda: True)
+    monkeypatch.setattr(backend, "members_at_once", lambda **_: True)
     batched = sweep.batch(member, in_axes=(0, 0, None))
     # One scan over the steps of all members; the other way has a loop around it.
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 1
@@ -43,6 +43,13 @@ def test_batch_vectorises_on_an_accelerator(monkeypatch):
     np.testing.assert_allclose(result["x"], expected["x"], rtol=1e-5)
     monkeypatch.undo()
     batched = sweep.batch(member, in_axes=(0, 0, None))
+    assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 2
+
+
+def test_members_that_convolve_take_turns_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    batched = sweep.batch(member, in_axes=(0, 0, None), has_convolutions=True)
+    # A scan over the members around one over the steps.
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 2
 
 

@@ -1,0 +1,67 @@
+"""`python -m benchmarks.accelerator`: the sections, one after the other."""
+
+import argparse
+import functools
+import json
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import benchmarks.accelerator as package
+from benchmarks.accelerator import ceilings, grokking, images, projection, warm_start
+from benchmarks.accelerator.figures import Figures
+from experiments.harness import environment
+
+SECTIONS: dict[str, Callable[[bool], Figures]] = {
+    "ceilings": ceilings.ceilings,
+    "projection": projection.projection,
+    "grokking": grokking.speed,
+    "warm-start": warm_start.speed,
+    "cifar-cnn": functools.partial(images.step, "cifar_cnn"),
+    "resnet18": functools.partial(images.step, "resnet18"),
+    "bits": grokking.bits,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the sections; one that fails prints why, and the others go on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accelerator",
+        description=(package.__doc__ or "").splitlines()[0],
+    )
+    names = list(SECTIONS)
+    parser.add_argument("--sections", nargs="+", choices=names, default=names)
+    parser.add_argument("--small", action="store_true", help="to try it on a CPU")
+    parser.add_argument("--out", type=Path, default=Path("accelerator.json"))
+    args = parser.parse_args(argv)
+    results: dict[str, Any] = {
+        "environment": environment.describe(),
+        "device": jax.devices()[0].device_kind,
+        "small": args.small,
+    }
+    print(results, flush=True)
+    failed = []
+    for name in args.sections:
+        start = time.perf_counter()
+        try:
+            found = SECTIONS[name](args.small)
+        except Exception:  # minutes on a device are dear: the others go on
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        results[name] = found
+        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
+        for what, value in found.items():
+            print(f"  {what:44} {value}", flush=True)
+    print(args.out)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+import json
+
+import pytest
+
+from benchmarks.accelerator import __main__ as accelerator
+from benchmarks.accelerator import figures
+
+
+@pytest.mark.slow
+def test_what_the_sections_find_is_left_as_json(tmp_path):
+    path = tmp_path / "found.json"
+    accelerator.main(
+        ["--small", "--sections", "ceilings", "projection", f"--out={path}"]
+    )
+    found = json.loads(path.read_text())
+    assert found["ceilings"]["copy, GB/s"] > 0
+    assert found["projection"]["float32, adam, over adam"] == 1
+
+
+def test_a_section_that_fails_stops_no_other(tmp_path, monkeypatch):
+    def fails(small):
+        raise ZeroDivisionError
+
+    sections = {"fails": fails, "works": lambda small: {"is small": small}}
+    monkeypatch.setattr(accelerator, "SECTIONS", sections)
+    path = tmp_path / "found.json"
+    with pytest.raises(SystemExit, match="failed: fails"):
+        accelerator.main(["--small", f"--out={path}"])
+    assert json.loads(path.read_text())["works"] == {"is small": True}
+
+
+def test_a_ratio_is_taken_round_by_round():
+    assert figures.ratio([1.0, 20.0, 3.0], [2.0, 10.0, 6.0]) == 0.5
+    assert figures.milliseconds([0.1, 0.3, 0.2], per=100) == 2.0
