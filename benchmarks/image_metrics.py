@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness.members import hyperparameters
 from experiments.harness.timing import seconds_in_turns
 from experiments.warm_start.config import Config
 from experiments.warm_start.experiment import Experiment
-from experiments.warm_start.optimizers import hyperparameters
 from experiments.warm_start.task import Arrays
 
 

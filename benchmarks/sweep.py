@@ -9,6 +9,7 @@ share it too). The two take turns; ratios are paired within a round.
 """
 
 import argparse
+import dataclasses
 import functools
 import statistics
 import time
@@ -19,7 +20,6 @@ import jax
 
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment as GrokkingExperiment
-from experiments.grokking.optimizers import hyperparameters
 from experiments.harness.members import Experiment, Members, init_members
 
 
@@ -48,8 +48,8 @@ def compiled(
 
 def grokking_members(config: Config, num: int) -> Members:
     """So many seeds of one config."""
-    hyper = hyperparameters(config)
-    return init_members(GrokkingExperiment(config), range(num), [hyper] * num)
+    configs = [dataclasses.replace(config, seed=seed) for seed in range(num)]
+    return init_members(GrokkingExperiment(config), configs)
 
 
 def one_after_the_other(run: Callable[..., Any], args: Any) -> Any:

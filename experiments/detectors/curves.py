@@ -9,8 +9,8 @@ import numpy as np
 from experiments.detectors.streams import Streams
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment, TrainState
-from experiments.grokking.optimizers import Hyperparameters, hyperparameters
 from experiments.grokking.task import Pairs, Split
+from experiments.harness.members import Hyperparameters, hyperparameters
 
 NETWORK = Config(
     modulus=59,

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from experiments.harness.command_line import check, check_range
-from experiments.harness.config import RunConfig
+from experiments.harness.config import RunConfig, batched
 
 Schedule = Literal["constant", "cosine", "cyclic"]
 Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
@@ -63,25 +63,25 @@ class Config(RunConfig):
     """Share of the ordered pairs to train on; the rest is the test set."""
     num_steps: int = 2000
     """Updates (the paper: 1,000,000)."""
-    learning_rate: float = 0.01
+    learning_rate: float = batched(0.01)
     """Peak of the schedule."""
-    warmup_steps: int = 100
+    warmup_steps: int = batched(100)
     """Updates of linear warm-up from zero (the paper: 1000)."""
     schedule: Schedule = "constant"
     """What follows the warm-up: constant, half a cosine down to the low learning
     rate, or cycles of warm-up and cosine."""
-    cooldown_steps: int = 0
+    cooldown_steps: int = batched(0)
     """Last updates of the constant schedule, in which it falls along half a cosine
     to the low learning rate."""
     num_cycles: int = 5
     """Cycles of the cyclic schedule, over the updates after the delay."""
-    delay_steps: int = 0
+    delay_steps: int = batched(0, "delay_steps", "cycle_steps")
     """Updates at the low learning rate before the schedule starts."""
-    low_learning_rate: float = 1e-4
+    low_learning_rate: float = batched(1e-4)
     """The rate during the delay, and where the cosine and the cycles end."""
-    weight_decay: float = 0.0
+    weight_decay: float = batched(0.0)
     """Decoupled decay, times the learning rate, of the matrices (adamw: of all)."""
-    scale_decay: float = 0.0
+    scale_decay: float = batched(0.0)
     """Decoupled decay, times the learning rate, of the normalisation scales."""
     normalize: bool = False
     """RMSNorm before the attention, before the MLP and before the read-out."""
@@ -93,18 +93,18 @@ class Config(RunConfig):
     """Whether the token and the position table are projected."""
     project_readout: bool = True
     """Whether the unembedding is projected."""
-    radius_multiplier: float = 1.0
+    radius_multiplier: float = batched(1.0)
     """Multiplies the initial matrices, and so the norms that projection holds."""
     optimizer: Optimizer = "adam"
     """AdamW is optax's, which decays every leaf; the others decay matrices only.
     Grokfast is Adam on gradients whose slow part is amplified; hyperball is Adam with
     updates scaled to the norm of the weights; muon leaves the tables and the read-out
     to Adam."""
-    adam_b2: float = 0.95
+    adam_b2: float = batched(0.95)
     """Decay of Adam's second moment. The paper says "default values" and prints none;
     at the usual 0.999 our networks collapse where the paper's do not
     (docs/grokking.md, "How the paper's model is read")."""
-    adam_eps: float = 1e-8
+    adam_eps: float = batched(1e-8)
     """What Adam adds to the root of its second moment (muon keeps its own)."""
     max_update_rms: float | None = None
     """Clips each leaf's direction to this root mean square (as Adafactor does)."""
@@ -131,7 +131,7 @@ class Config(RunConfig):
     """Width of a head; the model's width is num_heads * head_dim."""
     mlp_dim: int = 512
     """Hidden width of the MLP."""
-    position_scale: float = 0.1
+    position_scale: float = batched(0.1)
     """Initial standard deviation of the position table over that of the token table.
     The paper does not give it; its networks treat x and y alike, from which we infer
     that it is small."""

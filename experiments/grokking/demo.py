@@ -177,9 +177,12 @@ def _train(
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     """The metrics of the first part, and of each arm by its name."""
     from experiments.grokking.experiment import Experiment
-    from experiments.grokking.optimizers import hyperparameters
     from experiments.harness import sweep
-    from experiments.harness.members import Members, train_members
+    from experiments.harness.members import (
+        Members,
+        hyperparameters,
+        train_members,
+    )
 
     arms = config.arms
     with _part(config, "arms") as part:
@@ -210,11 +213,9 @@ def _train(
 
 def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
     """The first part: one network at the end of the low learning rate."""
-    from experiments.grokking.optimizers import hyperparameters
     from experiments.harness.members import init_members, train_members
 
-    hyper = hyperparameters(experiment.config)
-    start = init_members(experiment, [config.seed], [hyper])
+    start = init_members(experiment, [experiment.config])
     with _part(config, "memorise") as part:
         if part.summary is None:
             print("Memorising at a low learning rate:", file=sys.stderr)

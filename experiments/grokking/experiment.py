@@ -10,8 +10,9 @@ from flax import nnx
 
 from experiments.grokking import diagnostics, losses
 from experiments.grokking.config import Config
-from experiments.grokking.optimizers import Hyperparameters, make_optimizer
+from experiments.grokking.optimizers import make_optimizer
 from experiments.grokking.task import Pairs, Split, labels, split_pairs
+from experiments.harness.members import Hyperparameters
 from models import GrokkingTransformer
 from nap_optax import metrics
 

@@ -9,20 +9,6 @@ from experiments.harness.family import Family
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
-# A test compares it with `Hyperparameters`.
-BATCHED = (
-    "learning_rate",
-    "low_learning_rate",
-    "warmup_steps",
-    "delay_steps",
-    "cooldown_steps",
-    "weight_decay",
-    "scale_decay",
-    "radius_multiplier",
-    "adam_b2",
-    "adam_eps",
-    "position_scale",
-)
 STEP_SECONDS = 0.02
 """Of an update at the paper's size on 2 cores; see `benchmarks/grokking_step.py`."""
 
@@ -55,13 +41,11 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
 def _code() -> "ArrayCode[Config]":
     from experiments.grokking.experiment import Experiment
     from experiments.grokking.figures import draw_run
-    from experiments.grokking.optimizers import hyperparameters
     from experiments.grokking.outcomes import summarize
     from experiments.harness.members import ArrayCode
 
     return ArrayCode(
         experiment=Experiment,
-        hyperparameters=hyperparameters,
         summarize=summarize,
         draw=draw_run,
     )
@@ -71,7 +55,6 @@ FAMILY = Family(
     name="grokking",
     config_class=Config,
     code=_code,
-    batched=BATCHED,
     batch_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
     run_seconds=run_seconds,
     describe=describe,

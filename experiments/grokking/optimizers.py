@@ -1,7 +1,7 @@
 """The optimizers of the grokking runs: direction, decay, schedule and projection.
 
-Numbers that a sweep may batch (`Hyperparameters`) are traced, so one compilation serves
-all of them; what shapes the program stays in the `Config`.
+Numbers that a sweep may batch (the config's `batched` fields) are traced, so one
+compilation serves all of them; what shapes the program stays in the `Config`.
 """
 
 import functools
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import nap_optax
 from experiments.grokking.config import Config
+from experiments.harness.members import Hyperparameters
 from nap_optax import masks, schedules
 
 # With it, the root mean square of Muon's update is that of Adam's (Liu et al., "Muon is
@@ -23,30 +23,6 @@ MUON_RMS = 0.2
 TABLES = ("token_embedding", "position_embedding")
 READOUT = ("unembedding/",)
 KEPT_BY_ADAM = TABLES + READOUT
-
-
-class Hyperparameters(NamedTuple):
-    """The numbers of a run that a sweep may batch, each of shape () or (members,)."""
-
-    learning_rate: Any
-    low_learning_rate: Any
-    warmup_steps: Any
-    delay_steps: Any
-    cycle_steps: Any
-    cooldown_steps: Any
-    weight_decay: Any
-    scale_decay: Any
-    radius_multiplier: Any
-    adam_b2: Any
-    adam_eps: Any
-    position_scale: Any
-
-
-def hyperparameters(config: Config) -> Hyperparameters:
-    """The numbers of one config."""
-    return Hyperparameters(
-        *(np.asarray(getattr(config, name)) for name in Hyperparameters._fields)
-    )
 
 
 def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:

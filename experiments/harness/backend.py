@@ -3,15 +3,15 @@
 Accelerators want one large program and batched operators; but convolutions whose
 kernels differ from member to member are grouped ones, and slow on a GPU: an update of
 the small CNN takes .48 ms for each of 30 members one after the other and .68 at once
-(an H200, `benchmarks/accelerator`). XLA's CPU backend differs in measured ways. Inside a `while` body (`lax.scan`, `lax.map`) it runs convolutions
-more than ten times slower than outside (a training step of a small CNN: 367 ms against
-26 ms on 2 cores). Mapping over the members of a sweep one after the other keeps each
-member in cache: eight seeds took 0.98 times eight single runs by `lax.map` and 1.17
-times by `vmap` (`benchmarks/sweep.py`). Slices of a batch, which do not depend on each
-other, occupy several cores and stay in cache. And of its two libraries for
-convolutions, YNNPACK takes up to three times as long as Eigen for the gradients of wide
-kernels, but is the faster one where channels are few
-(`benchmarks/image_convolutions.py`).
+(an H200, `benchmarks/accelerator`). XLA's CPU backend differs in measured ways. Inside
+a `while` body (`lax.scan`, `lax.map`) it runs convolutions more than ten times slower
+than outside (a training step of a small CNN: 367 ms against 26 ms on 2 cores). Mapping
+over the members of a sweep one after the other keeps each member in cache: eight seeds
+took 0.98 times eight single runs by `lax.map` and 1.17 times by `vmap`
+(`benchmarks/sweep.py`). Slices of a batch, which do not depend on each other, occupy
+several cores and stay in cache. And of its two libraries for convolutions, YNNPACK
+takes up to three times as long as Eigen for the gradients of wide kernels, but is the
+faster one where channels are few (`benchmarks/image_convolutions.py`).
 """
 
 import functools

@@ -7,6 +7,28 @@ from typing import Any
 
 from experiments.harness.command_line import check, check_range
 
+_NUMBERS = "numbers"
+
+
+def batched(default: Any, *numbers: str) -> Any:
+    """A field in which the members of one compiled program may differ.
+
+    Args:
+      default: of the field.
+      *numbers: what the program reads in its place, the field or properties of the
+        config that follow from it; without any, the field.
+    """
+    return dataclasses.field(default=default, metadata={_NUMBERS: numbers})
+
+
+def batched_fields(config: Any) -> dict[str, tuple[str, ...]]:
+    """Those of a config or of its class, and the numbers that are read for each."""
+    return {
+        field.name: field.metadata[_NUMBERS] or (field.name,)
+        for field in dataclasses.fields(config)
+        if _NUMBERS in field.metadata
+    }
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:

@@ -68,8 +68,6 @@ class Family(Generic[ConfigT]):
     """With `num_steps`, as a field or a property."""
     code: Callable[[], Code]
     """Imports what is needed to run, such as jax."""
-    batched: Sequence[str]
-    """The fields in which members of one program may differ."""
     batch_name: Callable[[ConfigT], str]
     """Some words for the directory of several arms that one program runs."""
     run_seconds: Callable[[ConfigT], float]

@@ -3,17 +3,24 @@
 What cannot be traced, such as an emulator, has no members and trains in its own way.
 """
 
+import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.harness import backend, loop, session, sweep, timing
+from experiments.harness.config import batched_fields
 from experiments.harness.family import ConfigT, Rows
 from experiments.harness.run_directory import RunDirectory
+
+Hyperparameters: TypeAlias = Any
+"""The numbers of `hyperparameters`, by attribute; shape () or, of a batch, (members,)
+before their own."""
 
 
 class Experiment(Protocol):
@@ -56,18 +63,26 @@ class Members(NamedTuple):
     fixed: Any
 
 
+def hyperparameters(config: Any) -> Hyperparameters:
+    """What a step reads of the batched fields of a config: a named tuple of arrays."""
+    names = [name for read in batched_fields(config).values() for name in read]
+    numbers = {name: np.asarray(getattr(config, name)) for name in names}
+    return collections.namedtuple("Hyperparameters", numbers)(**numbers)
+
+
 def init_members(
-    experiment: Experiment, seeds: Sequence[int], hypers: Sequence[Any], *shared: Any
+    experiment: Experiment, configs: Sequence[Any], *shared: Any
 ) -> Members:
-    """Initialises a batch of runs, one for each pair of seed and numbers."""
-    hyper = sweep.stack(list(hypers))
+    """Initialises a batch of runs, one for each config, of its seed and its numbers."""
+    hyper = sweep.stack([hyperparameters(config) for config in configs])
+    seeds = jnp.asarray([config.seed for config in configs])
     # Compiled inside, not around: where members are a loop in Python, it would unroll.
     batched = sweep.batch(
         jax.jit(experiment.init, compiler_options=dict(experiment.compiler_options)),
         in_axes=(0, 0, *(None for _ in shared)),
         has_convolutions=experiment.has_convolutions,
     )
-    state, fixed = batched(jnp.asarray(seeds), hyper, *shared)
+    state, fixed = batched(seeds, hyper, *shared)
     return Members(state, hyper, fixed)
 
 
@@ -124,9 +139,7 @@ class ArrayCode(Generic[ConfigT]):
     """The code of a family whose runs are pure functions: see `family.Code`."""
 
     experiment: Callable[[ConfigT], Experiment]
-    """Of a config; what depends on its batched fields comes in as numbers."""
-    hyperparameters: Callable[[ConfigT], Any]
-    """Those numbers, a pytree of arrays."""
+    """Of a config; what depends on its batched fields comes in as hyperparameters."""
     summarize: Callable[[Rows, ConfigT], dict[str, Any]]
     """What became of one seed, given its rows."""
     draw: Callable[[Rows, ConfigT, Path], None]
@@ -143,12 +156,10 @@ class ArrayCode(Generic[ConfigT]):
     ) -> dict[str, float | None]:
         """Trains a batch, given a config for each of its members."""
         experiment = self.experiment(configs[0])
-        seeds = [config.seed for config in configs]
-        hypers = [self.hyperparameters(config) for config in configs]
         return train_members(
             run,
             experiment,
-            init_members(experiment, seeds, hypers, *loaded),
+            init_members(experiment, configs, *loaded),
             *loaded,
             labels=labels,
             num_steps=configs[0].num_steps,
@@ -178,7 +189,7 @@ class ArrayCode(Generic[ConfigT]):
     ) -> Callable[[], Any]:
         """Some steps of one member, dispatched as the loop dispatches them."""
         experiment = self.experiment(config)
-        one = init_members(experiment, [0], [self.hyperparameters(config)], *loaded)
+        one = init_members(experiment, [config], *loaded)
         state, *inputs = sweep.unstack(one)[0]
         inputs += loaded
         options = dict(experiment.compiler_options)

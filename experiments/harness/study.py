@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.harness import files
 from experiments.harness.command_line import UserError
-from experiments.harness.config import settings
+from experiments.harness.config import batched_fields, settings
 from experiments.harness.family import Family
 from experiments.harness.run_directory import (
     RunDirectory,
@@ -58,7 +58,7 @@ def batches(
         shape = tuple(
             value
             for field, value in _settings(family, config).items()
-            if field not in family.batched
+            if field not in batched_fields(config)
         )
         groups.setdefault(shape, {})[arm] = config
     return [

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from experiments.harness.command_line import check, check_range
-from experiments.harness.config import RunConfig
+from experiments.harness.config import RunConfig, batched
 from experiments.warm_start.data import SPECS, Spec
 
 Dataset = Literal["cifar10", "fashion_mnist"]
@@ -51,7 +51,7 @@ class Config(RunConfig):
     """CIFAR-10 (the paper's), or Fashion-MNIST, which Debian packages."""
     model: Model = "cnn"
     """The paper's small CNN or its ResNet-18, without biases in linear transforms."""
-    initial_fraction: float = 0.1
+    initial_fraction: float = batched(0.1, "examples_by_phase")
     """Share of the training examples that is there from the beginning."""
     num_phases: int = 2
     """Data are added at the beginning of each phase but the first, in equal parts; 10
@@ -63,15 +63,15 @@ class Config(RunConfig):
     """Training examples in all, drawn at random for each seed; 0 takes every one."""
     num_test_examples: int = 0
     """Test examples; 0 takes every one."""
-    label_noise: float = 0.0
+    label_noise: float = batched(0.0)
     """Share of the training labels that are replaced by random ones, for good."""
     augment: bool = False
     """Shift images by up to 4 pixels and mirror them, at random (the paper: off)."""
     batch_size: int = 250
     """Examples in an update; with it 70 epochs of CIFAR-10 are the paper's 14,000."""
-    learning_rate: float = 1e-3
+    learning_rate: float = batched(1e-3)
     """Peak of the schedule."""
-    low_learning_rate: float = 1e-6
+    low_learning_rate: float = batched(1e-6)
     """Where the schedule's cycles end."""
     warmup_fraction: float = 0.1
     """Part of each cycle that is linear warm-up."""
@@ -79,19 +79,19 @@ class Config(RunConfig):
     """Cycles of warm-up and cosine: one for each phase, re-warmed when data come
     (aligned); five, whenever data come; one over all; one re-warmed when a detector
     sees the loss change (cusum); one for each phase with a growing peak (growing)."""
-    growth: float = 2.0
+    growth: float = batched(2.0)
     """By what the peak of the growing schedule is multiplied from phase to phase."""
     layer_rates: LayerRates = "constant"
     """One rate for all layers, a tenth of it for the output layer (fast_features) or
     for all others (slow_features), or in proportion to each layer's mean |w|."""
     project: bool = True
     """Hold the Frobenius norm of each matrix at its initial value."""
-    radius_multiplier: float = 1.0
+    radius_multiplier: float = batched(1.0)
     """Multiplies the initial matrices, and so the norms that projection holds."""
     method: Method = "none"
     """A remedy of others: what is done to the weights when data come, or at every
     update. It may be combined with projection."""
-    strength: float | None = None
+    strength: float | None = batched(None, "method_strength")
     """Of the method: what shrink_and_perturb multiplies the weights by (.6), the factor
     of l2_init (.001), spectral (.001) and weight_decay (.1, decoupled), or the bound of
     weight_clipping in units of the usual initial one (3)."""

@@ -9,10 +9,10 @@ import optax
 from flax import nnx
 
 from experiments.harness import backend, sweep
+from experiments.harness.members import Hyperparameters
 from experiments.warm_start import task
 from experiments.warm_start.config import Config
 from experiments.warm_start.optimizers import (
-    Hyperparameters,
     change_weights,
     changes_weights,
     layer_values,

@@ -9,16 +9,6 @@ from experiments.warm_start.config import Config
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
-# A test compares it with `Hyperparameters`.
-BATCHED = (
-    "learning_rate",
-    "low_learning_rate",
-    "growth",
-    "strength",
-    "label_noise",
-    "radius_multiplier",
-    "initial_fraction",
-)
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
 """Of an update, for each example, on 2 cores; see `benchmarks/image_step.py`."""
 FORWARD_SHARE = 1 / 3
@@ -54,12 +44,10 @@ def _code() -> "ArrayCode[Config]":
     from experiments.warm_start.arrays import load_arrays
     from experiments.warm_start.experiment import Experiment
     from experiments.warm_start.figures import draw_run
-    from experiments.warm_start.optimizers import hyperparameters
     from experiments.warm_start.outcomes import summarize
 
     return ArrayCode(
         experiment=Experiment,
-        hyperparameters=hyperparameters,
         summarize=summarize,
         draw=draw_run,
         load=lambda config: (load_arrays(config),),
@@ -70,7 +58,6 @@ FAMILY = Family(
     name="warm_start",
     config_class=Config,
     code=_code,
-    batched=BATCHED,
     data=("data_directory", "download"),
     batch_name=lambda config: (
         f"{config.model}-{config.schedule}-{config.num_steps}-updates"

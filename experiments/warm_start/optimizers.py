@@ -1,35 +1,16 @@
 """The optimizers of the warm-start runs, with the remedies of others as parts."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 import nap_optax
+from experiments.harness.members import Hyperparameters
 from experiments.warm_start.config import NUM_CYCLES, WHEN_DATA_COME, Config
 from nap_optax import masks, schedules
 
 OUTPUT_LAYER = masks.by_path([("logits/.*", True), (".*", False)])
-
-
-class Hyperparameters(NamedTuple):
-    """The numbers of a run that a sweep may batch, of shape () or (members,)."""
-
-    learning_rate: Any
-    low_learning_rate: Any
-    growth: Any
-    method_strength: Any
-    label_noise: Any
-    radius_multiplier: Any
-    examples_by_phase: Any  # (num_phases,) or (members, num_phases)
-
-
-def hyperparameters(config: Config) -> Hyperparameters:
-    """The numbers of one config."""
-    return Hyperparameters(
-        *(np.asarray(getattr(config, name)) for name in Hyperparameters._fields)
-    )
 
 
 def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:

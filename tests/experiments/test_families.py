@@ -17,6 +17,7 @@ import pytest
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import family, files, study
 from experiments.harness.checkpoints import Checkpoints
+from experiments.harness.config import batched_fields
 from experiments.harness.family import Family
 from experiments.harness.members import init_members
 from experiments.reproduce.figure import Figure, Preset
@@ -165,7 +166,8 @@ def test_help_says_what_each_field_is(run_program, case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.family.name)
 def test_what_it_names_are_fields(case):
     fields = {field.name for field in dataclasses.fields(case.family.config_class)}
-    assert {*case.family.batched, *case.family.ignored, *case.family.before} <= fields
+    assert {*case.family.ignored, *case.family.before} <= fields
+    assert case.batched in batched_fields(case.family.config_class)
     assert case.family.run_seconds(case.tiny) > 0
 
 
@@ -296,8 +298,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     code = case.family.code()
     target = init_members(
         code.experiment(config),
-        [config.seed],
-        [code.hyperparameters(config)],
+        [config],
         *code.load(config),
     ).state
     finals = []

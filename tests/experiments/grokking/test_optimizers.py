@@ -10,6 +10,7 @@ import pytest
 
 from experiments.grokking import optimizers
 from experiments.grokking.config import Config
+from experiments.harness.members import hyperparameters
 from helpers.checkout.grokking_runs import one_member
 
 TABLES = {"token_embedding", "position_embedding"}
@@ -141,7 +142,7 @@ def test_the_cap_on_the_relative_update():
 
 
 def test_adams_numbers_are_the_configs():
-    hyper = optimizers.hyperparameters(
+    hyper = hyperparameters(
         dataclasses.replace(TINY, adam_b2=0.5, adam_eps=3.0, learning_rate=1.0)
     )
     config = dataclasses.replace(TINY, project=False)
@@ -156,7 +157,7 @@ def test_adams_numbers_are_the_configs():
 
 
 def test_an_updates_root_mean_square_is_clipped():
-    hyper = optimizers.hyperparameters(dataclasses.replace(TINY, learning_rate=1.0))
+    hyper = hyperparameters(dataclasses.replace(TINY, learning_rate=1.0))
     config = dataclasses.replace(TINY, project=False, max_update_rms=0.25)
     tx = optimizers.make_optimizer(config, hyper)
     params = {"kernel": jnp.ones((2, 2))}
@@ -170,7 +171,7 @@ def test_grokfast_descends():
 
 
 def test_an_optimizer_takes_traced_numbers():
-    hyper = optimizers.hyperparameters(TINY)
+    hyper = hyperparameters(TINY)
 
     def norm(rate):
         tx = optimizers.make_optimizer(TINY, hyper._replace(learning_rate=rate))

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.harness.members import hyperparameters
 from experiments.warm_start.experiment import Experiment
-from experiments.warm_start.optimizers import hyperparameters
 from experiments.warm_start.task import Arrays
 from helpers.checkout.image_files import TINY, make_images
 from nap_optax import metrics

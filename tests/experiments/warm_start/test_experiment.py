@@ -14,7 +14,6 @@ from experiments.harness import family, files
 from experiments.harness.members import init_members
 from experiments.warm_start.experiment import Experiment
 from experiments.warm_start.family import FAMILY
-from experiments.warm_start.optimizers import Hyperparameters, hyperparameters
 from experiments.warm_start.task import Arrays
 from helpers.checkout import programs
 from helpers.checkout.image_files import TINY, make_images
@@ -104,7 +103,7 @@ def compiled_step(config):
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
     experiment = Experiment(config)
-    members = init_members(experiment, [0], [hyperparameters(config)], arrays)
+    members = init_members(experiment, [config], arrays)
     return jax.jit(experiment.step), arrays, *jax.tree.map(lambda a: a[0], members)
 
 
@@ -179,9 +178,3 @@ def test_every_structure_trains(fields):
     assert int(after.step) == config.num_steps
     moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), before.params, after.params)
     assert min(jax.tree.leaves(moved)) > 1e-5
-
-
-def test_everything_a_batch_may_differ_in_is_a_hyperparameter():
-    named = {"strength": "method_strength", "initial_fraction": "examples_by_phase"}
-    fields = {named.get(name, name) for name in FAMILY.batched}
-    assert fields == set(Hyperparameters._fields)

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import nap_optax
+from experiments.harness.members import hyperparameters
 from experiments.warm_start import optimizers
 from experiments.warm_start.config import Config
 
@@ -30,7 +31,7 @@ FRESH = jax.tree.map(lambda leaf: leaf + 1, PARAMS)
 
 def make(**settings):
     config = Config(**(BASE | settings))
-    hyper = optimizers.hyperparameters(config)
+    hyper = hyperparameters(config)
     return config, hyper, optimizers.make_optimizer(config, hyper)
 
 

@@ -10,9 +10,9 @@ from jax.extend.core import jaxprs_in_params
 
 from experiments.harness import backend, loop
 from experiments.harness.backend import CPU_SLICE
+from experiments.harness.members import hyperparameters
 from experiments.warm_start.config import Config
 from experiments.warm_start.experiment import Experiment
-from experiments.warm_start.optimizers import hyperparameters
 from experiments.warm_start.task import Arrays
 
 CONFIG = Config(

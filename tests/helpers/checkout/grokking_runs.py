@@ -2,7 +2,6 @@
 
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment
-from experiments.grokking.optimizers import hyperparameters
 from experiments.harness import sweep
 from experiments.harness.members import init_members
 
@@ -24,5 +23,5 @@ TINY = Config(
 def one_member(config):
     """The experiment, and of seed 0 the state, the numbers and the split."""
     experiment = Experiment(config)
-    members = init_members(experiment, [0], [hyperparameters(config)])
+    members = init_members(experiment, [config])
     return experiment, *sweep.unstack(members)[0]

@@ -21,11 +21,6 @@ def all_inputs(config):
     return jnp.asarray(2.0 * bits - 1), jnp.asarray(bits.sum(1) % 2, jnp.float32)
 
 
-def learning_rate(config):
-    """The number in which members may differ."""
-    return np.asarray(config.learning_rate)
-
-
 class Parity:
     has_convolutions = False
     compiler_options = {}  # noqa: RUF012
@@ -33,7 +28,7 @@ class Parity:
     def __init__(self, config: Config):
         self.config = config
 
-    def init(self, seed, rate, inputs, labels):
+    def init(self, seed, hyper, inputs, labels):
         order_key, *keys = jax.random.split(jax.random.key(seed), 3)
         shapes = (self.config.num_bits, self.config.width), (self.config.width,)
         params = {
@@ -44,15 +39,16 @@ class Parity:
         train, test = jnp.split(order, 2)
         return State(params, jnp.zeros([])), {"train": train, "test": test}
 
-    def step(self, state, rate, split, inputs, labels):
+    def step(self, state, hyper, split, inputs, labels):
         rows = split["train"]
         loss, grads = jax.value_and_grad(mean_loss)(
             state.params, inputs[rows], labels[rows]
         )
+        rate = hyper.learning_rate
         params = jax.tree.map(lambda w, g: w - rate * g, state.params, grads)
         return State(params, loss)
 
-    def evaluate(self, state, rate, split, inputs, labels):
+    def evaluate(self, state, hyper, split, inputs, labels):
         right = (logits(state.params, inputs) > 0) == (labels > 0)
         shares = {
             f"{name}_accuracy": right[rows].mean() for name, rows in split.items()

@@ -23,7 +23,6 @@ def code():
 
     return ArrayCode(
         experiment=experiment.Parity,
-        hyperparameters=experiment.learning_rate,
         summarize=summarize,
         draw=draw,
         load=experiment.all_inputs,
@@ -34,7 +33,6 @@ FAMILY = Family(
     name="parity",
     config_class=Config,
     code=code,
-    batched=("learning_rate",),
     batch_name=lambda config: f"{config.num_bits}-bits",
     run_seconds=lambda config: 1e-4 * config.num_steps,
     describe=lambda entry, _: f"highest test accuracy {entry['highest']:.3f}",
