@@ -72,6 +72,8 @@ class Family(Generic[ConfigT]):
     """Some words for the directory of several arms that one program runs."""
     run_seconds: Callable[[ConfigT], float]
     """An estimate of how long one seed takes on two cores."""
+    cost: str
+    """What that estimate is made from, in words."""
     describe: Callable[[Mapping[str, Any], ConfigT], str]
     """A seed's summary in words."""
     data: Collection[str] = ()

@@ -9,11 +9,8 @@ from experiments.reproduce.figure import SCALES, Figure
 def overview() -> str:
     """Every figure of the papers: what it claims, and what each preset takes."""
     figures = registry.known()
-    lines = [
-        "Times are estimates from 2 cores: 20 ms for an update of the grokking network "
-        "at the paper's size,",
-        "0.1 ms for each image of an update of the CNN, and in proportion for others.",
-    ]
+    lines = ["Times are estimates from 2 cores, in proportion to"]
+    lines += dict.fromkeys(f"  {figure.family.cost}" for figure in figures.values())
     for paper, title in PAPERS.items():
         lines += ["", title]
         names = {

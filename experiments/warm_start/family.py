@@ -63,5 +63,7 @@ FAMILY = Family(
         f"{config.model}-{config.schedule}-{config.num_steps}-updates"
     ),
     run_seconds=run_seconds,
+    cost=f"{1e3 * EXAMPLE_SECONDS['cnn']:.2f} ms for each image of an update of the "
+    "CNN",
     describe=describe,
 )
