@@ -4,7 +4,7 @@
 
 For each shape the rate forward, for the kernel and for the inputs, with YNNPACK (what
 XLA chooses), with Eigen (`backend.convolution_options` of a wide network) and, where
-`models.convolution` has another way, with that, even where it does not take it. The
+`models.cpu` has another way, with that, even where it does not take it. The
 rates are of a plain convolution's operations, so that Winograd's may exceed the
 processor's. A step has slices of 16 images, but whole batches (`--batch 128`) in
 ResNet-18's last stage.
@@ -20,7 +20,8 @@ import jax
 
 from experiments.harness.backend import CPU_SLICE, WIDE, convolution_options
 from experiments.harness.timing import seconds_in_turns
-from models.convolution import paired_columns, winograd
+from models.cpu.convolution import paired_columns
+from models.cpu.winograd import winograd
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 

@@ -26,12 +26,13 @@ import jax
 import optax
 from flax import nnx
 
-from benchmarks.image_step import STEPS_IN_A_ROUND, build, random_batch
+from benchmarks.image_step import STEPS_IN_A_ROUND, build, options_of, random_batch
 from benchmarks.image_torch import torch_step
-from experiments.harness.backend import convolution_options, examples_at_once
+from experiments.harness.backend import examples_at_once
 from experiments.harness.timing import seconds_in_turns
 from models.images import ImageClassifier
-from models.normalization import ChannelNorm, relu
+from models.layers import relu
+from models.normalization import ChannelNorm
 
 LAYERS = (nnx.Conv, nnx.Linear, ChannelNorm)
 DISPATCH = "a call that computes nothing"
@@ -111,26 +112,16 @@ def of_layer(
 
 def operations(model: ImageClassifier, batch: int) -> Iterator[Operation]:
     """All of a step."""
-    jit = functools.partial(
-        jax.jit, compiler_options=convolution_options(model.channels)
-    )
-    at_once = examples_at_once(batch)
-    slices = -(-batch // at_once)
+    jit = functools.partial(jax.jit, compiler_options=options_of(model))
     names = {id(module): path for path, module in nnx.iter_modules(model)}
-
-    def of_part(
-        fn: Callable[[jax.Array], Any], x: jax.Array, times: int, *, has_images: bool
-    ) -> Iterator[Operation]:
-        for index, (layer, inputs) in enumerate(calls(fn, x)):
-            name = ".".join(map(str, names[id(layer)]))
-            first = has_images and index == 0
-            yield from of_layer(name, layer, inputs, times, jit, first=first)
-
-    images = jax.random.normal(jax.random.key(0), (at_once, *model.image_shape))
-    yield from of_part(model.trunk, images, slices, has_images=True)
-    hidden, _ = model.trunk(images)
-    whole = jax.numpy.resize(hidden, (batch, *hidden.shape[1:]))
-    yield from of_part(model.head, whole, 1, has_images=False)
+    images = jax.random.normal(jax.random.key(0), (batch, *model.image_shape))
+    at_once = examples_at_once(batch)
+    found = calls(lambda images: model.apply_in_slices(images, at_once), images)
+    times = collections.Counter(id(layer) for layer, _ in found)
+    inputs = {id(layer): (layer, inputs) for layer, inputs in reversed(found)}
+    for index, key in enumerate(times):
+        name = ".".join(map(str, names[key]))
+        yield from of_layer(name, *inputs[key], times[key], jit, first=index == 0)
 
     params = nnx.state(model, nnx.Param)
     tx = optax.adam(1e-3)

@@ -23,7 +23,7 @@ Floor. All layers as matrix products, each once forward, once backward for the k
 and, but for the first, once for the inputs: 1.7 GFLOP (CifarCNN) and 426 GFLOP
 (ResNet-18), divided by the rate of a large square product measured in the same rounds.
 Normalisations, ReLUs, Adam and all copies are then free. (Winograd's algorithm, in
-`models.convolution`, has fewer multiplications than these.)
+`models.cpu.winograd`, has fewer multiplications than these.)
 
 `--variants` times the step with the libraries that XLA chooses for convolutions and
 products, with the whole batch at once, with flax's LayerNorm and with other ways to
@@ -53,10 +53,14 @@ from benchmarks.convolutions import one_product, product_for_the_kernel
 from benchmarks.image_torch import torch_step
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
 from benchmarks.operations import print_profile
-from experiments.harness.backend import convolution_options, examples_at_once
-from experiments.warm_start.experiment import logits_in_slices
+from experiments.harness.backend import (
+    convolution_options,
+    examples_at_once,
+    narrowest_convolution,
+)
 from models import CifarCNN, ResNet18
-from models.convolution import centered
+from models.images import ImageClassifier
+from models.layers import centered
 from models.normalization import ChannelNorm
 
 SIDE = 32
@@ -80,6 +84,11 @@ def build(name: str) -> CifarCNN | ResNet18:
     if name == "cifar_cnn":
         return CifarCNN(rngs=nnx.Rngs(0))
     return ResNet18(width=WIDTH, rngs=nnx.Rngs(0))
+
+
+def options_of(model: ImageClassifier) -> dict[str, str]:
+    """What the harness compiles a step of the model with."""
+    return convolution_options(narrowest_convolution(nnx.state(model)))
 
 
 def random_batch(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +147,7 @@ class JaxStep:
 
         def loss_fn(params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
             model = nnx.merge(graph, params)
-            logits = logits_in_slices(model, images, size=at_once)
+            logits = model.apply_in_slices(images, at_once)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean()
 
@@ -190,7 +199,7 @@ def with_flax_norms(model: Any) -> Any:
 
 def variants(name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
     batch = len(images)
-    options = convolution_options(build(name).channels)
+    options = options_of(build(name))
 
     def step(
         model: Any,
@@ -255,7 +264,7 @@ def compare(name: str, args: argparse.Namespace, num_cores: int) -> None:
     num_steps = args.steps or STEPS_IN_A_ROUND[name]
     at_once = examples_at_once(args.batch)
     model = build(name)
-    options = convolution_options(model.channels)
+    options = options_of(model)
     ours = JaxStep(model, images, labels, at_once=at_once, options=options)
     if args.profile:
         ours(num_steps)

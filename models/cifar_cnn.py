@@ -10,9 +10,8 @@ from typing import Any
 import jax
 from flax import nnx
 
-from models.convolution import convolve, convolve_centered
 from models.images import Features, ImageClassifier, check_image_shape, check_size
-from models.normalization import ChannelNorm, relu
+from models.layers import conv, conv_norm, identity, linear, relu
 
 __all__ = ["CifarCNN"]
 
@@ -47,7 +46,7 @@ class CifarCNN(ImageClassifier):
 
     :meth:`features` are ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height,
     width, channels)`` after the strides so far, and ``hidden``, shape ``(n,
-    hidden_dim)``. The trunk is the convolutions.
+    hidden_dim)``.
 
     Args:
       image_shape: height, width and channels of an image.
@@ -100,81 +99,41 @@ class CifarCNN(ImageClassifier):
         for stride in strides:
             height, width = math.ceil(height / stride), math.ceil(width / stride)
         self.image_shape = tuple(image_shape)
-        self.channels = channels
-        convolution = partial(_convolution, center=normalize, rngs=rngs)
-        layer_norm = partial(_layer_norm, channels, normalize, rngs)
-        self.conv_0 = convolution(inputs, channels, KERNEL_SIZES[0], strides[0])
-        self.norm_0 = layer_norm()
-        self.conv_1 = convolution(channels, channels, KERNEL_SIZES[1], strides[1])
-        self.norm_1 = layer_norm()
-        self.conv_2 = convolution(channels, channels, KERNEL_SIZES[2], strides[2])
-        self.norm_2 = layer_norm()
-        self.hidden = _linear(height * width * channels, hidden_dim, rngs)
-        self.logits = _linear(hidden_dim, num_classes, rngs)
+        layer = partial(_layer, normalize=normalize, rngs=rngs)
+        first, second, third = zip(KERNEL_SIZES, strides, strict=True)
+        self.conv_0, self.norm_0 = layer(inputs, channels, *first)
+        self.conv_1, self.norm_1 = layer(channels, channels, *second)
+        self.conv_2, self.norm_2 = layer(channels, channels, *third)
+        normal = nnx.initializers.lecun_normal()
+        self.hidden = linear(height * width * channels, hidden_dim, normal, rngs)
+        self.logits = linear(hidden_dim, num_classes, normal, rngs)
 
-    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """The three convolutions.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          ``conv_2``, and ``conv_0`` to ``conv_2`` by their names.
-        """
+    def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """The three convolutions."""
         conv_0 = relu(self.norm_0(self.conv_0(images)))
         conv_1 = relu(self.norm_1(self.conv_1(conv_0)))
         conv_2 = relu(self.norm_2(self.conv_2(conv_1)))
         return conv_2, {"conv_0": conv_0, "conv_1": conv_1, "conv_2": conv_2}
 
-    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
-        """The hidden layer and the logits.
-
-        Args:
-          hidden: ``conv_2``, shape ``(n, height, width, channels)``.
-
-        Returns:
-          Logits, shape ``(n, num_classes)``, and ``hidden`` by its name.
-        """
+    def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+        """The hidden layer and the logits."""
         units = jax.nn.relu(self.hidden(hidden.reshape(len(hidden), -1)))
         return self.logits(units), {"hidden": units}
 
 
-def _convolution(
-    inputs: int, outputs: int, size: int, stride: int, *, center: bool, rngs: nnx.Rngs
-) -> nnx.Conv:
-    return nnx.Conv(
-        inputs,
-        outputs,
-        (size, size),
-        (stride, stride),
-        padding="SAME",
-        use_bias=False,
-        kernel_init=nnx.initializers.lecun_normal(),
-        conv_general_dilated=convolve_centered if center else convolve,
-        rngs=rngs,
-    )
-
-
-def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(
-        inputs,
-        outputs,
-        use_bias=False,
-        kernel_init=nnx.initializers.lecun_normal(),
-        rngs=rngs,
-    )
-
-
-def _layer_norm(
-    channels: int, normalize: bool, rngs: nnx.Rngs
-) -> Callable[[jax.Array], jax.Array]:
-    if not normalize:
-        return _identity
-    return ChannelNorm(channels, centered=True, rngs=rngs)
-
-
-def _identity(x: jax.Array) -> jax.Array:
-    return x
+def _layer(
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    *,
+    normalize: bool,
+    rngs: nnx.Rngs,
+) -> tuple[nnx.Conv, Callable[[jax.Array], jax.Array]]:
+    """A convolution, and what follows it."""
+    if normalize:
+        return conv_norm(inputs, outputs, size, stride, padding="SAME", rngs=rngs)
+    return conv(inputs, outputs, size, stride, padding="SAME", rngs=rngs), identity
 
 
 def _check_strides(strides: Any) -> None:

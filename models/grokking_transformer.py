@@ -1,14 +1,12 @@
 """A small transformer that adds two numbers modulo p, read out at one token.
 
-Only the last position is read out, so the last block's query and MLP and the
-unembedding are needed there alone. And with one block, keys and values depend on a
-token and its position only (p numbers in first place, p in third, and one row for each
-of `·`, `=` and `□`), so the 2p + 3 rows serve all p² pairs by gathering.
-`GrokkingTransformer.__call__` does that; `GrokkingTransformer.full_sequence` is the
-same function in its textbook form.
+`GrokkingTransformer.full_sequence` is its textbook form. Only the last position is read
+out, so `__call__`, the same function, computes the last block's query and MLP and the
+unembedding there alone, and with one block it gathers keys and values from few rows
+(`models.gathered_attention`).
 
 Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
-H heads, K dimensions of a head, P numbers (the modulus).
+H heads.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
+from models import gathered_attention
 from models.transformer_block import Block, linear, rms_norm
 
 __all__ = ["GrokkingTransformer"]
@@ -109,8 +107,33 @@ class GrokkingTransformer(nnx.Module):
         self.unembedding_norm = rms_norm(width, normalize, rngs)
         self.unembedding = linear(width, modulus, rngs)
 
+    def full_sequence(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Logits of the sum at ``□``, as the formula says: at all five positions.
+
+        Args:
+          x: first numbers, shape ``(n,)``, integers.
+          y: second numbers, shape ``(n,)``, integers.
+
+        Returns:
+          Logits, shape ``(n, modulus)``.
+        """
+        _check_pairs(x, y)
+        h_NLD = self._stream(x, y, self.blocks)
+        return self.unembedding(self.unembedding_norm(h_NLD))[:, -1]
+
+    def _stream(self, x: jax.Array, y: jax.Array, blocks: Sequence[Block]) -> jax.Array:
+        """The residual stream at all five positions after some blocks."""
+        dot, equals, square = (jnp.full_like(x, self.modulus + i) for i in range(3))
+        tokens_NL = jnp.stack([x, dot, y, equals, square], axis=1)
+        # Indexed, not called: `nnx.Embed` casts to the dtype it was built with.
+        h_NLD = self.token_embedding.embedding[...][tokens_NL]
+        h_NLD += self.position_embedding.embedding[...][None]
+        for block in blocks:
+            h_NLD = block.features(h_NLD)["residual"]
+        return h_NLD
+
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """Logits of the sum at ``□``.
+        """The same logits, by what is needed for them only.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.
@@ -141,7 +164,8 @@ class GrokkingTransformer(nnx.Module):
             return jax.tree.map(lambda feature: feature[:, 0], at_square)
         rows_RD = self._rows()
         normed_RD = last.attention_norm(rows_RD)
-        attended_ND = self._attended(self._weights(normed_RD, x, y), normed_RD, x, y)
+        weights = gathered_attention.attention_weights(last, normed_RD, x, y)
+        attended_ND = gathered_attention.attended(last, weights, normed_RD, x, y)
         return last.after_attention(rows_RD[-1:], last.output(attended_ND))
 
     def attention_weights(self, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -159,107 +183,16 @@ class GrokkingTransformer(nnx.Module):
         if before:
             normed_NLD = last.attention_norm(self._stream(x, y, before))
             return last.attention_weights(normed_NLD, queries=AT_SQUARE)[:, :, 0]
-        weights = self._weights(last.attention_norm(self._rows()), x, y)
+        normed_RD = last.attention_norm(self._rows())
+        weights = gathered_attention.attention_weights(last, normed_RD, x, y)
         first_NH, second_NH, dot_NH, equals_NH, square_NH = weights
         in_order = (first_NH, dot_NH, second_NH, equals_NH, square_NH)
         return jnp.stack(in_order, axis=-1)
 
-    def full_sequence(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """The same logits, computed at all five positions without any short cut.
-
-        Args:
-          x: first numbers, shape ``(n,)``, integers.
-          y: second numbers, shape ``(n,)``, integers.
-
-        Returns:
-          Logits, shape ``(n, modulus)``.
-        """
-        _check_pairs(x, y)
-        h_NLD = self._stream(x, y, self.blocks)
-        return self.unembedding(self.unembedding_norm(h_NLD))[:, -1]
-
-    def _stream(self, x: jax.Array, y: jax.Array, blocks: Sequence[Block]) -> jax.Array:
-        """The residual stream at all five positions after some blocks."""
-        dot, equals, square = (jnp.full_like(x, self.modulus + i) for i in range(3))
-        tokens_NL = jnp.stack([x, dot, y, equals, square], axis=1)
-        # Indexed, not called: `nnx.Embed` casts to the dtype it was built with.
-        h_NLD = self.token_embedding.embedding[...][tokens_NL]
-        h_NLD += self.position_embedding.embedding[...][None]
-        for block in blocks:
-            h_NLD = block.features(h_NLD)["residual"]
-        return h_NLD
-
     def _rows(self) -> jax.Array:
-        """The residual stream before attention: rows of x, y, `·`, `=` and `□`."""
-        tokens_PD, others_3D = jnp.split(
-            self.token_embedding.embedding[...], [self.modulus]
+        return gathered_attention.rows(
+            self.token_embedding.embedding[...], self.position_embedding.embedding[...]
         )
-        positions_LD = self.position_embedding.embedding[...]
-        first_PD = tokens_PD + positions_LD[0:1]
-        second_PD = tokens_PD + positions_LD[2:3]
-        others_3D = others_3D + jnp.stack([positions_LD[i] for i in (1, 3, 4)])
-        return jnp.concatenate([first_PD, second_PD, others_3D])
-
-    def _weights(
-        self, normed_RD: jax.Array, x: jax.Array, y: jax.Array
-    ) -> list[jax.Array]:
-        """Attention of `□` to x, y, `·`, `=` and `□`: five arrays of shape (N, H)."""
-        (block,) = self.blocks
-        heads = (block.num_heads, block.head_dim)
-        query_HK = block.query(normed_RD[-1]).reshape(heads) / block.head_dim**0.5
-        # All queries are this one, so that keys are needed along its direction only.
-        key_kernel_DHK = block.key.kernel[...].reshape(-1, *heads)
-        scores_RH = normed_RD @ jnp.einsum("dhk,hk->dh", key_kernel_DHK, query_HK)
-        first_PH, second_PH, others_3H = self._split_rows(scores_RH)
-        first_NH, second_NH = first_PH[x], second_PH[y]
-        others_NH = [jnp.broadcast_to(row_H, first_NH.shape) for row_H in others_3H]
-        return _softmax([first_NH, second_NH, *others_NH])
-
-    def _attended(
-        self,
-        weights: Sequence[jax.Array],
-        normed_RD: jax.Array,
-        x: jax.Array,
-        y: jax.Array,
-    ) -> jax.Array:
-        """Values averaged with the attention weights, shape (N, D)."""
-        (block,) = self.blocks
-        heads = (block.num_heads, block.head_dim)
-        first_PD, second_PD, others_3D = self._split_rows(block.value(normed_RD))
-        first_NHK = first_PD[x].reshape(-1, *heads)
-        second_NHK = second_PD[y].reshape(-1, *heads)
-        gathered_NHK = weights[0][..., None] * first_NHK
-        gathered_NHK += weights[1][..., None] * second_NHK
-        # The values of `·`, `=` and `□` are the same for all pairs: a small matrix
-        # product with one block for each head, instead of N copies of them.
-        blocks_3HHK = jnp.einsum(
-            "ihk,hg->ihgk",
-            others_3D.reshape(-1, *heads),
-            jnp.eye(block.num_heads, dtype=others_3D.dtype),
-        )
-        width = block.num_heads * block.head_dim
-        others_ND = jnp.concatenate(weights[2:], axis=1) @ blocks_3HHK.reshape(
-            -1, width
-        )
-        return gathered_NHK.reshape(-1, width) + others_ND
-
-    def _split_rows(self, rows: jax.Array) -> list[jax.Array]:
-        return jnp.split(rows, [self.modulus, 2 * self.modulus])
-
-
-def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
-    """Softmax over a few arrays, element by element: fuses where a stack would not.
-
-    The maximum is over the gathered scores of each pair. With a maximum over the whole
-    table, the weights of a pair far below it would all underflow, and give NaN.
-    """
-    largest = scores[0]
-    for score in scores[1:]:
-        largest = jnp.maximum(largest, score)
-    largest = lax.stop_gradient(largest)
-    exponentials = [jnp.exp(score - largest) for score in scores]
-    normalizer = 1 / sum(exponentials)
-    return [exponential * normalizer for exponential in exponentials]
 
 
 def _table(

@@ -16,37 +16,13 @@ Features = dict[str, jax.Array]
 
 
 class ImageClassifier(nnx.Module):
-    """A network of a trunk and a head, which computes logits.
+    """A network that computes logits of images.
 
-    A training step may take the trunk some images at a time and the head with all of
-    them (``experiments.harness.backend`` says where that is faster).
+    A subclass divides its layers in two: a trunk of convolutions of large images, and a
+    head.
     """
 
     image_shape: tuple[int, ...]
-    channels: int
-    """Outputs of the first convolution, the narrowest."""
-
-    @abstractmethod
-    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """The first layers, convolutions of large images.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          What the head reads, with a leading axis n, and the features of these layers.
-        """
-
-    @abstractmethod
-    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
-        """The layers after the trunk.
-
-        Args:
-          hidden: what the trunk returned.
-
-        Returns:
-          Logits, shape ``(n, num_classes)``, and the features of these layers.
-        """
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Logits of the classes.
@@ -80,9 +56,38 @@ class ImageClassifier(nnx.Module):
           The logits as of ``__call__``, and the dictionary of :meth:`features`.
         """
         check_images(images, self.image_shape)
-        hidden, of_trunk = self.trunk(images)
-        logits, of_head = self.head(hidden)
+        hidden, of_trunk = self._trunk(images)
+        logits, of_head = self._head(hidden)
         return logits, of_trunk | of_head
+
+    def apply_in_slices(self, images: jax.Array, size: int) -> jax.Array:
+        """The same logits, the convolutions of some images at a time.
+
+        On a CPU the slices stay in cache and occupy several cores. Each is a part of
+        the compiled program, so it is for batches of training, not for a whole test
+        set.
+
+        Args:
+          images: a batch of images, shape ``(n, height, width, channels)``, floating.
+          size: how many images are in a slice; the last one may be smaller.
+
+        Returns:
+          Logits, shape ``(n, num_classes)``.
+        """
+        check_images(images, self.image_shape)
+        if len(images) <= size:
+            return self(images)
+        starts = range(0, len(images), size)
+        hidden = [self._trunk(images[start : start + size])[0] for start in starts]
+        return self._head(jnp.concatenate(hidden))[0]
+
+    @abstractmethod
+    def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """What the head reads, with a leading axis n, and the trunk's features."""
+
+    @abstractmethod
+    def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+        """Logits, shape ``(n, num_classes)``, and the head's features."""
 
 
 def check_size(name: str, size: Any, smallest: int = 1) -> None:

@@ -1,33 +1,18 @@
-"""LayerNorm over the channels of each position, and ReLU, with cheap derivatives."""
+"""LayerNorm over the channels of each position, with a cheap derivative."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-__all__ = ["ChannelNorm", "relu"]
+from models.cpu import sums as cpu_sums
 
-# XLA's CPU backend sums more than this many channels in two passes over the array.
-SUMMED_AT_ONCE = 32
-# Into so many parts it divides the positions that it sums over, and adds them first.
-ADDED_AT_ONCE = 8
-
-
-def relu(x: jax.Array) -> jax.Array:
-    """``max(x, 0)``, whose result is stored, not computed again where it is used.
-
-    XLA takes ``jax.nn.relu`` for so cheap that it repeats it, and all before it back to
-    the last convolution, in every operation that reads it: in a residual network,
-    through all blocks before. A selection has two inputs, and is not repeated. The
-    derivative is that of ``jax.nn.relu``, 0 at 0, but for 1 at NaN.
-    """
-    return jnp.where(x <= 0, 0, x)  # NaN stays NaN
+__all__ = ["CenteredChannelNorm", "ChannelNorm"]
 
 
 class ChannelNorm(nnx.LayerNorm):
@@ -58,22 +43,13 @@ class ChannelNorm(nnx.LayerNorm):
     Args:
       channels: length of the last axis.
       epsilon: added to the variance.
-      centered: whether the mean over the channels of what it is given is 0 already, as
-        behind :func:`models.convolution.convolve_centered`. Then neither it nor that of
-        the derivatives is computed: a LayerNorm's are those of the two together.
       rngs: random number generators, of which none is used.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        epsilon: float = 1e-6,
-        centered: bool = False,
-        rngs: nnx.Rngs,
-    ) -> None:
+    _is_centered = False
+
+    def __init__(self, channels: int, *, epsilon: float = 1e-6, rngs: nnx.Rngs) -> None:
         super().__init__(channels, epsilon=epsilon, rngs=rngs)
-        self.centered = centered
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """Normalises each position.
@@ -95,10 +71,24 @@ class ChannelNorm(nnx.LayerNorm):
             precise,
             scale.astype(precise.dtype),
             bias.astype(precise.dtype),
-            cpu=partial(_normalize, _Form(_ON_CPU, self.epsilon, self.centered)),
-            default=partial(_normalize, _Form(_PLAIN, self.epsilon, self.centered)),
+            cpu=self._normalizer(_ON_CPU),
+            default=self._normalizer(_PLAIN),
         )
         return normalized.astype(jnp.result_type(x, scale, bias))
+
+    def _normalizer(self, sums: _Sums) -> Callable[..., jax.Array]:
+        return partial(_normalize, _Formula(sums, self.epsilon, self._is_centered))
+
+
+class CenteredChannelNorm(ChannelNorm):
+    """Of what has a mean of 0 over the channels already, which it does not compute.
+
+    It is wrong of anything else: :func:`models.layers.conv_norm` makes it, behind a
+    convolution that is centred. A LayerNorm's derivatives are those of the two
+    together.
+    """
+
+    _is_centered = True
 
 
 class _Sums(NamedTuple):
@@ -116,7 +106,7 @@ class _Sums(NamedTuple):
     """(1, ..., channels) to a shape (..., channels)."""
 
 
-class _Form(NamedTuple):
+class _Formula(NamedTuple):
     """What a normalisation is besides its arguments."""
 
     sums: _Sums
@@ -126,14 +116,14 @@ class _Form(NamedTuple):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _normalize(
-    form: _Form, x: jax.Array, scale: jax.Array, bias: jax.Array
+    form: _Formula, x: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> jax.Array:
     return _standardize(form, x)[0] * scale + bias
 
 
 @_normalize.defjvp
 def _normalize_jvp(
-    form: _Form,
+    form: _Formula,
     primals: tuple[jax.Array, jax.Array, jax.Array],
     tangents: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
@@ -153,7 +143,7 @@ def _normalize_jvp(
     )
 
 
-def _standardize(form: _Form, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _standardize(form: _Formula, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     sums, epsilon, centered = form
     if centered:
         inverse_deviation = jax.lax.rsqrt(sums.mean(x * x) + epsilon)
@@ -169,50 +159,9 @@ def _mean(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=-1, keepdims=True)
 
 
-def _parts(channels: int) -> int:
-    """In how many parts a CPU adds channels up before it sums those of one part."""
-    return channels // SUMMED_AT_ONCE if channels % SUMMED_AT_ONCE == 0 else 1
-
-
-def _mean_on_cpu(x: jax.Array) -> jax.Array:
-    """Parts are added, and then halves: such additions are vectorised, a sum is not.
-
-    In the derivative, whose sums are fused with products, halves were the slower ones.
-    """
-    channels = x.shape[-1]
-    total = _add(jnp.split(x, _parts(channels), axis=-1))
-    while total.shape[-1] % 2 == 0:
-        total = _add(jnp.split(total, 2, axis=-1))
-    return jnp.sum(total, axis=-1, keepdims=True) / channels
-
-
-def _add(arrays: Sequence[jax.Array]) -> jax.Array:
-    return reduce(jnp.add, arrays)
-
-
-def _to_channels_on_cpu(x: jax.Array, channels: int) -> jax.Array:
-    parts = _parts(channels)
-    part = jnp.broadcast_to(x, (*x.shape[:-1], channels // parts))
-    return jnp.concatenate([part] * parts, axis=-1)
-
-
-def _to_positions_on_cpu(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Copies of a product with ones, whose derivative is a sum of parts and a product.
-
-    A plain sum over positions takes ten times as long as the product, and the product
-    alone, unlike the sum of parts, has what it sums written to memory first.
-    """
-    positions = math.prod(shape[:-1])
-    is_known = isinstance(positions, int)  # not so of a symbolic batch
-    parts = math.gcd(positions, ADDED_AT_ONCE) if is_known else 1
-    column = jnp.ones((positions // parts, 1), x.dtype)
-    part = column @ x.reshape(1, -1)
-    return jnp.concatenate([part] * parts).reshape(shape)
-
-
 _PLAIN = _Sums(
     mean=_mean,
     to_channels=lambda x, channels: jnp.broadcast_to(x, (*x.shape[:-1], channels)),
     to_positions=jnp.broadcast_to,
 )
-_ON_CPU = _Sums(_mean_on_cpu, _to_channels_on_cpu, _to_positions_on_cpu)
+_ON_CPU = _Sums(cpu_sums.mean, cpu_sums.to_channels, cpu_sums.to_positions)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from models.convolution import convolve_centered
 from models.images import Features, ImageClassifier, check_image_shape, check_size
-from models.normalization import ChannelNorm, relu
+from models.layers import conv_norm, linear, relu
+from models.normalization import CenteredChannelNorm
 
 __all__ = ["ResNet18"]
 
@@ -90,9 +90,7 @@ class ResNet18(ImageClassifier):
         check_size("num_classes", num_classes)
         check_size("width", width, 2)
         self.image_shape = tuple(image_shape)
-        self.channels = width
-        self.stem_conv = _convolution(image_shape[2], width, 3, 1, rngs)
-        self.stem_norm = ChannelNorm(width, centered=True, rngs=rngs)
+        self.stem_conv, self.stem_norm = _convolution(image_shape[2], width, 3, 1, rngs)
         inputs = width
         for index in range(NUM_BLOCKS):
             stage, block_of_stage = divmod(index, BLOCKS_IN_STAGE)
@@ -101,39 +99,18 @@ class ResNet18(ImageClassifier):
             # Attributes rather than a list: the paths of parameters are plain names.
             setattr(self, f"block_{index}", Block(inputs, outputs, stride, rngs=rngs))
             inputs = outputs
-        self.logits = nnx.Linear(
-            inputs,
-            num_classes,
-            use_bias=False,
-            kernel_init=nnx.initializers.lecun_normal(),
-            rngs=rngs,
-        )
+        self.logits = linear(inputs, num_classes, nnx.initializers.lecun_normal(), rngs)
 
-    def trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """The stem and all stages but the last.
-
-        Args:
-          images: a batch of images, shape ``(n, height, width, channels)``, floating.
-
-        Returns:
-          The last of these blocks, shape ``(n, height / 4, width / 4, 4w)``, rounded
-          up, and ``stem`` and ``block_0`` to ``block_5`` by their names.
-        """
+    def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
+        """The stem and all stages but the last."""
         stem = relu(self.stem_norm(self.stem_conv(images)))
         h, features = self._blocks(stem, range(FIRST_OF_HEAD))
         return h, {"stem": stem} | features
 
-    def head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
+    def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
         """The last stage and the logits.
 
         A slice of the batch has too few positions for the stage's large kernels.
-
-        Args:
-          hidden: the block before, shape ``(n, height / 4, width / 4, 4w)``.
-
-        Returns:
-          Logits, shape ``(n, num_classes)``, and ``block_6`` and ``block_7`` by their
-          names.
         """
         h, features = self._blocks(hidden, range(FIRST_OF_HEAD, NUM_BLOCKS))
         return self.logits(jnp.mean(h, axis=(1, 2))), features
@@ -161,14 +138,13 @@ class Block(nnx.Module):
     def __init__(
         self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs
     ) -> None:
-        self.conv_0 = _convolution(inputs, outputs, 3, stride, rngs)
-        self.norm_0 = ChannelNorm(outputs, centered=True, rngs=rngs)
-        self.conv_1 = _convolution(outputs, outputs, 3, 1, rngs)
-        self.norm_1 = ChannelNorm(outputs, centered=True, rngs=rngs)
+        self.conv_0, self.norm_0 = _convolution(inputs, outputs, 3, stride, rngs)
+        self.conv_1, self.norm_1 = _convolution(outputs, outputs, 3, 1, rngs)
         self.has_projection = stride > 1
         if self.has_projection:
-            self.shortcut_conv = _convolution(inputs, outputs, 1, stride, rngs)
-            self.shortcut_norm = ChannelNorm(outputs, centered=True, rngs=rngs)
+            self.shortcut_conv, self.shortcut_norm = _convolution(
+                inputs, outputs, 1, stride, rngs
+            )
 
     def __call__(self, h: jax.Array) -> jax.Array:
         """The block's outputs, shape ``(n, height, width, outputs)``, not negative."""
@@ -181,17 +157,7 @@ class Block(nnx.Module):
 
 def _convolution(
     inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs
-) -> nnx.Conv:
-    return nnx.Conv(
-        inputs,
-        outputs,
-        (size, size),
-        (stride, stride),
-        # Not "SAME": with stride 2 on an even side that would look one pixel further
-        # than the 1 x 1 convolution of the shortcut.
-        padding=size // 2,
-        use_bias=False,
-        kernel_init=nnx.initializers.lecun_normal(),
-        conv_general_dilated=convolve_centered,
-        rngs=rngs,
-    )
+) -> tuple[nnx.Conv, CenteredChannelNorm]:
+    # Not "SAME": with stride 2 on an even side that would look one pixel further than
+    # the 1 x 1 convolution of the shortcut.
+    return conv_norm(inputs, outputs, size, stride, padding=size // 2, rngs=rngs)

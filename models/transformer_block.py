@@ -11,9 +11,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
-__all__ = ["Block", "linear", "matmul_tall", "rms_norm"]
+from models import layers
+
+__all__ = ["Block", "linear", "rms_norm"]
 
 ALL_POSITIONS = slice(None)
 
@@ -68,11 +69,10 @@ class Block(nnx.Module):
         """Adds what attention gave, then the MLP; any leading axes."""
         h = h + attention_output
         hidden = jax.nn.relu(self.mlp_in(self.mlp_norm(h)))
-        multiply = matmul_tall if hidden.ndim == 2 else jnp.matmul
         return {
             "attention_output": attention_output,
             "mlp_hidden": hidden,
-            "residual": h + multiply(hidden, self.mlp_out.kernel[...]),
+            "residual": h + layers.matmul(hidden, self.mlp_out.kernel[...]),
         }
 
     def _heads(self, projected_NLD: jax.Array) -> jax.Array:
@@ -81,43 +81,10 @@ class Block(nnx.Module):
         )
 
 
-@jax.custom_jvp
-def matmul_tall(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
-    """``inputs @ kernel`` for a kernel with more rows than columns.
-
-    The kernel's gradient, inputsᵀ @ cotangents, reads two matrices along their slow
-    axis. XLA's CPU backend does that at half its usual rate; transposing the narrow
-    cotangents first costs a few per cent of what it saves.
-    """
-    return inputs_NF @ kernel_FD
-
-
-@matmul_tall.defjvp
-def _matmul_tall_jvp(
-    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    inputs_NF, kernel_FD = primals
-    inputs_dot_NF, kernel_dot_FD = tangents
-    # Written so that its transpose is (cotangentsᵀ @ inputs)ᵀ. Without the barriers
-    # XLA would cancel the two transpositions.
-    kernel_dot_DF = lax.optimization_barrier(kernel_dot_FD.T)
-    from_kernel_DN = lax.dot_general(
-        kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
-    )
-    from_kernel_ND = lax.optimization_barrier(from_kernel_DN).T
-    outputs_dot_ND = inputs_dot_NF @ kernel_FD + from_kernel_ND
-    return inputs_NF @ kernel_FD, outputs_dot_ND
-
-
 def linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     """Without bias, normal with variance 1 / (inputs)."""
-    return nnx.Linear(
-        num_inputs,
-        num_outputs,
-        use_bias=False,
-        kernel_init=nnx.initializers.normal(num_inputs**-0.5),
-        rngs=rngs,
-    )
+    normal = nnx.initializers.normal(num_inputs**-0.5)
+    return layers.linear(num_inputs, num_outputs, normal, rngs)
 
 
 def rms_norm(
@@ -125,9 +92,5 @@ def rms_norm(
 ) -> Callable[[jax.Array], jax.Array]:
     """With ε = 1e-6; the identity, without parameters, if not asked for."""
     if not normalize:
-        return _identity
+        return layers.identity
     return nnx.RMSNorm(width, epsilon=1e-6, rngs=rngs)
-
-
-def _identity(x: jax.Array) -> jax.Array:
-    return x

@@ -1,4 +1,4 @@
-"""Every decision that depends on the backend, in one place.
+"""The harness's decisions that depend on the backend; a model's are in its layers.
 
 Accelerators want one large program and batched operators; but convolutions whose
 kernels differ from member to member are grouped ones, and slow on a GPU: an update of
@@ -15,6 +15,7 @@ faster one where channels are few (`benchmarks/image_convolutions.py`).
 """
 
 import functools
+from typing import Any
 
 import jax
 
@@ -41,6 +42,17 @@ def examples_at_once(num_examples: int) -> int:
     return (
         min(num_examples, CPU_SLICE) if jax.default_backend() == "cpu" else num_examples
     )
+
+
+def narrowest_convolution(params: Any) -> int:
+    """Outputs of the narrowest convolution of a network.
+
+    Args:
+      params: a pytree of arrays, or of their shapes; the kernels of convolutions are
+        those with four axes, the last of them their outputs.
+    """
+    shapes = (leaf.shape for leaf in jax.tree.leaves(params))
+    return min(shape[-1] for shape in shapes if len(shape) == 4)
 
 
 def convolution_options(channels: int) -> dict[str, str]:

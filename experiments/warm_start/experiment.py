@@ -1,6 +1,5 @@
 """One config of a warm-start run as pure functions: initialise, step, evaluate."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +50,9 @@ class Experiment:
         self.config = config
         model = nnx.eval_shape(lambda: self._new_model(nnx.Rngs(0)))
         self._graphdef = nnx.graphdef(model)
-        self.compiler_options = backend.convolution_options(model.channels)
+        self.compiler_options = backend.convolution_options(
+            backend.narrowest_convolution(nnx.state(model))
+        )
 
     def init(
         self, seed: jax.Array, hyper: Hyperparameters, arrays: Arrays
@@ -202,11 +203,8 @@ class Experiment:
         return task.to_inputs(images, self.config.spec.mean, self.config.spec.std)
 
     def _loss(self, params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        logits = logits_in_slices(
-            self._model(params),
-            images,
-            size=backend.examples_at_once(len(images)),
-            to_inputs=self._inputs,
+        logits = self._model(params).apply_in_slices(
+            self._inputs(images), backend.examples_at_once(len(images))
         )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
@@ -244,33 +242,6 @@ class Experiment:
         return sweep.in_slices(
             some, (images,), size=EVALUATED_AT_ONCE, has_convolutions=True
         )
-
-
-def logits_in_slices(
-    model: ImageClassifier,
-    images: jax.Array,
-    *,
-    size: int,
-    to_inputs: Callable[[jax.Array], jax.Array] = lambda images: images,
-) -> jax.Array:
-    """Logits, the trunk some images at a time and the head with all of them.
-
-    Args:
-      model: whose logits.
-      images: shape (n, height, width, channels).
-      size: how many at a time.
-      to_inputs: what the trunk reads of some images.
-
-    Returns:
-      Logits, shape (n, num_classes).
-    """
-    hidden = sweep.in_slices(
-        lambda images: model.trunk(to_inputs(images))[0],
-        (images,),
-        size=size,
-        has_convolutions=True,
-    )
-    return model.head(hidden)[0]
 
 
 def _pooled(features: jax.Array) -> jax.Array:

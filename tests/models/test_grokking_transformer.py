@@ -13,7 +13,6 @@ from flax import nnx
 from jax import lax
 
 from models.grokking_transformer import GrokkingTransformer
-from models.transformer_block import matmul_tall
 
 MODULUS = 7
 SIZES = {"num_heads": 2, "head_dim": 3, "mlp_dim": 11}
@@ -370,24 +369,3 @@ def test_inputs_that_are_not_pairs(method):
         apply(params, jnp.ones(3), x, method)
     with pytest.raises(ValueError, match=r"one shape, got \(3,\) and \(2,\)"):
         apply(params, x, x[:2], method)
-
-
-def test_tall_matmul_and_its_derivatives():
-    with jax.enable_x64(True):
-        generator = np.random.default_rng(0)
-        inputs, kernel, cotangent = (
-            jnp.asarray(generator.normal(size=shape))
-            for shape in ((5, 4), (4, 2), (5, 2))
-        )
-        output, pullback = jax.vjp(matmul_tall, inputs, kernel)
-        expected, plain_pullback = jax.vjp(jnp.matmul, inputs, kernel)
-        np.testing.assert_allclose(output, expected, rtol=1e-12)
-        chex.assert_trees_all_close(
-            pullback(cotangent), plain_pullback(cotangent), rtol=1e-12
-        )
-        tangents = (jnp.cos(inputs), jnp.sin(kernel))
-        np.testing.assert_allclose(
-            jax.jvp(matmul_tall, (inputs, kernel), tangents)[1],
-            jax.jvp(jnp.matmul, (inputs, kernel), tangents)[1],
-            rtol=1e-12,
-        )

@@ -1,0 +1,36 @@
+"""A matrix product whose gradient is fast too."""
+
+from __future__ import annotations
+
+import jax
+from jax import lax
+
+__all__ = ["matmul_tall"]
+
+
+@jax.custom_jvp
+def matmul_tall(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
+    """``inputs @ kernel`` for a kernel with more rows than columns.
+
+    The kernel's gradient, inputsᵀ @ cotangents, reads two matrices along their slow
+    axis. XLA's CPU backend does that at half its usual rate; transposing the narrow
+    cotangents first costs a few per cent of what it saves.
+    """
+    return inputs_NF @ kernel_FD
+
+
+@matmul_tall.defjvp
+def _matmul_tall_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    inputs_NF, kernel_FD = primals
+    inputs_dot_NF, kernel_dot_FD = tangents
+    # Written so that its transpose is (cotangentsᵀ @ inputs)ᵀ. Without the barriers
+    # XLA would cancel the two transpositions.
+    kernel_dot_DF = lax.optimization_barrier(kernel_dot_FD.T)
+    from_kernel_DN = lax.dot_general(
+        kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
+    )
+    from_kernel_ND = lax.optimization_barrier(from_kernel_DN).T
+    outputs_dot_ND = inputs_dot_NF @ kernel_FD + from_kernel_ND
+    return inputs_NF @ kernel_FD, outputs_dot_ND

@@ -1,0 +1,169 @@
+"""The layers that the models are made of, each as its platform computes it fastest.
+
+What a layer is does not depend on the platform: `models.cpu` has the other ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from models.cpu.convolution import faster_convolution
+from models.cpu.matmul import matmul_tall
+from models.normalization import CenteredChannelNorm
+
+__all__ = [
+    "centered",
+    "conv",
+    "conv_norm",
+    "convolve",
+    "identity",
+    "linear",
+    "matmul",
+    "relu",
+]
+
+Padding = str | int
+"""As of ``nnx.Conv``."""
+
+
+def convolve(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    **options: Any,
+) -> jax.Array:
+    """``jax.lax.conv_general_dilated`` as ``nnx.Conv`` calls it, faster on a CPU.
+
+    Args:
+      inputs: shape ``(n, height, width, inputs)``.
+      kernel: shape ``(rows, columns, inputs, outputs)``, of the same dtype.
+      strides: of rows and of columns.
+      padding: ``"SAME"``, ``"VALID"`` or (before, after) of rows and of columns.
+      **options: the other ones of ``jax.lax.conv_general_dilated``.
+
+    Returns:
+      An array of shape ``(n, height, width, outputs)``, after the strides.
+    """
+
+    def plain(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(inputs, kernel, strides, padding, **options)
+
+    on_cpu = faster_convolution(inputs, kernel, strides, padding, options)
+    if on_cpu is None:
+        return plain(inputs, kernel)
+    return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=plain)
+
+
+def centered(convolution: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A convolution less its mean over the outputs, at each position.
+
+    That is what a LayerNorm subtracts. It is subtracted from the kernel, which is much
+    smaller than the outputs.
+
+    Args:
+      convolution: takes (inputs, kernel, ...), the outputs on the kernel's last axis.
+    """
+
+    def convolve_less_mean(
+        inputs: jax.Array, kernel: jax.Array, *args: Any, **options: Any
+    ) -> jax.Array:
+        kernel = kernel - jnp.mean(kernel, axis=-1, keepdims=True)
+        return convolution(inputs, kernel, *args, **options)
+
+    return convolve_less_mean
+
+
+# Once, since graphs of models are compared, and functions by identity.
+convolve_centered = centered(convolve)
+
+
+def conv(
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    *,
+    padding: Padding,
+    rngs: nnx.Rngs,
+    convolution: Callable[..., jax.Array] = convolve,
+) -> nnx.Conv:
+    """A square convolution without bias; a truncated normal of variance 1 / inputs."""
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (size, size),
+        (stride, stride),
+        padding=padding,
+        use_bias=False,
+        kernel_init=nnx.initializers.lecun_normal(),
+        conv_general_dilated=convolution,
+        rngs=rngs,
+    )
+
+
+def conv_norm(
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    *,
+    padding: Padding,
+    rngs: nnx.Rngs,
+) -> tuple[nnx.Conv, CenteredChannelNorm]:
+    """A convolution and the LayerNorm over its outputs: ``norm(conv(x))``.
+
+    The two belong together. The convolution is centred already, so that the LayerNorm
+    need not compute a mean; together they are the function of the two plain ones.
+    """
+    convolution = conv(
+        inputs,
+        outputs,
+        size,
+        stride,
+        padding=padding,
+        convolution=convolve_centered,
+        rngs=rngs,
+    )
+    return convolution, CenteredChannelNorm(outputs, rngs=rngs)
+
+
+def linear(
+    inputs: int,
+    outputs: int,
+    kernel_init: nnx.Initializer,
+    rngs: nnx.Rngs,
+) -> nnx.Linear:
+    """A matrix without bias."""
+    return nnx.Linear(
+        inputs, outputs, use_bias=False, kernel_init=kernel_init, rngs=rngs
+    )
+
+
+def matmul(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+    """``inputs @ kernel``, with a faster gradient on a CPU for a tall kernel."""
+    if inputs.ndim != 2:
+        return inputs @ kernel
+    return lax.platform_dependent(inputs, kernel, cpu=matmul_tall, default=jnp.matmul)
+
+
+def relu(x: jax.Array) -> jax.Array:
+    """``max(x, 0)``, whose result is stored, not computed again where it is used.
+
+    XLA takes ``jax.nn.relu`` for so cheap that it repeats it, and all before it back to
+    the last convolution, in every operation that reads it: in a residual network,
+    through all blocks before. A selection has two inputs, and is not repeated. The
+    derivative is that of ``jax.nn.relu``, 0 at 0, but for 1 at NaN.
+    """
+    return jnp.where(x <= 0, 0, x)  # NaN stays NaN
+
+
+def identity(x: jax.Array) -> jax.Array:
+    """What stands where a normalisation is left out."""
+    return x
