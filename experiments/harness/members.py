@@ -5,6 +5,7 @@ What cannot be traced, such as an emulator, has no members and trains in its own
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias
@@ -67,7 +68,13 @@ def hyperparameters(config: Any) -> Hyperparameters:
     """What a step reads of the batched fields of a config: a named tuple of arrays."""
     names = [name for read in batched_fields(config).values() for name in read]
     numbers = {name: np.asarray(getattr(config, name)) for name in names}
-    return collections.namedtuple("Hyperparameters", numbers)(**numbers)
+    return _named_tuple(tuple(numbers))(**numbers)
+
+
+# Once for each, since the types of two pytrees of one structure must be one.
+@functools.cache
+def _named_tuple(names: tuple[str, ...]) -> Any:
+    return collections.namedtuple("Hyperparameters", names)
 
 
 def init_members(

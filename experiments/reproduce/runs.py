@@ -50,6 +50,17 @@ class Runs:
         first = np.where(reached.any(axis=1), steps[reached.argmax(axis=1)], np.inf)
         return first - since
 
+    def share_generalised(self, arm: str) -> np.ndarray:
+        """Of the evaluations from the first at .99 on test on, the share at .95.
+
+        Returns:
+          One number for each seed; 0 where none is at .99.
+        """
+        steps, values = self.curve(arm, "test_accuracy")
+        since = steps >= self.first_step(arm, 0.99)[:, None]
+        shares = ((values >= 0.95) & since).sum(axis=1)
+        return shares / np.maximum(since.sum(axis=1), 1)
+
     def late(
         self, arm: str, *, metric: str = "test_accuracy", last: int = LATE_EVALUATIONS
     ) -> np.ndarray:

@@ -175,7 +175,7 @@ def test_every_structure_trains(fields):
 def test_members_may_differ_in_every_number():
     config = dataclasses.replace(TINY, schedule="cosine")
     experiment = Experiment(config)
-    changes = ({}, {"learning_rate": 0.1}, {"delay_steps": 6})
+    changes = ({}, {"learning_rate": 0.1}, {"delay_steps": 5})
     configs = [dataclasses.replace(config, **change) for change in changes]
     state, hyper, split = init_members(experiment, configs)
 

@@ -81,11 +81,13 @@ def test_accelerators_get_one_program_a_chunk_and_whole_batches(on_backend, plat
     )
     program = jax.jit(chunk, static_argnames="num_steps")
     traced = program.trace(*members, arrays, num_steps=7)
+    takes_turns = platform == "cuda"  # there members that convolve are in a loop
     where = list(convolutions(traced.jaxpr.jaxpr))
-    assert sorted(where) == [False] * EVALUATION + [True] * STEP
+    assert sorted(where) == [takes_turns] * EVALUATION + [True] * STEP
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") == EVALUATION + STEP
-    assert f"tensor<{NUM_MEMBERS}x{CONFIG.batch_size}x28x28x1xf32>" in text
+    members = "" if takes_turns else f"{NUM_MEMBERS}x"
+    assert f"tensor<{members}{CONFIG.batch_size}x28x28x1xf32>" in text
     assert "stablehlo.while" in text
 
 
@@ -102,8 +104,8 @@ def test_a_cpu_gets_no_convolution_in_a_loop_and_slices_of_a_batch(on_backend):
         where = list(convolutions(jax.make_jaxpr(fn)(*arguments).jaxpr))
         assert where == [False] * expected
     text = jax.jit(experiment.step).lower(*arguments).compile().as_text()
-    assert f"f32[{CPU_SLICE},28,28,1]" in text
-    assert f"f32[{CONFIG.batch_size},28,28,1]" not in text
+    assert f"f32[{CPU_SLICE},14,14,32]" in text  # the first convolution
+    assert f"f32[{CONFIG.batch_size},14,14,32]" not in text
     assert f"f32[{CONFIG.batch_size},300]" in text  # the hidden layer, all at once
     assert f"f32[{CPU_SLICE},300]" not in text
 

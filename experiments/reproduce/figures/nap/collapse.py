@@ -69,12 +69,10 @@ def share_generalised(runs: Runs, arm: str) -> np.ndarray:
 
     0 for a seed that never is there; not a number for one that is only at the end.
     """
-    steps, values = runs.curve(arm, "test_accuracy")
+    steps, _ = runs.curve(arm, "test_accuracy")
     first = runs.first_step(arm, 0.99)
-    shares = (values >= 0.95) & (steps >= first[:, None])
-    after = (steps >= first[:, None]).sum(axis=1)
     late = np.isfinite(first) & (first > steps[-1] - MOST_LATE)
-    return np.where(late, np.nan, shares.sum(axis=1) / np.maximum(after, 1))
+    return np.where(late, np.nan, runs.share_generalised(arm))
 
 
 def lowest_after_memorising(runs: Runs, arm: str) -> np.ndarray:

@@ -127,10 +127,12 @@ def table(runs: Runs, preset: Preset) -> str:
                 _quartiles(soon, most),
                 _quartiles(steps, most),
                 f"{np.isfinite(steps).sum()} of {len(steps)}",
+                _shares(runs, arm),
                 f"{1e3 * seconds:.1f}",
                 _up_to(_nearest(steps, 0.5) * seconds, most * seconds),
                 f"{np.median(runs.highest(arm)):.3f}",
                 " / ".join(_up_to(_nearest(own, 0.5), most) for own in rates),
+                " / ".join(_shares(runs, name(optimizer, rate)) for rate in RATES),
             )
         )
     header = (
@@ -139,10 +141,12 @@ def table(runs: Runs, preset: Preset) -> str:
         "updates to 0.9 [quartiles]",
         f"updates to {LEVEL:g} [quartiles]",
         "seeds that do",
+        "share at .95 after it",
         "ms an update",
         f"seconds to {LEVEL:g}",
         "highest test accuracy",
         f"updates to {LEVEL:g} at {' / '.join(f'{rate:g}' for rate in RATES)}",
+        "share at .95 after it, likewise",
     )
     return claims.table(header, rows)
 
@@ -157,6 +161,12 @@ def _quartiles(steps: np.ndarray, most: int) -> str:
         _up_to(_nearest(steps, share), most) for share in (0.5, 0.25, 0.75)
     )
     return f"{middle} [{low}, {high}]"
+
+
+def _shares(runs: Runs, arm: str) -> str:
+    """Of the evaluations after the first at .99; of the seeds that have one."""
+    found = runs.share_generalised(arm)[np.isfinite(first(runs, arm))]
+    return f"{np.median(found):.2f}" if len(found) else "-"
 
 
 def _nearest(values: np.ndarray, share: float) -> float:
