@@ -19,7 +19,7 @@ from pathlib import Path
 from experiments.grokking import outcomes
 from experiments.grokking.demo import DemoConfig
 from experiments.harness import command_line, environment
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.harness.run_directory import read_rows
 
 Run = tuple[int, tuple[int, ...]]

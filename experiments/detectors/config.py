@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from experiments.harness.command_line import check, check_range
+from experiments.harness.checks import check, check_range
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,8 +52,9 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
     """Trains all runs and records the loss before each update."""
     half = num_updates // 2
     experiment = Experiment(_at(1e-3, num_updates))
-
     # The arms differ in numbers only, so they share what is compiled.
+    init = jax.jit(experiment.init)
+
     @jax.jit
     def losses(state: TrainState, hyper: Hyperparameters, split: Split) -> Any:
         def step(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
@@ -64,7 +65,7 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
 
     def run(arm: Arm, seed: int) -> np.ndarray:
         hyper = hyperparameters(arm.config)
-        state, split = jax.jit(experiment.init)(np.uint32(seed), hyper)
+        state, split = init(np.uint32(seed), hyper)
         few = Pairs(*(numbers[:: arm.share_before] for numbers in split.train))
         state, before = losses(state, hyper, split._replace(train=few))
         _, after = losses(state, hyper, split)

@@ -16,7 +16,7 @@ import numpy as np
 
 import nap_optax
 from experiments.detectors.streams import Direction, noise_scale
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 
 Alarms = list[list[int]]
 Method = Callable[[np.ndarray, Direction], Alarms]

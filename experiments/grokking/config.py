@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from experiments.harness.command_line import check, check_range
+from experiments.harness.checks import check, check_range
 from experiments.harness.config import RunConfig, batched
 
 Schedule = Literal["constant", "cosine", "cyclic"]

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.grokking import outcomes
 from experiments.grokking.config import Config
-from experiments.harness.command_line import UserError, check, check_range, parse, run
+from experiments.harness.checks import check, check_range
+from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
+from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory, default_path, read_rows
 
 if TYPE_CHECKING:
@@ -122,10 +124,10 @@ class DemoConfig:
     @property
     def recorded(self) -> "Recorded":
         """What decides the results."""
-        unused = ("run_directory",)
+        ignored = ("run_directory",)
         return Recorded(
-            settings=settings(self, unused),
-            arms={name: settings(arm, unused) for name, arm in self.arms.items()},
+            settings=settings(self, ignored),
+            arms={name: settings(arm, ignored) for name, arm in self.arms.items()},
         )
 
     def _arm(self, peak: float) -> Config:

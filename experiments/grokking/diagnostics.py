@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from experiments.harness.matrices import of_matrices
+
 
 def instability(
     params: Any,
@@ -54,16 +56,14 @@ def instability(
         size = share * jnp.sqrt(jnp.mean(jnp.square(param)))
         return jnp.where(rate > 0, size / jnp.where(rate > 0, rate, 1), 0)
 
-    def of_matrices(fn: Any, *trees: Any) -> list[jax.Array]:
-        values = jax.tree.map(
-            lambda param, *rest: fn(*rest) if param.ndim >= 2 else None, params, *trees
-        )
-        return jax.tree.leaves(values)
+    def each(fn: Any, *trees: Any) -> list[jax.Array]:
+        """A value for each matrix."""
+        return jax.tree.leaves(of_matrices(params, jax.tree.map(fn, *trees)))
 
     def largest(fn: Any, *trees: Any) -> jax.Array:
-        return jnp.max(jnp.stack(of_matrices(fn, *trees)))
+        return jnp.max(jnp.stack(each(fn, *trees)))
 
-    zeros = of_matrices(lambda grad: jnp.ravel(grad == 0), grads)
+    zeros = each(lambda grad: jnp.ravel(grad == 0), grads)
     is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     label_logits = jnp.max(jnp.where(is_label, logits, -jnp.inf), axis=-1)
     others = jnp.max(jnp.where(is_label, -jnp.inf, logits), axis=-1)

@@ -12,6 +12,7 @@ from experiments.grokking import diagnostics, losses
 from experiments.grokking.config import Config
 from experiments.grokking.optimizers import make_optimizer
 from experiments.grokking.task import Pairs, Split, labels, split_pairs
+from experiments.harness.matrices import of_matrices, scaled_matrices
 from experiments.harness.members import Hyperparameters
 from models import GrokkingTransformer
 from nap_optax import metrics
@@ -49,9 +50,8 @@ class Experiment:
         model = self._new_model(
             nnx.Rngs(params_key), position_scale=hyper.position_scale
         )
-        params = jax.tree.map(
-            lambda w: w * hyper.radius_multiplier if w.ndim >= 2 else w,
-            nnx.to_pure_dict(nnx.state(model, nnx.Param)),
+        params = scaled_matrices(
+            nnx.to_pure_dict(nnx.state(model, nnx.Param)), hyper.radius_multiplier
         )
         opt_state = make_optimizer(self.config, hyper).init(params)
         return TrainState(params, opt_state, params, jnp.zeros([])), split
@@ -77,11 +77,9 @@ class Experiment:
         )
         attention = self._model(state.params).attention_weights(fixed.x, fixed.y)
         test_loss, test_accuracy = self._loss_and_accuracy(state.params, split.test)
-        matrices = [w for w in jax.tree.leaves(state.params) if w.ndim >= 2]
-        relative = jax.tree.map(
-            lambda w, change: change if w.ndim >= 2 else None,
-            state.params,
-            optax.tree.get(state.opt_state, "relative_update"),
+        matrices = jax.tree.leaves(of_matrices(state.params, state.params))
+        relative = of_matrices(
+            state.params, optax.tree.get(state.opt_state, "relative_update")
         )
         results = {
             "learning_rate": optax.tree.get(state.opt_state, "learning_rate"),

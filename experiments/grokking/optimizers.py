@@ -97,11 +97,11 @@ def _held(config: Config, params: Any) -> Any:
         () if config.project_readout else READOUT
     )
 
-    def held(path: Any, leaf: jax.Array) -> bool:
+    def held(path: Any, is_matrix: bool) -> bool:
         # An empty tuple is the start of no name.
-        return leaf.ndim >= 2 and not masks.path_name(path).startswith(left_out)
+        return is_matrix and not masks.path_name(path).startswith(left_out)
 
-    return jax.tree_util.tree_map_with_path(held, params)
+    return jax.tree_util.tree_map_with_path(held, masks.matrices(params))
 
 
 def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransformation:

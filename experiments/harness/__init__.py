@@ -1,8 +1,10 @@
 """What every experiment stands on; it knows nothing of any experiment.
 
-`command_line` turns arguments into a config and mistakes into one line; `loop` runs
-compiled chunks of steps and yields progress; `sweep` batches seeds and numbers;
-`run_directory` (with `checkpoints`, `environment` and `files`) keeps a run on disk so
-that the same command continues it; `progress` and `plots` show it; `session` wires
-them together.
+`config` has the fields of every run, with `checks`, and `command_line` turns arguments
+into a config and mistakes into one line (`messages`); `loop` runs compiled chunks of
+steps and yields progress; `sweep` maps them over seeds and numbers; `run_directory`
+(with `checkpoints`, `environment` and `files`) keeps a run on disk so that the same
+command continues it; `progress` and `plots` show it; `session` wires them together.
+`family` is what an experiment tells the harness, and `members` trains it where it is
+made of pure functions.
 """

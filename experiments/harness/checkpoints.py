@@ -28,8 +28,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from experiments.harness import files
-from experiments.harness.command_line import UserError, warn
 from experiments.harness.environment import differences
+from experiments.harness.messages import UserError, warn
 
 _ABOUT = "about.json"
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.harness import argument_errors
+from experiments.harness.messages import UserError, print_line
 
 _Config = typing.TypeVar("_Config")
 
@@ -31,10 +32,6 @@ _REFUSED = (
     errno.ELOOP,
     errno.ENAMETOOLONG,
 )
-
-
-class UserError(Exception):
-    """Something the user can correct; its message is the one line they see."""
 
 
 def parse(
@@ -74,7 +71,7 @@ def parse(
         if not unknown:
             return _expanded(config)
         message = argument_errors.explain_unknown(unknown, config_class)
-    _print_line(f"{prog}: {message}; see {prog} --help")
+    print_line(f"{prog}: {message}; see {prog} --help")
     raise SystemExit(2)
 
 
@@ -89,10 +86,10 @@ def run(main: Callable[[], object]) -> int:
         main()
         sys.stdout.flush()
     except UserError as error:
-        _print_line(f"error: {error}")
+        print_line(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _print_line("interrupted: run the same command again to continue")
+        print_line("interrupted: run the same command again to continue")
         return 130
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; nothing more can be said.
@@ -102,60 +99,9 @@ def run(main: Callable[[], object]) -> int:
         advice = _advice(error)
         if advice is None:
             raise
-        _print_line(f"error: {advice}")
+        print_line(f"error: {advice}")
         return 1
     return 0
-
-
-def tell(message: str) -> None:
-    """Prints one line on stderr, for what a user should know of the run."""
-    _print_line(message)
-
-
-def warn(message: str) -> None:
-    """Prints a warning as one line on stderr."""
-    _print_line(f"warning: {message}")
-
-
-def check_range(
-    name: str,
-    value: float,
-    *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
-) -> None:
-    """Raises `ValueError` unless a config's number lies in a range; NaN never does.
-
-    Args:
-      name: The field, with dots for nested dataclasses: `"optimizer.learning_rate"`.
-      value: Its value.
-      above: Exclusive lower bound.
-      at_least: Inclusive lower bound.
-      below: Exclusive upper bound.
-      at_most: Inclusive upper bound.
-
-    Raises:
-      ValueError: Names the field, the value, the range and the flag.
-    """
-    bounds = (
-        (above, "greater than", above is None or value > above),
-        (at_least, "at least", at_least is None or value >= at_least),
-        (below, "less than", below is None or value < below),
-        (at_most, "at most", at_most is None or value <= at_most),
-    )
-    if not all(holds for _, _, holds in bounds):
-        words = [f"{word} {bound}" for bound, word, _ in bounds if bound is not None]
-        check(name, value, False, " and ".join(words))
-
-
-def check(name: str, value: object, holds: bool, allowed: str) -> None:
-    """Raises `ValueError` "name=value: must be <allowed> (--flag)" unless `holds`."""
-    if not holds:
-        raise ValueError(
-            f"{name}={value}: must be {allowed} ({argument_errors.flag_of(name)})"
-        )
 
 
 def _expanded(config: typing.Any) -> typing.Any:
@@ -166,10 +112,6 @@ def _expanded(config: typing.Any) -> typing.Any:
         if isinstance(value := getattr(config, field.name), Path)
     }
     return dataclasses.replace(config, **paths)
-
-
-def _print_line(text: str) -> None:
-    print(" ".join(text.split()), file=sys.stderr, flush=True)
 
 
 def _advice(error: OSError) -> str | None:

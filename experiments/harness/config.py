@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.command_line import check, check_range
+from experiments.harness.checks import check, check_range
 
 _NUMBERS = "numbers"
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness.command_line import parse, warn
+from experiments.harness.command_line import parse
 from experiments.harness.config import IGNORED, RunConfig
+from experiments.harness.messages import warn
 from experiments.harness.run_directory import RunDirectory, default_path, is_finished
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)

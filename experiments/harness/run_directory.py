@@ -19,15 +19,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from experiments.harness import environment, files
-from experiments.harness.command_line import UserError, tell, warn
 from experiments.harness.config import settings
+from experiments.harness.messages import UserError, tell, warn
 
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 _MARK = "run_directory_version"
-_LEFT_BY_A_KILL = {".lock", ".config.json.tmp"}
+_LEFTOVERS = {".lock", ".config.json.tmp"}
 
 
 class RunDirectory:
@@ -187,7 +187,7 @@ class RunDirectory:
             raise UserError(f"{self.path} is not a directory: name another")
         saved = _read_description(self.path / CONFIG)
         if saved is None:
-            if {entry.name for entry in self.path.iterdir()} - _LEFT_BY_A_KILL:
+            if {entry.name for entry in self.path.iterdir()} - _LEFTOVERS:
                 raise UserError(
                     f"{self.path} holds files but no run: name a new or empty directory"
                 )

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import files
-from experiments.harness.command_line import UserError
 from experiments.harness.config import batched_fields, settings
 from experiments.harness.family import Family
+from experiments.harness.messages import UserError
 from experiments.harness.run_directory import (
     RunDirectory,
     is_finished,

@@ -7,7 +7,8 @@ from typing import Literal
 
 import tyro
 
-from experiments.harness.command_line import check_range, parse, run
+from experiments.harness.checks import check_range
+from experiments.harness.command_line import parse, run
 from experiments.reproduce import listing, registry
 
 PROG = "python -m experiments.reproduce"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import files, plots, study
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.reproduce import claims, listing
 from experiments.reproduce.claims import Verdict
 from experiments.reproduce.figure import Figure, Preset

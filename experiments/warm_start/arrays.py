@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from experiments.harness.argument_errors import flag_of
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.warm_start import data
 from experiments.warm_start.config import Config
 from experiments.warm_start.task import Arrays

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.harness.command_line import check, check_range
+from experiments.harness.checks import check, check_range
 from experiments.harness.config import RunConfig, batched
 from experiments.warm_start.data import SPECS, Spec
 
@@ -35,7 +35,7 @@ DEFAULT_STRENGTHS: dict[str, float] = {
     "weight_decay": 0.1,
 }
 """Of the methods that have a number."""
-WHEN_DATA_COME = ("shrink_and_perturb", "full_reset", "last_layer_reset")
+RESET_METHODS = ("shrink_and_perturb", "full_reset", "last_layer_reset")
 """The methods that change weights when data come; the others act at every update."""
 
 
@@ -178,7 +178,7 @@ class Config(RunConfig):
         check(
             "method",
             self.method,
-            self.num_phases > 1 or self.method not in WHEN_DATA_COME,
+            self.num_phases > 1 or self.method not in RESET_METHODS,
             "another with num_phases=1: data never come",
         )
         if self.strength is None:

@@ -8,6 +8,7 @@ import optax
 from flax import nnx
 
 from experiments.harness import backend, sweep
+from experiments.harness.matrices import of_matrices, scaled_matrices
 from experiments.harness.members import Hyperparameters
 from experiments.warm_start import task
 from experiments.warm_start.config import Config
@@ -16,7 +17,7 @@ from experiments.warm_start.optimizers import (
     changes_weights,
     layer_values,
     make_optimizer,
-    rewarms_when_data_come,
+    rewarms_with_data,
 )
 from experiments.warm_start.task import Arrays, Draw, Split
 from models import CifarCNN, ResNet18
@@ -84,7 +85,7 @@ class Experiment:
         """One update on the next batch."""
         config, step = self.config, state.step
         is_new_phase = step % config.phase_steps == 0
-        data_come = is_new_phase & (step > 0)
+        data_arrive = is_new_phase & (step > 0)
         key = jax.random.fold_in(split.key, step)
         order_key, augment_key, fresh_key = jax.random.split(key, 3)
         draw, batch = task.next_batch(
@@ -100,7 +101,7 @@ class Experiment:
         params, opt_state = state.params, state.opt_state
         if changes_weights(config):
             params, opt_state = jax.lax.cond(
-                data_come,
+                data_arrive,
                 lambda p, s: change_weights(
                     config, hyper, p, s, self._fresh_params(fresh_key, hyper)
                 ),
@@ -116,7 +117,7 @@ class Experiment:
             opt_state,
             params,
             value=loss,
-            rewarm=data_come if rewarms_when_data_come(config) else False,
+            rewarm=data_arrive if rewarms_with_data(config) else False,
         )
         return state._replace(
             params=optax.apply_updates(params, updates),
@@ -137,7 +138,9 @@ class Experiment:
         features, train_accuracy, changes = self.changes(
             state, split, arrays, num_available
         )
-        weights = layer_values(jax.tree.map(_matrix_norm, params))
+        weights = layer_values(
+            jax.tree.map(optax.tree.norm, of_matrices(params, params))
+        )
         relative = layer_values(optax.tree.get(state.opt_state, "relative_update"))
         relative = {layer: relative[layer] for layer in weights}
         update_norms = [relative[layer] * weights[layer] for layer in weights]
@@ -191,9 +194,8 @@ class Experiment:
 
     def _fresh_params(self, key: jax.Array, hyper: Hyperparameters) -> Any:
         model = self._new_model(nnx.Rngs(key))
-        return jax.tree.map(
-            lambda w: w * hyper.radius_multiplier if w.ndim >= 2 else w,
-            nnx.to_pure_dict(nnx.state(model, nnx.Param)),
+        return scaled_matrices(
+            nnx.to_pure_dict(nnx.state(model, nnx.Param)), hyper.radius_multiplier
         )
 
     def _model(self, params: Any) -> ImageClassifier:
@@ -221,9 +223,9 @@ class Experiment:
         images = arrays.train_images[split.rows[:points]]
         logits, features = self._forward(params, images)
         right = jnp.argmax(logits, -1) == split.labels[:points]
-        is_there = jnp.arange(points) < num_available
+        available = jnp.arange(points) < num_available
         return (
-            jnp.sum(right & is_there) / jnp.sum(is_there),
+            jnp.sum(right & available) / jnp.sum(available),
             features,
         )
 
@@ -251,7 +253,3 @@ def _pooled(features: jax.Array) -> jax.Array:
 
 def _flat(features: jax.Array) -> jax.Array:
     return features.reshape(len(features), -1)
-
-
-def _matrix_norm(leaf: jax.Array) -> jax.Array | None:
-    return optax.tree.norm(leaf) if leaf.ndim >= 2 else None

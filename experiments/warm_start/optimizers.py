@@ -7,7 +7,7 @@ import optax
 
 import nap_optax
 from experiments.harness.members import Hyperparameters
-from experiments.warm_start.config import NUM_CYCLES, WHEN_DATA_COME, Config
+from experiments.warm_start.config import NUM_CYCLES, RESET_METHODS, Config
 from nap_optax import masks, schedules
 
 OUTPUT_LAYER = masks.by_path([("logits/.*", True), (".*", False)])
@@ -37,7 +37,7 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
             return cycles(config.phase_steps, config.num_phases, hyper.growth)
 
 
-def rewarms_when_data_come(config: Config) -> bool:
+def rewarms_with_data(config: Config) -> bool:
     """Whether the experiment itself asks for the re-warm (algorithm 1)."""
     return config.schedule == "aligned"
 
@@ -98,7 +98,7 @@ def change_weights(
 
 def changes_weights(config: Config) -> bool:
     """Whether the method does something when data come."""
-    return config.method in WHEN_DATA_COME
+    return config.method in RESET_METHODS
 
 
 def layer_values(tree: Any) -> dict[str, jax.Array]:

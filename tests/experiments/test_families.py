@@ -291,7 +291,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     assert start("whole").wait() == 0
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     programs.kill_and_continue(
-        lambda: start("killed"), killed / "metrics.jsonl", num_kills=6
+        lambda: start("killed"), killed / "metrics.jsonl", num_kills=case.num_kills
     )
     name = "metrics.jsonl"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -27,14 +27,14 @@ _CHECKSUMS = {  # CRC-32 of the unpacked contents
     "t10k-labels-idx1-ubyte.gz": 0x80142C1F,
 }
 _UNSIGNED_BYTE = 8
-_BRING = (
+_ADVICE = (
     "bring it again (apt-get install --reinstall dataset-fashion-mnist), or name "
     "another folder with --data-directory"
 )
 NUM_CLASSES = SPECS["fashion_mnist"].num_classes
 
 
-def is_there(directory: Path | None = None) -> bool:
+def exists(directory: Path | None = None) -> bool:
     """Whether any of the four files is."""
     names = (name for pair in _FILES.values() for name in pair)
     return any((_folder(directory) / name).exists() for name in names)
@@ -91,9 +91,9 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
     try:
         contents = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: {_BRING}") from None
+        raise UserError(f"{path} is missing: {_ADVICE}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): {_BRING}") from None
+        raise UserError(f"{path} is damaged ({error}): {_ADVICE}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     header = 4 * (1 + num_dims)
@@ -102,13 +102,13 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     if contents[:4] != expected_start or len(contents) - header != math.prod(shape):
         raise UserError(
-            f"{path} is not an IDX file of {num_dims}-dimensional bytes: {_BRING}"
+            f"{path} is not an IDX file of {num_dims}-dimensional bytes: {_ADVICE}"
         )
     spec = SPECS["fashion_mnist"]
     is_original = _CHECKSUMS.get(path.name) == zlib.crc32(contents)
     if shape[0] in (spec.num_train, spec.num_test) and not is_original:
         raise UserError(
             f"{path} is not Fashion-MNIST's: its {shape[0]} examples have another "
-            f"checksum; {_BRING}"
+            f"checksum; {_ADVICE}"
         )
     return np.frombuffer(contents, np.uint8, offset=header).reshape(shape)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import files
-from experiments.harness.command_line import UserError, tell, warn
+from experiments.harness.messages import UserError, tell, warn
 from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}

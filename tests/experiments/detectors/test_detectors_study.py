@@ -9,7 +9,7 @@ import pytest
 from experiments.detectors import methods, streams, study
 from experiments.detectors.__main__ import study as run_study
 from experiments.detectors.config import Config
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 
 TINY = Config(
     num_streams=2,

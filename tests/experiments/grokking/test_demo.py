@@ -8,7 +8,7 @@ import pytest
 from experiments.grokking import demo, experiment
 from experiments.grokking.family import FAMILY
 from experiments.harness import family, files
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 
 TINY = demo.DemoConfig(
     modulus=5,

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.harness import checkpoints as checkpoints_module
 from experiments.harness.checkpoints import Checkpoints
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 
 
 def make_state(seed, width=64):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.harness import command_line, environment
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 
-from experiments.harness import command_line
+from experiments.harness import checks, command_line
 
 PROG = "python toy_experiment.py"
 
@@ -43,8 +43,8 @@ class Config:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
 
     def __post_init__(self):
-        command_line.check_range("num_steps", self.num_steps, at_least=1)
-        command_line.check_range("noise", self.noise, above=0, below=1)
+        checks.check_range("num_steps", self.num_steps, at_least=1)
+        checks.check_range("noise", self.noise, above=0, below=1)
 
 
 def init(config, key):

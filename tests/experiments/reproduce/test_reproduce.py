@@ -13,7 +13,7 @@ import pytest
 from experiments.grokking.config import Config
 from experiments.grokking.family import FAMILY
 from experiments.harness import command_line, members, plots, study
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
 from experiments.reproduce import claims, drawing, registry

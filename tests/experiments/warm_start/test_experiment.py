@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from experiments.harness import family, files
-from experiments.harness.members import init_members
+from experiments.harness.members import hyperparameters
 from experiments.warm_start.experiment import Experiment
 from experiments.warm_start.family import FAMILY
 from experiments.warm_start.task import Arrays
@@ -102,9 +102,10 @@ def test_more_examples_than_there_are_is_one_line(tiny, run_program, tmp_path):
 def compiled_step(config):
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
-    experiment = Experiment(config)
-    members = init_members(experiment, [config], arrays)
-    return jax.jit(experiment.step), arrays, *jax.tree.map(lambda a: a[0], members)
+    experiment, hyper = Experiment(config), hyperparameters(config)
+    # Not compiled: the operations of one config serve all, a program would not.
+    state, split = experiment.init(jnp.asarray(config.seed), hyper, arrays)
+    return jax.jit(experiment.step), arrays, state, hyper, split
 
 
 def steps(config=TINY, num_steps=1, **numbers):

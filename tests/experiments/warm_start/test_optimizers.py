@@ -42,14 +42,14 @@ def learning_rates(num_steps=20, losses=None, **settings):
     rates = []
     update = jax.jit(tx.update)
     for step in range(num_steps):
-        asks = optimizers.rewarms_when_data_come(config)
-        data_come = step > 0 and step % config.phase_steps == 0
+        asks = optimizers.rewarms_with_data(config)
+        data_arrive = step > 0 and step % config.phase_steps == 0
         _, state = update(
             params,
             state,
             params,
             value=1.0 if losses is None else losses[step],
-            rewarm=asks and data_come,
+            rewarm=asks and data_arrive,
         )
         rates.append(float(optax.tree.get(state, "learning_rate")))
     return np.asarray(rates)

@@ -1,9 +1,10 @@
 """A config of grokking that takes a second, and one member of a batch."""
 
+import jax.numpy as jnp
+
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment
-from experiments.harness import sweep
-from experiments.harness.members import init_members
+from experiments.harness.members import hyperparameters
 
 TINY = Config(
     modulus=7,
@@ -21,7 +22,8 @@ TINY = Config(
 
 
 def one_member(config):
-    """The experiment, and of seed 0 the state, the numbers and the split."""
-    experiment = Experiment(config)
-    members = init_members(experiment, [config])
-    return experiment, *sweep.unstack(members)[0]
+    """The experiment, and of its seed the state, the numbers and the split."""
+    experiment, hyper = Experiment(config), hyperparameters(config)
+    # Not compiled: the operations of one config serve all, a program would not.
+    state, split = experiment.init(jnp.asarray(config.seed), hyper)
+    return experiment, state, hyper, split

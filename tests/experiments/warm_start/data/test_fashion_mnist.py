@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.warm_start import data
 from experiments.warm_start.data import fashion_mnist
 from experiments.warm_start.data.images import Images, Labelled

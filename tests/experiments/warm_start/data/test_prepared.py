@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import requests
 
-from experiments.harness.command_line import UserError
+from experiments.harness.messages import UserError
 from experiments.warm_start import data
 from experiments.warm_start.data import prepared
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.harness.command_line import check_range
+from experiments.harness.checks import check_range
 from experiments.harness.config import RunConfig, batched
 
 

@@ -1,0 +1,25 @@
+"""The matrices among the parameters: what norms are of, and what projection holds."""
+
+from typing import Any
+
+import jax
+
+from nap_optax import masks
+
+
+def scaled_matrices(params: Any, factor: Any) -> Any:
+    """Parameters with each matrix multiplied by a number."""
+    return jax.tree.map(
+        lambda leaf, is_matrix: leaf * factor if is_matrix else leaf,
+        params,
+        masks.matrices(params),
+    )
+
+
+def of_matrices(params: Any, tree: Any) -> Any:
+    """A tree of the parameters' structure, with None where those are no matrices."""
+    return jax.tree.map(
+        lambda is_matrix, leaf: leaf if is_matrix else None,
+        masks.matrices(params),
+        tree,
+    )

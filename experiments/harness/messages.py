@@ -1,0 +1,22 @@
+"""What a user is told besides results: one line at a time, on stderr."""
+
+import sys
+
+
+class UserError(Exception):
+    """Something the user can correct; its message is the one line they see."""
+
+
+def tell(message: str) -> None:
+    """Prints one line on stderr, for what a user should know of the run."""
+    print_line(message)
+
+
+def warn(message: str) -> None:
+    """Prints a warning as one line on stderr."""
+    print_line(f"warning: {message}")
+
+
+def print_line(text: str) -> None:
+    """Prints a text on stderr, as one line whatever it holds."""
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
