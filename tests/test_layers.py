@@ -20,22 +20,60 @@ LAYERS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 
 
+# Which packages of experiments each may import besides itself. A family knows the
+# harness and no other family.
+EXPERIMENTS: dict[str, set[str]] = {
+    "harness": set(),
+    "grokking": {"harness"},
+    "warm_start": {"harness"},
+    "detectors": {"harness", "grokking"},
+    "reproduce": {"harness", "grokking", "warm_start"},
+}
+
+
 def imported(source: str) -> Iterator[str]:
-    """The top-level packages that a module imports, wherever in it."""
+    """What a module imports, wherever in it, with dots."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield (node.module or "").partition(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def forbidden(package: str, source: str) -> set[str]:
     ours, others = LAYERS[package]
-    names = set(imported(source))
+    names = {name.partition(".")[0] for name in imported(source)}
     wrong = names & OURS - ours - {package}
     if others is not None:
         wrong |= names - OURS - others - sys.stdlib_module_names
     return wrong
+
+
+def experiments_of(source: str) -> set[str]:
+    """The packages of experiments that a module imports."""
+    names = (name.split(".") for name in imported(source))
+    return {parts[1] for parts in names if parts[0] == "experiments" and parts[1:]}
+
+
+def test_every_package_of_experiments_has_a_rule() -> None:
+    found = {path.parent.name for path in (ROOT / "experiments").glob("*/__init__.py")}
+    assert found == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("package", EXPERIMENTS)
+def test_experiments_know_what_they_stand_on(package: str) -> None:
+    wrong = {}
+    for source in sorted((ROOT / "experiments" / package).rglob("*.py")):
+        names = experiments_of(source.read_text()) - EXPERIMENTS[package] - {package}
+        if names:
+            wrong[str(source.relative_to(ROOT))] = names
+    assert wrong == {}
+
+
+def test_that_rule_itself() -> None:
+    source = "def f():\n    from experiments.grokking import task\nimport jax"
+    assert experiments_of(source) == {"grokking"}
+    assert experiments_of("from experiments import warm_start") == {"warm_start"}
 
 
 @pytest.mark.parametrize("package", LAYERS)
