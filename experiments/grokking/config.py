@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from experiments.harness.checks import check, check_range
-from experiments.harness.config import RunConfig, batched
+from experiments.harness.config import RunConfig, per_member
 
 Schedule = Literal["constant", "cosine", "cyclic"]
 Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
@@ -55,88 +55,97 @@ class Config(RunConfig):
     """
 
     operation: Operation = "addition"
-    """What to learn, modulo p: x + y, x - y, x * y or (quadratic) x^2 + xy + y^2; or
-    the product of two of the 120 permutations of five things (s5)."""
+    """The network learns this operation modulo p: x + y, x - y, x * y or (quadratic)
+    x^2 + xy + y^2. With s5 it learns the product of two of the 120 permutations of five
+    things. The paper has addition."""
     modulus: int = 117
-    """p: there are p * p ordered pairs with 0 <= x, y < p. S5 does not use it."""
+    """p: the pairs are all 0 <= x, y < p. The paper has 117; s5 does not use it."""
     train_fraction: float = 0.2
-    """Share of the ordered pairs to train on; the rest is the test set."""
+    """This share of the ordered pairs is the training set, the rest is the test set.
+    The paper has 0.2."""
     num_steps: int = 2000
-    """Updates (the paper: 1,000,000)."""
-    learning_rate: float = batched(0.01)
-    """Peak of the schedule."""
-    warmup_steps: int = batched(100)
-    """Updates of linear warm-up from zero (the paper: 1000)."""
+    """The run has this many updates. The paper has 1,000,000."""
+    learning_rate: float = per_member(0.01)
+    """The schedule peaks at this rate. The paper has 1e-4 to 1e-2."""
+    warmup_steps: int = per_member(100)
+    """The rate rises linearly from zero over this many updates. The paper has 1000."""
     schedule: Schedule = "constant"
-    """What follows the warm-up: constant, half a cosine down to the low learning
-    rate, or cycles of warm-up and cosine."""
-    cooldown_steps: int = batched(0)
-    """Last updates of the constant schedule, in which it falls along half a cosine
-    to the low learning rate."""
+    """After the warm-up the rate stays (constant), falls along half a cosine to the low
+    learning rate, or goes through cycles of warm-up and cosine."""
+    cooldown_steps: int = per_member(0)
+    """The constant schedule falls to the low learning rate over this many last updates,
+    along half a cosine."""
     num_cycles: int = 5
-    """Cycles of the cyclic schedule, over the updates after the delay."""
-    delay_steps: int = batched(0, "delay_steps", "cycle_steps")
-    """Updates at the low learning rate before the schedule starts."""
-    low_learning_rate: float = batched(1e-4)
-    """The rate during the delay, and where the cosine and the cycles end."""
-    weight_decay: float = batched(0.0)
-    """Decoupled decay, times the learning rate, of the matrices (adamw: of all)."""
-    scale_decay: float = batched(0.0)
-    """Decoupled decay, times the learning rate, of the normalisation scales."""
+    """The cyclic schedule has this many cycles, over the updates after the delay."""
+    delay_steps: int = per_member(0, "delay_steps", "cycle_steps")
+    """The low learning rate holds for this many updates before the schedule starts."""
+    low_learning_rate: float = per_member(1e-4)
+    """The rate is this during the delay, and where the cosine, the cycles and the
+    cool-down end."""
+    weight_decay: float = per_member(0.0)
+    """Matrices decay by this, decoupled and times the learning rate (adamw: all leaves
+    do). The paper has 0.01 to 10."""
+    scale_decay: float = per_member(0.0)
+    """Normalisation scales decay by this, decoupled and times the learning rate. The
+    paper has 0, 1 and 10."""
     normalize: bool = False
-    """RMSNorm before the attention, before the MLP and before the read-out."""
+    """The network has RMSNorm before the attention, before the MLP and before the
+    read-out."""
     project: bool = True
-    """Hold the Frobenius norm of each matrix at its initial value."""
+    """Projection holds the Frobenius norm of each matrix at its initial value."""
     project_every: int = 1
-    """Updates from one projection to the next."""
+    """Weights are projected at every update of this number. The paper has 100 in figure
+    2, left."""
     project_tables: bool = True
-    """Whether the token and the position table are projected."""
+    """Projection includes the token and the position table."""
     project_readout: bool = True
-    """Whether the unembedding is projected."""
-    radius_multiplier: float = batched(1.0)
-    """Multiplies the initial matrices, and so the norms that projection holds."""
+    """Projection includes the unembedding."""
+    radius_multiplier: float = per_member(1.0)
+    """The initial matrices are multiplied by this, and so are the norms that projection
+    holds."""
     optimizer: Optimizer = "adam"
-    """AdamW is optax's, which decays every leaf; the others decay matrices only.
-    Grokfast is Adam on gradients whose slow part is amplified; hyperball is Adam with
-    updates scaled to the norm of the weights; muon leaves the tables and the read-out
-    to Adam."""
-    adam_b2: float = batched(0.95)
-    """Decay of Adam's second moment. The paper says "default values" and prints none;
-    at the usual 0.999 our networks collapse where the paper's do not
+    """This one turns gradients into updates. AdamW is optax's, which decays every leaf;
+    the others decay matrices only. Grokfast is Adam on gradients whose slow part is
+    amplified; hyperball is Adam with updates scaled to the norm of the weights; muon
+    leaves the tables and the read-out to Adam. The paper has Adam."""
+    adam_b2: float = per_member(0.95)
+    """Adam's second moment decays by this factor. The paper says "default values" and
+    prints none; at the usual 0.999 our networks collapse where the paper's do not
     (docs/grokking.md, "How the paper's model is read")."""
-    adam_eps: float = batched(1e-8)
-    """What Adam adds to the root of its second moment (muon keeps its own)."""
+    adam_eps: float = per_member(1e-8)
+    """Adam adds this to the root of its second moment; muon keeps its own."""
     max_update_rms: float | None = None
-    """Clips each leaf's direction to this root mean square (as Adafactor does)."""
+    """Each leaf's direction is clipped to this root mean square, as Adafactor does."""
     max_elr: float | None = None
-    """Caps the effective learning rate of each matrix: the norm of an update over the
-    norm of the matrix."""
+    """The effective learning rate of each matrix, the norm of an update over the norm
+    of the matrix, is at most this."""
     max_logit: float | None = None
-    """Bounds logits z softly, as max_logit * tanh(z / max_logit)."""
+    """Logits z are bounded softly, as max_logit * tanh(z / max_logit)."""
     precise_loss: bool = False
-    """A loss that is exact for confident predictions, where float32's log-softmax
-    rounds to 0."""
+    """The loss is exact for confident predictions, where float32's log-softmax rounds
+    to 0."""
     diagnose: bool = False
-    """Also log what precedes a collapse: see docs/grokking.md."""
+    """The run also logs what precedes a collapse: see docs/grokking.md."""
     grokfast_decay: float = 0.98
-    """Of grokfast's running mean of the gradients."""
+    """Grokfast's running mean of the gradients decays by this factor."""
     grokfast_amplitude: float = 2.0
-    """How many times grokfast adds that mean to the gradients."""
+    """Grokfast adds this many times that mean to the gradients."""
     num_blocks: int = 1
-    """Blocks of attention and MLP: one, as the paper's text says, or more (its table
-    says two layers), which take some nine times as long."""
+    """The network has this many blocks of attention and MLP: one, as the paper's text
+    says, or more (its table says two layers), which take some nine times as long."""
     num_heads: int = 4
-    """Attention heads."""
+    """A block has this many attention heads. The paper has 4."""
     head_dim: int = 32
-    """Width of a head; the model's width is num_heads * head_dim."""
+    """A head has this width; the model's width is num_heads * head_dim. The paper has
+    32."""
     mlp_dim: int = 512
-    """Hidden width of the MLP."""
-    position_scale: float = batched(0.1)
-    """Initial standard deviation of the position table over that of the token table.
-    The paper does not give it; its networks treat x and y alike, from which we infer
-    that it is small."""
+    """The MLP has this many hidden units. The paper has 512."""
+    position_scale: float = per_member(0.1)
+    """The position table starts with this times the standard deviation of the token
+    table. The paper does not give it; its networks treat x and y alike, from which we
+    infer that it is small."""
     seed: int = 0
-    """Seed of the split and of the initial weights."""
+    """The split and the initial weights are drawn with this seed."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

@@ -36,27 +36,27 @@ class DemoConfig:
     """
 
     memorise_steps: int = 700
-    """Updates at the low learning rate."""
+    """The network memorises for this many updates at the low learning rate."""
     rewarm_steps: int = 1000
-    """Updates after the re-warm."""
+    """Training goes on for this many updates after the re-warm."""
     cooldown_steps: int = 300
-    """The last of them, in which the rate falls back to the low one."""
+    """The rate falls back to the low one over this many last updates."""
     low_learning_rate: float = 1e-4
-    """The rate of the first part, and of the arm that stays low."""
+    """The rate of the first part, which one arm keeps, is this."""
     peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
-    """One arm for each."""
+    """One arm is re-warmed to each of these rates."""
     modulus: int = 117
-    """p: the network learns x + y mod p from all pairs 0 <= x, y < p."""
+    """p: the network learns x + y mod p from pairs 0 <= x, y < p."""
     train_fraction: float = 0.2
-    """Share of the pairs to train on."""
+    """This share of the pairs is the training set."""
     scale_decay: float = 1.0
-    """Decoupled decay, times the learning rate, of the normalisation scales."""
+    """Normalisation scales decay by this, decoupled and times the learning rate."""
     eval_every: int = 50
-    """Updates between evaluations."""
+    """The network is evaluated after each of this many updates."""
     seed: int = 0
-    """Seed of the split and of the initial weights."""
+    """The split and the initial weights are drawn with this seed."""
     run_directory: Path | None = None
-    """Where the demo is kept; by default runs/demo/<digest of the settings>."""
+    """The demo is kept here; by default in runs/demo/<digest of the settings>."""
 
     def __post_init__(self) -> None:
         """Checks what the arms' own configs do not.

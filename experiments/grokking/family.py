@@ -55,7 +55,7 @@ FAMILY = Family(
     name="grokking",
     config_class=Config,
     code=_code,
-    batch_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
+    group_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
     run_seconds=run_seconds,
     cost=f"{1e3 * STEP_SECONDS:.0f} ms for an update of the grokking network at the "
     "paper's size",

@@ -1,6 +1,6 @@
 """The optimizers of the grokking runs: direction, decay, schedule and projection.
 
-Numbers that a sweep may batch (the config's `batched` fields) are traced, so one
+The config's `per_member` fields are traced, so one
 compilation serves all of them; what shapes the program stays in the `Config`.
 """
 

@@ -10,7 +10,7 @@ from experiments.harness.checks import check, check_range
 _NUMBERS = "numbers"
 
 
-def batched(default: Any, *numbers: str) -> Any:
+def per_member(default: Any, *numbers: str) -> Any:
     """A field in which the members of one compiled program may differ.
 
     Args:
@@ -21,7 +21,7 @@ def batched(default: Any, *numbers: str) -> Any:
     return dataclasses.field(default=default, metadata={_NUMBERS: numbers})
 
 
-def batched_fields(config: Any) -> dict[str, tuple[str, ...]]:
+def per_member_fields(config: Any) -> dict[str, tuple[str, ...]]:
     """Those of a config or of its class, and the numbers that are read for each."""
     return {
         field.name: field.metadata[_NUMBERS] or (field.name,)
@@ -38,15 +38,17 @@ class RunConfig:
     """
 
     seed: int = 0
-    """Seed of all that is drawn at random."""
+    """All that is random is drawn with this seed."""
     num_seeds: int = 1
-    """Seeds seed, seed + 1, … trained as one batch, sharded over the devices."""
+    """This many runs, of seed, seed + 1 and so on, are trained in one program and
+    divided among the devices."""
     eval_every: int = 50
-    """Updates between evaluations."""
+    """The network is evaluated after each of this many updates."""
     checkpoint_seconds: float = 5.0
-    """Least time between two checkpoints, in seconds."""
+    """Two checkpoints are at least this many seconds apart."""
     run_directory: Path | None = None
-    """Where the run is kept; by default runs/<experiment>/<digest of the settings>."""
+    """The run is kept here; by default in runs/<experiment>/<digest of the
+    settings>."""
 
     def __post_init__(self) -> None:
         """Checks these fields.

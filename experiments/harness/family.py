@@ -1,7 +1,7 @@
 """A family of runs: what the harness must know of an experiment to run it.
 
-From the command line to files, whatever is computed; `harness.study` runs several arms.
-This module and what it imports leave jax alone, so that `--help` stays quick.
+From the command line to files, whatever is computed; `harness.arm_groups` runs several
+arms. This module and what it imports leave jax alone, so that `--help` stays quick.
 """
 
 import dataclasses
@@ -38,7 +38,8 @@ class Code(Protocol):
 
         Args:
           run: an entered directory of an unfinished run.
-          configs: one for each member, with its seed; alike but for `batched` fields.
+          configs: one for each member, with its seed; they differ in `per_member`
+            fields only.
           labels: what identifies each member, for its rows of metrics.
           loaded: by `load`.
         """
@@ -69,7 +70,7 @@ class Family(Generic[ConfigT]):
     """With `num_steps`, as a field or a property."""
     code: Callable[[], Code]
     """Imports what is needed to run, such as jax."""
-    batch_name: Callable[[ConfigT], str]
+    group_name: Callable[[ConfigT], str]
     """Some words for the directory of several arms that one program runs."""
     run_seconds: Callable[[ConfigT], float]
     """An estimate of how long one seed takes on two cores."""

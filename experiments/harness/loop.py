@@ -111,7 +111,7 @@ def compile_chunk(
       evaluate_fn: `(state, *inputs) -> (state, metrics)`, of one member; metrics are a
         pytree of arrays. The state may keep what the next evaluation compares with.
       in_axes: None for a single run. For a sweep 0 or None for the state and each
-        input: whether it has the members' axis or is shared (see `sweep.batch`).
+        input: whether it has the members' axis or is shared (see `sweep.over_members`).
       has_convolutions: Whether the steps convolve.
       compiler_options: For `jax.jit`.
 
@@ -140,7 +140,9 @@ def compile_chunk(
     def run_all(state: Any, *inputs: Any, num_steps: int) -> tuple[Any, Any]:
         run: Callable[..., Any] = partial(run_member, num_steps)
         if in_axes is not None:
-            run = sweep.batch(run, in_axes=in_axes, has_convolutions=has_convolutions)
+            run = sweep.over_members(
+                run, in_axes=in_axes, has_convolutions=has_convolutions
+            )
         return run(state, *inputs)
 
     if in_program:

@@ -1,4 +1,4 @@
-"""The array path: runs that are pure functions, trained as the members of one batch.
+"""The array path: runs that are pure functions, as the members of one program.
 
 What cannot be traced, such as an emulator, has no members and trains in its own way.
 """
@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import backend, loop, session, sweep, timing
-from experiments.harness.config import batched_fields
+from experiments.harness.config import per_member_fields
 from experiments.harness.family import ConfigT, Rows
 from experiments.harness.run_directory import RunDirectory
 
 Hyperparameters: TypeAlias = Any
-"""The numbers of `hyperparameters`, by attribute; shape () or, of a batch, (members,)
+"""The numbers of `hyperparameters`, by attribute; shape () or, of several, (members,)
 before their own."""
 
 
@@ -57,7 +57,7 @@ class Experiment(Protocol):
 
 
 class Members(NamedTuple):
-    """What a batch of runs starts from; every leaf has the members' axis."""
+    """What several runs start from; every leaf has the members' axis."""
 
     state: Any
     hyper: Any
@@ -65,8 +65,8 @@ class Members(NamedTuple):
 
 
 def hyperparameters(config: Any) -> Hyperparameters:
-    """What a step reads of the batched fields of a config: a named tuple of arrays."""
-    names = [name for read in batched_fields(config).values() for name in read]
+    """What a step reads of a config's per-member fields: a named tuple of arrays."""
+    names = [name for read in per_member_fields(config).values() for name in read]
     numbers = {name: np.asarray(getattr(config, name)) for name in names}
     return _named_tuple(tuple(numbers))(**numbers)
 
@@ -80,16 +80,16 @@ def _named_tuple(names: tuple[str, ...]) -> Any:
 def init_members(
     experiment: Experiment, configs: Sequence[Any], *shared: Any
 ) -> Members:
-    """Initialises a batch of runs, one for each config, of its seed and its numbers."""
+    """Initialises a run for each config, of its seed and its numbers."""
     hyper = sweep.stack([hyperparameters(config) for config in configs])
     seeds = jnp.asarray([config.seed for config in configs])
     # Compiled inside, not around: where members are a loop in Python, it would unroll.
-    batched = sweep.batch(
+    init_all = sweep.over_members(
         jax.jit(experiment.init, compiler_options=dict(experiment.compiler_options)),
         in_axes=(0, 0, *(None for _ in shared)),
         has_convolutions=experiment.has_convolutions,
     )
-    state, fixed = batched(seeds, hyper, *shared)
+    state, fixed = init_all(seeds, hyper, *shared)
     return Members(state, hyper, fixed)
 
 
@@ -104,7 +104,7 @@ def train_members(
     start_step: int = 0,
     shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
 ) -> dict[str, float | None]:
-    """Trains a batch to its last step.
+    """Trains members to their last step.
 
     Args:
       run: an entered directory of an unfinished run.
@@ -146,7 +146,7 @@ class ArrayCode(Generic[ConfigT]):
     """The code of a family whose runs are pure functions: see `family.Code`."""
 
     experiment: Callable[[ConfigT], Experiment]
-    """Of a config; what depends on its batched fields comes in as hyperparameters."""
+    """Of a config, whose per-member fields come in as hyperparameters."""
     summarize: Callable[[Rows, ConfigT], dict[str, Any]]
     """What became of one seed, given its rows."""
     draw: Callable[[Rows, ConfigT, Path], None]
@@ -161,7 +161,7 @@ class ArrayCode(Generic[ConfigT]):
         labels: Sequence[Mapping[str, Any]],
         loaded: Sequence[Any],
     ) -> dict[str, float | None]:
-        """Trains a batch, given a config for each of its members."""
+        """Trains members, given a config for each."""
         experiment = self.experiment(configs[0])
         return train_members(
             run,

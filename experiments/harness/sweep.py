@@ -60,7 +60,7 @@ def num_members(tree: Any) -> int:
     return shapes[0][0]
 
 
-def batch(
+def over_members(
     fn: Callable[..., Any], *, in_axes: InAxes = 0, has_convolutions: bool = False
 ) -> Callable[..., Any]:
     """Maps a pure function over the leading axis of its arguments, on all devices.
@@ -82,7 +82,7 @@ def batch(
       compiled and differentiated.
     """
 
-    def batched(*args: Any) -> Any:
+    def mapped_fn(*args: Any) -> Any:
         axes = _axes(in_axes, len(args))
         mapped = [arg for arg, axis in zip(args, axes, strict=True) if axis == 0]
         shared = [arg for arg, axis in zip(args, axes, strict=True) if axis is None]
@@ -92,7 +92,7 @@ def batch(
         at_once = backend.members_at_once(has_convolutions=has_convolutions)
         return _on_all_devices(one, shared, mapped, at_once=at_once)
 
-    return batched
+    return mapped_fn
 
 
 def in_slices(

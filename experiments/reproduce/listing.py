@@ -1,6 +1,6 @@
 """The table behind `--list`."""
 
-from experiments.harness import study
+from experiments.harness import arm_groups
 from experiments.reproduce import registry
 from experiments.reproduce.catalogue import NOT_BUILT, PAPERS
 from experiments.reproduce.figure import SCALES, Figure
@@ -31,7 +31,7 @@ def describe(figure: Figure, scale: str, num_seeds: int | None = None) -> str:
     """What a preset takes: arms, seeds, updates and time."""
     preset = figure.presets[scale]
     num_seeds = num_seeds or preset.num_seeds
-    updates, seconds = study.cost(figure.family, preset.arms, num_seeds)
+    updates, seconds = arm_groups.cost(figure.family, preset.arms, num_seeds)
     return (
         f"{counted(len(preset.arms), 'arm')} x {counted(num_seeds, 'seed')}, "
         f"{updates:,} updates, about {duration(seconds)}"

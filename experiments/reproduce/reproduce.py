@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import files, plots, study
+from experiments.harness import arm_groups, files, plots
 from experiments.harness.messages import UserError
 from experiments.reproduce import claims, listing
 from experiments.reproduce.claims import Verdict
@@ -45,8 +45,8 @@ def reproduce(
     if not draw_only:
         takes = listing.describe(figure, scale, len(seeds))
         print(f"{figure.name} ({scale}): {takes}", file=sys.stderr)
-        study.run(figure.family, preset.arms, seeds, directory)
-    rows = study.rows(figure.family, preset.arms, seeds, directory)
+        arm_groups.run(figure.family, preset.arms, seeds, directory)
+    rows = arm_groups.rows(figure.family, preset.arms, seeds, directory)
     runs = Runs(rows, _extra(figure, preset, directory, draw_only=draw_only))
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
     table = figure.table(runs, preset) if figure.table else ""

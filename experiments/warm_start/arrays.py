@@ -39,5 +39,5 @@ def load_arrays(config: Config) -> Arrays:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(dataset: str, directory: Path | None, download: bool) -> data.Images:
-    # A study runs several batches on one data set.
+    # A figure runs several groups of arms on one data set.
     return data.load(dataset, directory, download=download)

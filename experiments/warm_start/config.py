@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from experiments.harness.checks import check, check_range
-from experiments.harness.config import RunConfig, batched
+from experiments.harness.config import RunConfig, per_member
 from experiments.warm_start.data import SPECS, Spec
 
 Dataset = Literal["cifar10", "fashion_mnist"]
@@ -48,63 +48,76 @@ class Config(RunConfig):
     """
 
     dataset: Dataset = "cifar10"
-    """CIFAR-10 (the paper's), or Fashion-MNIST, which Debian packages."""
+    """The images are CIFAR-10, which the paper has, or Fashion-MNIST, which Debian
+    packages."""
     model: Model = "cnn"
-    """The paper's small CNN or its ResNet-18, without biases in linear transforms."""
-    initial_fraction: float = batched(0.1, "examples_by_phase")
-    """Share of the training examples that is there from the beginning."""
+    """The network is the paper's small CNN or its ResNet-18, without biases in linear
+    transforms."""
+    initial_fraction: float = per_member(0.1, "examples_by_phase")
+    """This share of the training examples is available from the beginning. The paper
+    has 0.1, 0.5 and 1."""
     num_phases: int = 2
-    """Data are added at the beginning of each phase but the first, in equal parts; 10
-    with an initial fraction of .1 adds a tenth each time."""
+    """Data arrive, in equal parts, at the beginning of each of this many phases but the
+    first; 10 with an initial fraction of 0.1 adds a tenth each time. The paper has
+    2."""
     epochs_per_phase: int = 70
-    """Length of a phase, counted in passes over all training examples, so that phases
-    are equal in updates however few examples there are."""
+    """A phase lasts this many passes over all training examples, so that phases are
+    equal in updates however few examples are available. The paper has 70."""
     num_train_examples: int = 0
-    """Training examples in all, drawn at random for each seed; 0 takes every one."""
+    """There are this many training examples in all, drawn at random for each seed; 0
+    takes every one."""
     num_test_examples: int = 0
-    """Test examples; 0 takes every one."""
-    label_noise: float = batched(0.0)
-    """Share of the training labels that are replaced by random ones, for good."""
+    """There are this many test examples; 0 takes every one."""
+    label_noise: float = per_member(0.0)
+    """This share of the training labels is replaced by random ones, for good."""
     augment: bool = False
-    """Shift images by up to 4 pixels and mirror them, at random (the paper: off)."""
+    """Images are shifted by up to 4 pixels and mirrored, at random. The paper does
+    not."""
     batch_size: int = 250
-    """Examples in an update; with it 70 epochs of CIFAR-10 are the paper's 14,000."""
-    learning_rate: float = batched(1e-3)
-    """Peak of the schedule."""
-    low_learning_rate: float = batched(1e-6)
-    """Where the schedule's cycles end."""
+    """An update has this many examples. With 250, 70 epochs of CIFAR-10 are the paper's
+    14,000 updates."""
+    learning_rate: float = per_member(1e-3)
+    """The schedule peaks at this rate."""
+    low_learning_rate: float = per_member(1e-6)
+    """The schedule's cycles end at this rate."""
     warmup_fraction: float = 0.1
-    """Part of each cycle that is linear warm-up."""
+    """This part of each cycle is linear warm-up."""
     schedule: Schedule = "aligned"
-    """Cycles of warm-up and cosine: one for each phase, re-warmed when data come
-    (aligned); five, whenever data come; one over all; one re-warmed when a detector
-    sees the loss change (cusum); one for each phase with a growing peak (growing)."""
-    growth: float = batched(2.0)
-    """By what the peak of the growing schedule is multiplied from phase to phase."""
+    """The rate goes through cycles of warm-up and cosine: one for each phase, re-warmed
+    when data arrive (aligned); five, whenever data arrive; one over all; one re-warmed
+    when a detector sees the loss change (cusum); one for each phase with a growing peak
+    (growing)."""
+    growth: float = per_member(2.0)
+    """The growing schedule multiplies its peak by this from phase to phase. The paper
+    has 2."""
     layer_rates: LayerRates = "constant"
-    """One rate for all layers, a tenth of it for the output layer (fast_features) or
-    for all others (slow_features), or in proportion to each layer's mean |w|."""
+    """All layers have one rate (constant), the output layer has a tenth of it
+    (fast_features) or all others have (slow_features), or each layer's is in proportion
+    to its mean |w| (even_ratio)."""
     project: bool = True
-    """Hold the Frobenius norm of each matrix at its initial value."""
-    radius_multiplier: float = batched(1.0)
-    """Multiplies the initial matrices, and so the norms that projection holds."""
+    """Projection holds the Frobenius norm of each matrix at its initial value."""
+    radius_multiplier: float = per_member(1.0)
+    """The initial matrices are multiplied by this, and so are the norms that projection
+    holds."""
     method: Method = "none"
-    """A remedy of others: what is done to the weights when data come, or at every
-    update. It may be combined with projection."""
-    strength: float | None = batched(None, "method_strength")
-    """Of the method: what shrink_and_perturb multiplies the weights by (.6), the factor
-    of l2_init (.001), spectral (.001) and weight_decay (.1, decoupled), or the bound of
-    weight_clipping in units of the usual initial one (3)."""
+    """This remedy of others changes the weights when data arrive, or at every update.
+    It may be combined with projection."""
+    strength: float | None = per_member(None, "method_strength")
+    """The method has this strength: shrink_and_perturb multiplies the weights by it
+    (0.6 by default), l2_init (0.001), spectral (0.001) and weight_decay (0.1,
+    decoupled) have it as their factor, and weight_clipping bounds weights by it in
+    units of the usual initial bound (3)."""
     seed: int = 0
-    """Seed of the subset, of the batches and of the initial weights."""
+    """The subset, the batches and the initial weights are drawn with this seed."""
     eval_every: int = 500
-    """Updates between evaluations."""
+    """The network is evaluated after each of this many updates."""
     checkpoint_seconds: float = 30.0
-    """Least time between two checkpoints, in seconds."""
+    """Two checkpoints are at least this many seconds apart."""
     data_directory: Path | None = None
-    """Where the data are; by default where Debian or tensorflow-datasets put them."""
+    """The data are read from here; by default from where Debian or tensorflow-datasets
+    put them."""
     download: bool = False
-    """Fetch the data if they are not there."""
+    """The data are fetched if they are missing."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

@@ -59,7 +59,7 @@ FAMILY = Family(
     config_class=Config,
     code=_code,
     data=("data_directory", "download"),
-    batch_name=lambda config: (
+    group_name=lambda config: (
         f"{config.model}-{config.schedule}-{config.num_steps}-updates"
     ),
     run_seconds=run_seconds,

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from experiments.grokking.family import FAMILY as GROKKING
-from experiments.harness import family, files, study
+from experiments.harness import arm_groups, family, files
 from experiments.harness.checkpoints import Checkpoints
-from experiments.harness.config import batched_fields
+from experiments.harness.config import per_member_fields
 from experiments.harness.family import Family
 from experiments.harness.members import init_members
 from experiments.reproduce.figure import Figure, Preset
@@ -38,7 +38,9 @@ class Case(NamedTuple):
     """A config that takes a second."""
     long: Mapping[str, Any]
     """What is changed for a run that can be killed several times."""
-    batched: str
+    num_kills: int
+    """How often; each costs the start of a process and a compilation."""
+    per_member: str
     """A number in which members may differ."""
     other_program: Mapping[str, Any]
     """What needs another program."""
@@ -51,8 +53,9 @@ CASES = [
         family=GROKKING,
         module="experiments.grokking",
         tiny=grokking_runs.TINY,
-        long={"num_steps": 20_000, "eval_every": 20},
-        batched="learning_rate",
+        long={"num_steps": 10_000, "eval_every": 20},
+        num_kills=3,
+        per_member="learning_rate",
         other_program={"project": False},
         mistakes=[
             (["--train-fraction", "1.5"], "train_fraction=1.5: must be greater than"),
@@ -67,8 +70,9 @@ CASES = [
         family=WARM_START,
         module="experiments.warm_start",
         tiny=image_files.TINY,
-        long={"epochs_per_phase": 100, "eval_every": 10, "method": "last_layer_reset"},
-        batched="initial_fraction",
+        long={"epochs_per_phase": 50, "eval_every": 10, "method": "last_layer_reset"},
+        num_kills=3,
+        per_member="initial_fraction",
         other_program={"project": False},
         mistakes=[
             (["--initial-fraction", "2"], "initial_fraction=2.0: must be greater than"),
@@ -85,7 +89,8 @@ CASES = [
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
         # Six kills take up to two seconds of it; at this size it lasts for six or more.
         long={"num_bits": 10, "width": 128, "num_steps": 150_000, "eval_every": 100},
-        batched="learning_rate",
+        num_kills=6,
+        per_member="learning_rate",
         other_program={"width": 8},
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
@@ -160,14 +165,14 @@ def test_help_says_what_each_field_is(run_program, case):
     words = " ".join(out.replace("│", " ").split())
     for field in dataclasses.fields(case.family.config_class):
         assert f"--{field.name.replace('_', '-')}" in words
-    assert "Least time between two checkpoints" in words
+    assert "Two checkpoints are at least this many seconds apart" in words
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.family.name)
 def test_what_it_names_are_fields(case):
     fields = {field.name for field in dataclasses.fields(case.family.config_class)}
     assert {*case.family.ignored, *case.family.before} <= fields
-    assert case.batched in batched_fields(case.family.config_class)
+    assert case.per_member in per_member_fields(case.family.config_class)
     assert case.family.run_seconds(case.tiny) > 0
 
 
@@ -235,11 +240,12 @@ def test_a_summary_that_cannot_be_read_is_written_again(case, finished, tmp_path
 @pytest.mark.slow
 def test_another_config_in_the_directory_is_refused(case, finished, run_program):
     config, *_ = finished
-    changed = {case.batched: 0.75, "seed": config.seed + 7}
+    changed = {case.per_member: 0.75, "seed": config.seed + 7}
     code, _, err = run_program(case.family, *flags(config, **changed))
     assert (code, err.count("\n")) == (1, 1)
     assert (
-        f"{case.batched} is {getattr(config, case.batched)} there and 0.75 here" in err
+        f"{case.per_member} is {getattr(config, case.per_member)} there and 0.75 here"
+        in err
     )
     assert f"seed is {config.seed} there and {config.seed + 7} here" in err
 
@@ -248,16 +254,16 @@ def test_another_config_in_the_directory_is_refused(case, finished, run_program)
 def test_an_arm_of_a_study_is_the_run_of_its_own_command(case, finished, tmp_path):
     arms = {
         "own": case.tiny,
-        "number": dataclasses.replace(case.tiny, **{case.batched: 0.75}),
+        "number": dataclasses.replace(case.tiny, **{case.per_member: 0.75}),
         "program": dataclasses.replace(case.tiny, **case.other_program),
     }
     config, path, _ = finished
     seeds = [config.seed, config.seed + 1]
-    batches = study.batches(case.family, arms, seeds)
+    batches = arm_groups.groups(case.family, arms, seeds)
     assert [list(batch.arms) for batch in batches] == [["own", "number"], ["program"]]
     assert not set(batches[0].all_settings["own"]) & {"seed", *case.family.ignored}
-    study.run(case.family, arms, seeds, tmp_path)
-    rows = list(study.rows(case.family, arms, seeds, tmp_path))
+    arm_groups.run(case.family, arms, seeds, tmp_path)
+    rows = list(arm_groups.rows(case.family, arms, seeds, tmp_path))
     assert len(rows) == 3 * len(files.read_json_lines(path / "metrics.jsonl"))
     own = [
         {name: value for name, value in row.items() if name != "arm"}
@@ -265,7 +271,7 @@ def test_an_arm_of_a_study_is_the_run_of_its_own_command(case, finished, tmp_pat
         if row["arm"] == "own"
     ]
     assert own == files.read_json_lines(path / "metrics.jsonl")
-    updates, seconds = study.cost(case.family, arms, 2)
+    updates, seconds = arm_groups.cost(case.family, arms, 2)
     assert updates == 2 * sum(arm.num_steps for arm in arms.values())
     assert seconds > 0
 

@@ -29,32 +29,32 @@ def by_plain_loop(num):
 @pytest.mark.slow
 @pytest.mark.parametrize("jit", [True, False])
 def test_batch_on_one_cpu_equals_a_plain_loop_to_the_bit(jit, assert_same_bits):
-    batched = sweep.batch(member, in_axes=(0, 0, None))
+    batched = sweep.over_members(member, in_axes=(0, 0, None))
     batched = jax.jit(batched) if jit else batched
     assert_same_bits(batched(*arguments(3)), by_plain_loop(3))
 
 
 def test_batch_vectorises_on_an_accelerator(monkeypatch):
     monkeypatch.setattr(backend, "members_at_once", lambda **_: True)
-    batched = sweep.batch(member, in_axes=(0, 0, None))
+    batched = sweep.over_members(member, in_axes=(0, 0, None))
     # One scan over the steps of all members; the other way has a loop around it.
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 1
     result, expected = batched(*arguments(3)), by_plain_loop(3)
     np.testing.assert_allclose(result["x"], expected["x"], rtol=1e-5)
     monkeypatch.undo()
-    batched = sweep.batch(member, in_axes=(0, 0, None))
+    batched = sweep.over_members(member, in_axes=(0, 0, None))
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 2
 
 
 def test_members_that_convolve_take_turns_on_a_gpu(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    batched = sweep.batch(member, in_axes=(0, 0, None), has_convolutions=True)
+    batched = sweep.over_members(member, in_axes=(0, 0, None), has_convolutions=True)
     # A scan over the members around one over the steps.
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 2
 
 
 def test_batch_with_convolutions_has_no_loop_on_a_cpu(assert_same_bits):
-    batched = sweep.batch(member, in_axes=(0, 0, None), has_convolutions=True)
+    batched = sweep.over_members(member, in_axes=(0, 0, None), has_convolutions=True)
     calls = str(jax.make_jaxpr(batched)(*arguments(3)))
     assert calls.count("scan[") == 3
     result, expected = batched(*arguments(3)), by_plain_loop(3)
@@ -72,7 +72,7 @@ import test_sweep
 assert jax.device_count() == 8
 one = jax.jit(lambda *args: test_sweep.member(*args))
 for num in (3, 8, 9):
-    batched = jax.jit(sweep.batch(test_sweep.member, in_axes=(0, 0, None)))
+    batched = jax.jit(sweep.over_members(test_sweep.member, in_axes=(0, 0, None)))
     result = batched(*test_sweep.arguments(num))
     expected = test_sweep.by_plain_loop(num)
     assert jax.tree.structure(result) == jax.tree.structure(expected)
@@ -162,7 +162,7 @@ def test_members_must_agree_on_their_number():
 @pytest.mark.parametrize("in_axes", [None, (0,), (None, None), (0, 1)])
 def test_axes_are_zero_or_none(in_axes):
     with pytest.raises(ValueError, match="must be 0 or None"):
-        sweep.batch(jnp.add, in_axes=in_axes)(jnp.ones(2), jnp.ones(2))
+        sweep.over_members(jnp.add, in_axes=in_axes)(jnp.ones(2), jnp.ones(2))
 
 
 def test_placing_on_one_device_changes_nothing():

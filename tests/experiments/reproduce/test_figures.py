@@ -6,7 +6,7 @@ import importlib
 import numpy as np
 import pytest
 
-from experiments.harness import study
+from experiments.harness import arm_groups
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figure import SCALES
 from experiments.reproduce.figures.nap import collapse, reading, time_to_grok
@@ -98,7 +98,7 @@ def _legend(ax):
 
 def test_laptop_presets_fit_a_laptop():
     seconds = {
-        name: study.cost(
+        name: arm_groups.cost(
             figure.family,
             figure.presets["laptop"].arms,
             figure.presets["laptop"].num_seeds,

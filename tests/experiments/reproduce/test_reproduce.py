@@ -12,7 +12,7 @@ import pytest
 
 from experiments.grokking.config import Config
 from experiments.grokking.family import FAMILY
-from experiments.harness import command_line, members, plots, study
+from experiments.harness import arm_groups, command_line, members, plots
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
@@ -138,7 +138,7 @@ def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkey
         recorded.append((self.path.name, step))
         record(self, step, *args)
 
-    monkeypatch.setattr(study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(arm_groups, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(RunDirectory, "record", interrupted)
     code, _, err = main(figure(HOLDS), *argv)
     assert code == 130
@@ -206,9 +206,9 @@ def test_the_list_needs_no_figure():
 
 
 def test_arms_share_a_batch_if_only_numbers_differ():
-    batches = study.batches(FAMILY, ARMS, range(2))
+    batches = arm_groups.groups(FAMILY, ARMS, range(2))
     assert [list(batch.arms) for batch in batches] == [["slow", "fast"], ["free"]]
-    more = study.batches(FAMILY, ARMS, range(3))
+    more = arm_groups.groups(FAMILY, ARMS, range(3))
     assert more[0].digest != batches[0].digest
     # A field that is added to the config later must not rename directories.
     assert "schedule" not in batches[0].arms["slow"]
@@ -227,6 +227,6 @@ def test_runs_with_other_defaults_are_refused(finished, tmp_path, known_then):
             if known_then:
                 settings["adam_b2"] = 0.999
         path.write_text(json.dumps(saved))
-    for use in (study.run, lambda *args: list(study.rows(*args))):
+    for use in (arm_groups.run, lambda *args: list(arm_groups.rows(*args))):
         with pytest.raises(UserError, match=r"adam_b2 is 0\.999 there and 0\.95 here"):
             use(FAMILY, ARMS, range(2), directory)

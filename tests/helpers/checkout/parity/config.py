@@ -3,7 +3,7 @@
 import dataclasses
 
 from experiments.harness.checks import check_range
-from experiments.harness.config import RunConfig, batched
+from experiments.harness.config import RunConfig, per_member
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Config(RunConfig):
     """Hidden units."""
     num_steps: int = 40
     """Updates."""
-    learning_rate: float = batched(0.1)
+    learning_rate: float = per_member(0.1)
     """Of gradient descent."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Several arms and seeds of one family as few batches, one for each program.
+"""Several arms and seeds of one family in few groups, one for each program.
 
 Arms that differ in numbers only share a compiled program and a run directory, which is
 continued after an interruption like that of a single run.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import files
-from experiments.harness.config import batched_fields, settings
+from experiments.harness.config import per_member_fields, settings
 from experiments.harness.family import Family
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import (
@@ -26,7 +26,7 @@ CHECKPOINT_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
+class Group:
     """Arms that one program runs; the config of their directory."""
 
     arms: Mapping[str, Mapping[str, Any]]
@@ -49,25 +49,25 @@ class Batch:
         return [{"arm": arm, "seed": seed} for arm in self.arms for seed in self.seeds]
 
 
-def batches(
+def groups(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int]
-) -> list[Batch]:
+) -> list[Group]:
     """Sorts arms by the program they need, in the order of their first arms."""
-    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    by_program: dict[tuple[Any, ...], dict[str, Any]] = {}
     for arm, config in arms.items():
         shape = tuple(
             value
             for field, value in _settings(family, config).items()
-            if field not in batched_fields(config)
+            if field not in per_member_fields(config)
         )
-        groups.setdefault(shape, {})[arm] = config
+        by_program.setdefault(shape, {})[arm] = config
     return [
-        Batch(
+        Group(
             arms={arm: _changed(family, config) for arm, config in own.items()},
             seeds=tuple(seeds),
             all_settings={arm: _settings(family, own[arm]) for arm in own},
         )
-        for own in groups.values()
+        for own in by_program.values()
     ]
 
 
@@ -75,25 +75,25 @@ def run(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
 ) -> None:
     """Trains every arm with every seed, or what of it is left to do."""
-    todo = batches(family, arms, seeds)
-    for number, batch in enumerate(todo, start=1):
-        if _is_finished(family, batch, directory):
+    todo = groups(family, arms, seeds)
+    for number, group in enumerate(todo, start=1):
+        if _is_finished(family, group, directory):
             continue
-        code, configs = family.code(), [arms[arm] for arm in batch.arms]
+        code, configs = family.code(), [arms[arm] for arm in group.arms]
         loaded = code.load(configs[0])
-        with _open(family, batch, directory) as part:
+        with _open(family, group, directory) as part:
             print(
-                f"part {number} of {len(todo)}: {len(batch.arms)} arms x "
-                f"{len(batch.seeds)} seeds, {configs[0].num_steps} updates each",
+                f"part {number} of {len(todo)}: {len(group.arms)} arms x "
+                f"{len(group.seeds)} seeds, {configs[0].num_steps} updates each",
                 file=sys.stderr,
             )
             if part.summary is None:  # another process may have been quicker
                 members = [
                     dataclasses.replace(config, seed=seed, num_seeds=1)
                     for config in configs
-                    for seed in batch.seeds
+                    for seed in group.seeds
                 ]
-                part.finish(code.train(part, members, batch.members, loaded))
+                part.finish(code.train(part, members, group.members, loaded))
 
 
 def rows(
@@ -104,10 +104,10 @@ def rows(
     Raises:
       UserError: some are not finished.
     """
-    for batch in batches(family, arms, seeds):
-        path = _path(family, batch, directory)
-        if not _is_finished(family, batch, directory):
-            names = ", ".join(batch.arms)
+    for group in groups(family, arms, seeds):
+        path = _path(family, group, directory)
+        if not _is_finished(family, group, directory):
+            names = ", ".join(group.arms)
             raise UserError(f"{path} ({names}) has not been run to its end")
         yield from read_rows(path)
 
@@ -121,25 +121,25 @@ def cost(
     return updates * num_seeds, seconds * num_seeds
 
 
-def _path(family: Family[Any], batch: Batch, directory: Path) -> Path:
-    first = family.config_class(**next(iter(batch.arms.values())))
-    return directory / f"{family.batch_name(first)}-{batch.digest}"
+def _path(family: Family[Any], group: Group, directory: Path) -> Path:
+    first = family.config_class(**next(iter(group.arms.values())))
+    return directory / f"{family.group_name(first)}-{group.digest}"
 
 
-def _is_finished(family: Family[Any], batch: Batch, directory: Path) -> bool:
-    path = _path(family, batch, directory)
-    _refuse_other_defaults(family, batch, path)
+def _is_finished(family: Family[Any], group: Group, directory: Path) -> bool:
+    path = _path(family, group, directory)
+    _refuse_other_defaults(family, group, path)
     return is_finished(path)
 
 
-def _refuse_other_defaults(family: Family[Any], batch: Batch, path: Path) -> None:
+def _refuse_other_defaults(family: Family[Any], group: Group, path: Path) -> None:
     """Settings that no arm sets are not in the name of the directory."""
     try:
         there = dict((read_config(path) or {})["all_settings"])
-        known = {arm: {**family.before, **dict(there[arm])} for arm in batch.arms}
+        known = {arm: {**family.before, **dict(there[arm])} for arm in group.arms}
     except (OSError, ValueError, KeyError, TypeError):
         return  # nothing that could be compared; opening it says what is wrong
-    here = files.to_json(batch.all_settings)
+    here = files.to_json(group.all_settings)
     differ = dict.fromkeys(
         f"{name} is {known[arm][name]} there and {now} here"
         for arm in here
@@ -153,17 +153,17 @@ def _refuse_other_defaults(family: Family[Any], batch: Batch, path: Path) -> Non
         )
 
 
-def _open(family: Family[Any], batch: Batch, directory: Path) -> RunDirectory:
+def _open(family: Family[Any], group: Group, directory: Path) -> RunDirectory:
     return RunDirectory(
-        _path(family, batch, directory),
-        batch,
+        _path(family, group, directory),
+        group,
         ignored=("all_settings",),
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
 
 
 def _settings(family: Family[Any], config: Any) -> dict[str, Any]:
-    """All that an arm runs with, but for what the batch or its directory says."""
+    """All that an arm runs with, but for what the group or its directory says."""
     return settings(config, {"seed", "num_seeds", *family.ignored})
 
 
