@@ -38,7 +38,7 @@ class ChannelNorm(nnx.LayerNorm):
     XLA stores every one of them; here it is written in closed form, and remains
     differentiable in both modes and to any order. On a CPU the sums, over channels and
     over positions, are also written as XLA computes them fastest there
-    (``benchmarks/image_step.py`` compares them).
+    (``benchmarks/images/step.py`` compares them).
 
     Args:
       channels: length of the last axis.

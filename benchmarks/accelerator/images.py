@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.accelerator.figures import Figures, digits, milliseconds, ratio
-from benchmarks.image_step import (
+from benchmarks.images.peer import torch_step
+from benchmarks.images.step import (
     LEARNING_RATE,
     JaxStep,
     Step,
@@ -15,7 +16,6 @@ from benchmarks.image_step import (
     minimal_flops,
     random_batch,
 )
-from benchmarks.image_torch import torch_step
 from experiments.harness.timing import seconds_in_turns
 
 SETTINGS = (

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from benchmarks.accelerator.figures import Figures, digits, milliseconds
-from benchmarks.image_metrics import random_images
+from benchmarks.images.metrics import random_images
 from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.harness.members import init_members
 from experiments.harness.timing import seconds_in_turns

@@ -11,7 +11,7 @@ took 0.98 times eight single runs by `lax.map` and 1.17 times by `vmap`
 (`benchmarks/sweep.py`). Slices of a batch, which do not depend on each other, occupy
 several cores and stay in cache. And of its two libraries for convolutions, YNNPACK
 takes up to three times as long as Eigen for the gradients of wide kernels, but is the
-faster one where channels are few (`benchmarks/image_convolutions.py`).
+faster one where channels are few (`benchmarks/images/convolutions.py`).
 """
 
 import functools

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
-"""Of an update, for each example, on 2 cores; see `benchmarks/image_step.py`."""
+"""Of an update, for each example, on 2 cores; see `benchmarks/images/step.py`."""
 FORWARD_SHARE = 1 / 3
 """Of an update's time."""
 

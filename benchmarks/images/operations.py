@@ -1,8 +1,8 @@
 """The operations of a training step of an image model, each timed alone, on one core.
 
-    taskset -c 0 python -m benchmarks.image_operations [--model cifar_cnn | resnet18]
+    taskset -c 0 python -m benchmarks.images.operations [--model cifar_cnn | resnet18]
 
-What `benchmarks.image_step` times together is here taken apart: every convolution and
+What `benchmarks.images.step` times together is here taken apart: every convolution and
 dense layer forward, for its kernel and for its inputs, every normalisation with a ReLU,
 and Adam. An operation alone has its inputs in place and in the layout it likes, so the
 sum is what XLA's operators take at best; a step that is put together from them needs
@@ -26,8 +26,8 @@ import jax
 import optax
 from flax import nnx
 
-from benchmarks.image_step import STEPS_IN_A_ROUND, build, options_of, random_batch
-from benchmarks.image_torch import torch_step
+from benchmarks.images.peer import torch_step
+from benchmarks.images.step import STEPS_IN_A_ROUND, build, options_of, random_batch
 from experiments.harness.backend import examples_at_once
 from experiments.harness.timing import seconds_in_turns
 from models.images import ImageClassifier

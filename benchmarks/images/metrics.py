@@ -1,6 +1,6 @@
 """What the metrics of feature change cost in a warm-start run at the paper's size.
 
-    python -m benchmarks.image_metrics [--model cnn | resnet18]
+    python -m benchmarks.images.metrics [--model cnn | resnet18]
 
 Every `eval_every` updates (500 by default) the features of 1000 fixed images are
 computed and compared with those before: the change of their covariance (equation 3)

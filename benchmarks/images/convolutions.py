@@ -1,6 +1,6 @@
 """The image models' convolutions, by XLA's two libraries on a CPU and by ours.
 
-    taskset -c 0 python -m benchmarks.image_convolutions [--batch 16]
+    taskset -c 0 python -m benchmarks.images.convolutions [--batch 16]
 
 For each shape the rate forward, for the kernel and for the inputs, with YNNPACK (what
 XLA chooses), with Eigen (`backend.convolution_options` of a wide network) and, where

@@ -1,15 +1,15 @@
 """One training step of the models of images, against PyTorch, on 1 and on 2 cores.
 
-    python -m benchmarks.image_step [--models cifar_cnn resnet18] [--cores 1 2]
-    python -m benchmarks.image_step --variants [--cores 1 2]
-    python -m benchmarks.image_step --profile [--cores 1 2]
+    python -m benchmarks.images.step [--models cifar_cnn resnet18] [--cores 1 2]
+    python -m benchmarks.images.step --variants [--cores 1 2]
+    python -m benchmarks.images.step --profile [--cores 1 2]
 
 A step is forward, backward and Adam on one batch of 128 random 32 x 32 images; data
 loading and projection are left out. Ours is one `jit` and one dispatch a step, the
 trunk in slices of the batch and the program compiled as the harness has it on a CPU
 (`backend.examples_at_once`, `backend.convolution_options`): XLA's CPU backend runs
 convolutions inside a `scan` more than ten times slower. The peer is the
-same model as one writes it for PyTorch's CPU (`benchmarks/image_torch.py`). Both start
+same model as one writes it for PyTorch's CPU (`benchmarks/images/peer.py`). Both start
 from the same weights; their losses are compared, before and after some training, and
 only then are they timed, in turn, round after round. Each number of cores is a process
 of its own, bound to that many. Without PyTorch installed (`pip install
@@ -49,10 +49,10 @@ import numpy as np
 import optax
 from flax import nnx
 
-from benchmarks.convolutions import one_product, product_for_the_kernel
-from benchmarks.image_torch import torch_step
+from benchmarks.images.peer import torch_step
+from benchmarks.images.profile import print_profile
+from benchmarks.images.ways import one_product, product_for_the_kernel
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
-from benchmarks.operations import print_profile
 from experiments.harness.backend import (
     convolution_options,
     examples_at_once,
@@ -306,7 +306,7 @@ def run_on(num_cores: int, arguments: Sequence[str]) -> None:
         raise SystemExit(f"--cores {num_cores}: there are {len(available)} here.")
     # XLA and PyTorch count the cores when they start; a child inherits its parent's.
     os.sched_setaffinity(0, sorted(available)[:num_cores])
-    command = [sys.executable, "-m", "benchmarks.image_step", *arguments]
+    command = [sys.executable, "-m", "benchmarks.images.step", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": str(num_cores)}
     done = subprocess.run([*command, "--bound"], env=environment, check=False)
     os.sched_setaffinity(0, available)
