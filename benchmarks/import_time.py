@@ -2,8 +2,7 @@
 
     python -m benchmarks.import_time
 
-Each round starts a new interpreter. The package loads its modules when a name is first
-used, so that use is timed as well. CPython's collector walks all objects that optax's
+Each round starts a new interpreter. CPython's collector walks all objects that optax's
 import made once enough new ones follow: whatever comes next pays for that (some 50 ms
 here). So the time is taken twice: as it falls, and with that collection done before.
 """
@@ -21,23 +20,21 @@ import optax
 before, start = set(sys.modules), time.perf_counter()
 import nap_optax
 imported = time.perf_counter()
-nap_optax.nap
-used = time.perf_counter()
 new = sorted(set(sys.modules) - before)
-print(json.dumps([1e3 * (imported - start), 1e3 * (used - imported), new]))
+print(json.dumps([1e3 * (imported - start), new]))
 """
 
 
-def measure(prepare: str) -> tuple[float, float, list[str]]:
-    """Milliseconds of the import and of the first use, and the modules they load."""
+def measure(prepare: str) -> tuple[float, list[str]]:
+    """Milliseconds of the import, and the modules it loads."""
     output = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(prepare=prepare)],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    imported, used, modules = json.loads(output)
-    return imported, used, modules
+    milliseconds, modules = json.loads(output)
+    return milliseconds, modules
 
 
 def main() -> None:
@@ -46,13 +43,13 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     modules: list[str] = []
     for title, prepare in (("as it falls", ""), ("collected before", "gc.collect()")):
-        *times, loaded = zip(*(measure(prepare) for _ in range(rounds)), strict=True)
-        modules = loaded[0]
-        for name, milliseconds in zip(("import", "first use"), times, strict=True):
-            print(
-                f"{title}, {name}: median {statistics.median(milliseconds):.1f} ms, "
-                f"most {max(milliseconds):.1f} ms"
-            )
+        found = [measure(prepare) for _ in range(rounds)]
+        times = [milliseconds for milliseconds, _ in found]
+        _, modules = found[0]
+        print(
+            f"{title}: median {statistics.median(times):.1f} ms, most "
+            f"{max(times):.1f} ms"
+        )
     foreign = [name for name in modules if name.split(".")[0] != "nap_optax"]
     print(f"modules loaded besides its own: {', '.join(foreign) or 'none'}")
 

@@ -1,35 +1,85 @@
-"""Normalize-and-Project and effective-learning-rate re-warming for optax.
+"""Normalize-and-Project and effective-learning-rate re-warming for optax."""
 
-Public names are listed in ``_api``, and loaded when one is first used: what is imported
-right after optax pays for a collection of all of optax's objects, as soon as it makes
-some of its own.
-"""
+from importlib.metadata import version as _version
 
-from typing import TYPE_CHECKING
+from nap_optax import detectors, masks, metrics, schedules
+from nap_optax.clipping import clip_weights
+from nap_optax.detectors import (
+    CusumState,
+    Detector,
+    PageHinkleyState,
+    cusum,
+    every,
+    on_signal,
+    page_hinkley,
+)
+from nap_optax.elr import (
+    HoldElrState,
+    MeasureElrState,
+    effective_learning_rate,
+    hold_elr,
+    limit_elr,
+    measure_elr,
+    nominal_effective_learning_rate,
+)
+from nap_optax.layerwise import (
+    even_ratio,
+    fast_features,
+    scale_by_layer,
+    slow_features,
+)
+from nap_optax.projection import ProjectWeightsState, project_weights
+from nap_optax.recipes import HyperballState, hyperball, nap
+from nap_optax.regularizers import L2InitState, decay_scales, l2_init
+from nap_optax.resets import reset_leaves, shrink_and_perturb
+from nap_optax.rewarming import (
+    RestartState,
+    ScaleByRewarmingState,
+    restart,
+    scale_by_rewarming,
+)
+from nap_optax.spectral import SpectralRegularizationState, spectral_regularization
 
-if TYPE_CHECKING:
-    from nap_optax._api import *  # noqa: F403
-    from nap_optax._api import __all__ as __all__
-else:
+__version__ = _version("nap-optax")
 
-    def __getattr__(name):
-        import importlib
-
-        if name == "__version__":
-            return importlib.import_module("importlib.metadata").version("nap-optax")
-        try:
-            # A module by itself, so that modules can import each other.
-            value = importlib.import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
-            api = importlib.import_module(f"{__name__}._api")
-            if not hasattr(api, name):
-                text = f"module {__name__!r} has no attribute {name!r}"
-                raise AttributeError(text) from None
-            value = getattr(api, name)
-        globals()[name] = value
-        return value
-
-    def __dir__():
-        return __getattr__("__all__")
+__all__ = [
+    "CusumState",
+    "Detector",
+    "HoldElrState",
+    "HyperballState",
+    "L2InitState",
+    "MeasureElrState",
+    "PageHinkleyState",
+    "ProjectWeightsState",
+    "RestartState",
+    "ScaleByRewarmingState",
+    "SpectralRegularizationState",
+    "clip_weights",
+    "cusum",
+    "decay_scales",
+    "detectors",
+    "effective_learning_rate",
+    "even_ratio",
+    "every",
+    "fast_features",
+    "hold_elr",
+    "hyperball",
+    "l2_init",
+    "limit_elr",
+    "masks",
+    "measure_elr",
+    "metrics",
+    "nap",
+    "nominal_effective_learning_rate",
+    "on_signal",
+    "page_hinkley",
+    "project_weights",
+    "reset_leaves",
+    "restart",
+    "scale_by_layer",
+    "scale_by_rewarming",
+    "schedules",
+    "shrink_and_perturb",
+    "slow_features",
+    "spectral_regularization",
+]

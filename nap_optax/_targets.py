@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, masks, norms
+from nap_optax import _checks, _masks, _norms
 
 Labels = Sequence[Hashable | None]
 
@@ -28,11 +28,11 @@ def measure(
     Raises:
       ValueError: if the options do not fit the parameters or each other.
     """
-    paths, leaves = masks.named_leaves(params)
+    paths, leaves = _masks.named_leaves(params)
     labels = group_labels(groups, params)
     chosen = _chosen(mask, params, labels, paths)
-    radii = masks.per_leaf(radius, params, "radius")
-    axes = masks.per_leaf(granularity, params, "granularity", is_leaf=_is_axes)
+    radii = _masks.per_leaf(radius, params, "radius")
+    axes = _masks.per_leaf(granularity, params, "granularity", is_leaf=_is_axes)
     targets: list[Any] = [optax.MaskedNode()] * len(leaves)
     held = [i for i, project in enumerate(chosen) if project]
     own = [
@@ -69,7 +69,7 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
     Raises:
       ValueError: if the labels do not fit the parameters or are no strings or integers.
     """
-    labels = masks.per_leaf(groups, params, "groups", is_leaf=lambda x: x is None)
+    labels = _masks.per_leaf(groups, params, "groups", is_leaf=lambda x: x is None)
     for label in labels:
         if not isinstance(label, str | int | None) or isinstance(label, bool):
             raise ValueError(
@@ -110,7 +110,7 @@ def norm_axes(
 def _chosen(
     mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str]
 ) -> list[bool]:
-    chosen = jax.tree.leaves(masks.selected(mask, params, "project_weights"))
+    chosen = jax.tree.leaves(_masks.selected(mask, params, "project_weights"))
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -148,8 +148,8 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _norm(name: str, leaf: Any, granularity: Any) -> jax.Array:
-    weights = norms.widened(leaf)
-    return norms.norm(weights, _axes(name, weights.ndim, granularity))
+    weights = _norms.widened(leaf)
+    return _norms.norm(weights, _axes(name, weights.ndim, granularity))
 
 
 def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
@@ -157,7 +157,7 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
         return current(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
-    if norms.is_readable(norm) and not np.all(norms.is_usable(norm)):
+    if _norms.is_readable(norm) and not np.all(_norms.is_usable(norm)):
         warnings.warn(
             f"project_weights: {name!r} is zero in whole or in part at init (or too "
             "small or large for a norm in float32), so there it has no norm to keep "

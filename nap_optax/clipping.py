@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, masks, norms
+from nap_optax import _checks, _masks, _norms, masks
 
 __all__ = ["clip_weights"]
 
 
 def clip_weights(
-    multiplier: float | jax.Array, mask: Any = None
+    multiplier: float | jax.Array, *, mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Keeps each weight within a multiple of the range of a uniform initialisation.
 
@@ -82,7 +82,7 @@ def clip_weights(
     _checks.scalar("multiplier", multiplier, "a positive number", lambda m: m > 0)
 
     def init_fn(params: optax.Params) -> optax.OptState:
-        masks.selected(mask, params, "clip_weights")  # warns if that is none
+        _masks.selected(mask, params, "clip_weights")  # warns if that is none
         _bounds(params, mask)
         return optax.EmptyState()
 
@@ -98,7 +98,7 @@ def clip_weights(
         def clipped(param: Any, update: Any, bound: float) -> Any:
             if update is None or math.isinf(bound):
                 return update
-            weights = norms.widened(param)
+            weights = _norms.widened(param)
             limit = jnp.asarray(multiplier, weights.dtype) * bound
             inside = jnp.clip(
                 jnp.asarray(update, weights.dtype), -limit - weights, limit - weights
@@ -113,9 +113,9 @@ def clip_weights(
 def _bounds(params: optax.Params, mask: Any) -> Any:
     """The bound of each leaf's weights; infinite for leaves that are left alone."""
     chosen = jax.tree.leaves(
-        masks.resolve(masks.matrices if mask is None else mask, params)
+        _masks.resolve(masks.matrices if mask is None else mask, params)
     )
-    paths, leaves = masks.named_leaves(params)
+    paths, leaves = _masks.named_leaves(params)
     layers = [path.rpartition("/")[0] for path in paths]
     fans = [_fan_in(jnp.shape(leaf)) for leaf in leaves]
     bounds = [math.inf] * len(leaves)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, masks, norms
+from nap_optax import _checks, _masks, _norms, masks
 
 __all__ = ["even_ratio", "fast_features", "scale_by_layer", "slow_features"]
 
@@ -113,7 +113,7 @@ def slow_features(
     return _divided("slow_features", output_layer, factor, divide_output=False)
 
 
-def even_ratio(mask: Any = None) -> optax.GradientTransformationExtraArgs:
+def even_ratio(*, mask: Any = None) -> optax.GradientTransformationExtraArgs:
     r"""Makes each leaf's rate proportional to the mean magnitude of its weights.
 
     .. math::
@@ -158,13 +158,13 @@ def even_ratio(mask: Any = None) -> optax.GradientTransformationExtraArgs:
     selection = masks.matrices if mask is None else mask
 
     def factors_of(params: optax.Params) -> list[Any]:
-        chosen = masks.resolve(selection, params)
+        chosen = _masks.resolve(selection, params)
         return _even_factors(jax.tree.leaves(chosen), jax.tree.leaves(params))
 
     return _stateless(
         "even_ratio",
         factors_of,
-        check=lambda params: masks.selected(mask, params, "even_ratio"),
+        check=lambda params: _masks.selected(mask, params, "even_ratio"),
     )
 
 
@@ -192,7 +192,7 @@ def _stateless(
         treedef: Any = jax.tree.structure(params)
         pairs = zip(treedef.flatten_up_to(updates), factors_of(params), strict=True)
         scaled = [
-            update if factor is None else norms.scaled(update, factor)
+            update if factor is None else _norms.scaled(update, factor)
             for update, factor in pairs
         ]
         return jax.tree.unflatten(treedef, scaled), state
@@ -201,7 +201,7 @@ def _stateless(
 
 
 def _factors(factors: Any, params: optax.Params) -> list[Any]:
-    values = masks.per_leaf(factors, params, "factors")
+    values = _masks.per_leaf(factors, params, "factors")
     for value in values:
         number = _checks.concrete("factors", value)
         if number is not None and (number.ndim or not 0 <= number < np.inf):
@@ -217,7 +217,7 @@ def _divided(
         raise ValueError(f"factor={factor!r}: must be a positive number")
 
     def factors_of(params: optax.Params) -> list[Any]:
-        resolved = masks.resolve(output_layer, params, name="output_layer")
+        resolved = _masks.resolve(output_layer, params, name="output_layer")
         is_output = jax.tree.leaves(resolved)
         if is_output and set(is_output) != {True, False}:
             raise ValueError(
@@ -244,11 +244,11 @@ def _even_factors(chosen: Sequence[bool], leaves: Sequence[Any]) -> list[Any]:
     zero = jnp.zeros([], float)
     total = sum((mean * size for mean, size in sized), zero)
     num_weights = sum((jnp.where(mean > 0, size, 0.0) for mean, size in sized), zero)
-    overall = norms.ratio(total, num_weights)
-    return [mean if mean is None else norms.ratio(mean, overall) for mean in means]
+    overall = _norms.ratio(total, num_weights)
+    return [mean if mean is None else _norms.ratio(mean, overall) for mean in means]
 
 
 def _mean_magnitude(leaf: Any) -> jax.Array:
-    mean = jnp.mean(jnp.abs(norms.widened(leaf)))
+    mean = jnp.mean(jnp.abs(_norms.widened(leaf)))
     # One dtype for all leaves, of which some may be float32 and some float64.
     return jnp.where(jnp.isfinite(mean), mean, 0).astype(jnp.result_type(float))

@@ -9,68 +9,31 @@ parameters and for updates. Paths are spelled alike for Linen, NNX and plain tre
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from nap_optax._masks import (
+    is_floating,
+    is_matrix,
+    named_leaves,
+    path_name,
+    resolve,
+)
 
 __all__ = [
     "by_path",
     "complement",
     "floating",
     "matrices",
-    "named_leaves",
     "path_name",
-    "per_leaf",
-    "resolve",
     "scales",
-    "selected",
     "siblings",
 ]
 
 Rules = Sequence[tuple[str, Any]]
-
-
-def path_name(path: Sequence[Hashable]) -> str:
-    """Spells a key path as ``"layer_0/dense/kernel"``.
-
-    Linen's outermost ``params`` and the ``.value`` with which NNX variables end are
-    left out, so one pattern serves both libraries and plain trees.
-
-    Args:
-      path: a key path from ``jax.tree_util.tree_flatten_with_path``.
-
-    Returns:
-      The components joined by ``/``; the empty string for a bare array.
-
-    Examples:
-      >>> import jax
-      >>> params = {"params": {"dense": {"kernel": 1.0}}}
-      >>> [(path, _)] = jax.tree_util.tree_flatten_with_path(params)[0]
-      >>> path_name(path)
-      'dense/kernel'
-    """
-    entries = list(path)
-    last = jax.tree_util.GetAttrKey
-    if entries and isinstance(entries[-1], last) and entries[-1].name == "value":
-        entries = entries[:-1]
-    if len(entries) > 1 and entries[0] == jax.tree_util.DictKey("params"):
-        entries = entries[1:]
-    return jax.tree_util.keystr(tuple(entries), simple=True, separator="/")
-
-
-def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
-    """Lists the :func:`path_name` of each leaf, and the leaves.
-
-    Examples:
-      >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
-      (['dense/bias', 'dense/kernel'], [2.0, 1.0])
-    """
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
 
 
 def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
@@ -134,7 +97,7 @@ def matrices(tree: Any) -> Any:
       {'bias': False, 'kernel': True}
     """
     _reject_hyperparameter(tree, "matrices")
-    return jax.tree.map(_is_matrix, tree)
+    return jax.tree.map(is_matrix, tree)
 
 
 def floating(tree: Any) -> Any:
@@ -150,7 +113,7 @@ def floating(tree: Any) -> Any:
       {'bias': True, 'count': False}
     """
     _reject_hyperparameter(tree, "floating")
-    return jax.tree.map(_is_floating, tree)
+    return jax.tree.map(is_floating, tree)
 
 
 def scales(tree: Any) -> Any:
@@ -235,114 +198,6 @@ def complement(mask: Any) -> Callable[[Any], Any]:
     return lambda tree: jax.tree.map(lambda chosen: not chosen, resolve(mask, tree))
 
 
-def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
-    """Turns a mask in any form that optax accepts into a tree of booleans.
-
-    Args:
-      mask: a tree of booleans, a prefix of one, or a function that gives one.
-      tree: the parameters.
-      name: what to call the mask in an error.
-
-    Returns:
-      A tree of Python booleans with the structure of ``tree``.
-
-    Raises:
-      ValueError: if the structure does not fit, a leaf is not a boolean, or the mask is
-        ``False`` as a whole, as a function is once ``optax.inject_hyperparams`` has
-        called it.
-
-    Examples:
-      >>> resolve(True, {"a": 1.0, "b": [2.0]})
-      {'a': True, 'b': [True]}
-    """
-    if mask is False:
-        raise ValueError(
-            f"{name}=False: it would select nothing; under optax.inject_hyperparams, "
-            f'name it in static_args=("{name}",)'
-        )
-    chosen = per_leaf(mask, tree, name)
-    for value in chosen:
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name}={value!r}: every leaf must be True or False")
-    return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
-
-
-def selected(mask: Any, tree: Any, name: str) -> Any:
-    """Resolves the mask of a transformation, :func:`matrices` for ``None``.
-
-    Warns if a mask of the caller's selects no leaf, so that nothing would happen. (No
-    error: a mask may serve several partitions of the parameters. The default may
-    select nothing.)
-
-    Args:
-      mask: in any form that :func:`resolve` takes, or ``None``.
-      tree: the parameters.
-      name: of the transformation.
-
-    Returns:
-      A tree of Python booleans with the structure of ``tree``.
-
-    Raises:
-      ValueError: as :func:`resolve`.
-
-    Examples:
-      >>> import jax.numpy as jnp
-      >>> selected(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, "example")
-      {'bias': False, 'kernel': True}
-    """
-    chosen = resolve(matrices if mask is None else mask, tree)
-    leaves = jax.tree.leaves(chosen)
-    if mask is not None and leaves and not any(leaves):
-        warnings.warn(f"{name}: the mask selects none of the leaves", stacklevel=4)
-    return chosen
-
-
-def per_leaf(
-    option: Any,
-    tree: Any,
-    name: str,
-    *,
-    is_leaf: Callable[[Any], bool] | None = None,
-) -> list[Any]:
-    """Lists an option's value for each leaf of a tree.
-
-    Args:
-      option: one value for all leaves, a tree of values or a prefix of one, or a
-        function from the tree to any of these.
-      tree: the parameters.
-      name: what to call the option in an error.
-      is_leaf: recognises values that are themselves trees, as tuples of axes are.
-
-    Returns:
-      The values in the order of the leaves of ``tree``.
-
-    Raises:
-      ValueError: if the structures do not fit.
-
-    Examples:
-      >>> per_leaf({"a": 1, "b": 2}, {"a": 0.0, "b": [0.0, 0.0]}, "radius")
-      [1, 2, 2]
-    """
-    if not jax.tree.leaves(tree):
-        # optax.tree.map_params calls init on a placeholder without leaves.
-        return []
-    option = option(tree) if callable(option) else option
-    leaves = jax.tree.leaves(option, is_leaf=is_leaf)
-    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
-    try:
-        subtrees = treedef.flatten_up_to(tree)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} does not fit the parameters: it has the structure {treedef}, they "
-            f"have {jax.tree.structure(tree)}"
-        ) from error
-    return [
-        value
-        for value, subtree in zip(leaves, subtrees, strict=True)
-        for _ in jax.tree.leaves(subtree)
-    ]
-
-
 def _reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
     # optax.inject_hyperparams calls every callable argument with its step count.
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
@@ -376,14 +231,6 @@ def _first_match(
 ) -> int | None:
     matches = (i for i, (pattern, _) in enumerate(compiled) if pattern.fullmatch(name))
     return next(matches, None)
-
-
-def _is_matrix(leaf: Any) -> bool:
-    return jnp.ndim(leaf) >= 2 and _is_floating(leaf)
-
-
-def _is_floating(leaf: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
 def _listed(names: Sequence[str]) -> str:

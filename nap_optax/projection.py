@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _targets, masks, norms
+from nap_optax import _checks, _masks, _norms, _targets
 
 __all__ = ["ProjectWeightsState", "project_weights"]
 
@@ -177,7 +177,7 @@ def _held(
     groups: Any,
 ) -> list[_Leaf]:
     leaves = jax.tree.leaves(params)
-    radii = masks.per_leaf(radius, params, "radius")
+    radii = _masks.per_leaf(radius, params, "radius")
     labels = _targets.group_labels(groups, params)
     held = []
     for i, (target, update) in enumerate(zip(targets, updates, strict=True)):
@@ -191,7 +191,7 @@ def _held(
                     "group is projected as one; take it out of the group"
                 )
             continue
-        dtype = norms.norm_dtype(leaves[i])
+        dtype = _norms.norm_dtype(leaves[i])
         held.append(
             _Leaf(
                 position=i,
@@ -230,12 +230,12 @@ def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
 def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Array]:
     """What to multiply each leaf's weights by, to bring it or its group to its norm."""
     measured = [
-        norms.norm(w, _targets.norm_axes(w.shape, leaf.target.shape))
+        _norms.norm(w, _targets.norm_axes(w.shape, leaf.target.shape))
         for leaf, w in zip(held, weights, strict=True)
     ]
     measured = _targets.join(measured, [leaf.label for leaf in held])
     return [
-        norms.ratio(leaf.target, norm).astype(leaf.param.dtype)
+        _norms.ratio(leaf.target, norm).astype(leaf.param.dtype)
         for leaf, norm in zip(held, measured, strict=True)
     ]
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, detectors, norms
+from nap_optax import _checks, _norms, detectors
 from nap_optax.projection import project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
@@ -206,12 +206,12 @@ def _to_norms(updates: optax.Updates, targets: Any, treedef: Any) -> optax.Updat
         return updates
     # Stacked, so that all norms are known before any is used: if leaves are sharded,
     # they make one message, and the norms of the projection another.
-    factors = norms.ratio(
+    factors = _norms.ratio(
         jnp.stack([radii[i].astype(float) for i in held]),
-        jnp.stack([norms.leaf_norm(new[i]).astype(float) for i in held]),
+        jnp.stack([_norms.leaf_norm(new[i]).astype(float) for i in held]),
     )
     for i, factor in zip(held, factors, strict=True):
-        new[i] = norms.scaled(new[i], factor)
+        new[i] = _norms.scaled(new[i], factor)
     return jax.tree.unflatten(treedef, new)
 
 

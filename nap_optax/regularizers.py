@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, masks
+from nap_optax import _checks, _masks, _norms, masks
 
-__all__ = ["decay_scales"]
+__all__ = ["L2InitState", "decay_scales", "l2_init"]
 
 
 def decay_scales(
-    decay: float | jax.Array, mask: Any = None
+    decay: float | jax.Array, *, mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adds decoupled weight decay of the normalisation scales only ("scale decay").
 
@@ -66,7 +66,7 @@ def decay_scales(
     scales = masks.scales if mask is None else mask
 
     def init_fn(params: optax.Params) -> optax.OptState:
-        chosen = jax.tree.leaves(masks.resolve(scales, params))
+        chosen = jax.tree.leaves(_masks.resolve(scales, params))
         if rate is not None and np.any(rate > 0) and chosen and not any(chosen):
             raise ValueError(
                 f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
@@ -89,7 +89,105 @@ def decay_scales(
             dtype = jnp.result_type(update)  # which an array for a decay must not widen
             return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)
 
-        chosen = masks.resolve(scales, params)
+        chosen = _masks.resolve(scales, params)
         return jax.tree.map(decayed, params, updates, chosen), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+class L2InitState(NamedTuple):
+    """State of :func:`l2_init`."""
+
+    # Per selected leaf, what `init` saw: its shape and dtype. MaskedNode elsewhere.
+    initial_weights: Any
+
+
+def l2_init(
+    strength: float | jax.Array, *, mask: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    r"""Pulls the weights toward their initial values ("L2 Init").
+
+    .. math::
+
+        u \to u + \lambda\, (w - w_0) \quad \text{for each selected leaf } w
+
+    This is the gradient of :math:`\tfrac{\lambda}{2} \lVert w - w_0 \rVert^2`. The
+    paper adds :math:`\lambda' \lVert \theta - \theta_0 \rVert^2` to the loss, without
+    the half: its strength :math:`\lambda'` is ``strength=2 * λ'`` here.
+
+    **Where in the chain.** In front of the direction (``optax.scale_by_adam``) it is
+    part of the gradient, as in the paper, and Adam divides it by the gradient's size;
+    after the direction and before the learning rate it is decoupled, as the decay of
+    AdamW: weights go back by the learning rate times ``strength`` of their distance.
+
+    **With projection.** It lies before :func:`nap_optax.project_weights`, like all
+    that changes updates. The radius is :math:`\lVert w_0 \rVert`, so :math:`w_0` is on
+    the sphere, and only the pull along the sphere is left: it turns weights back, and
+    does nothing to their norm.
+
+    .. warning::
+        The reference is the parameters that ``init`` saw, and stays. Do not wrap this
+        in :func:`nap_optax.restart`, and do not call ``init`` on trained parameters:
+        either would hold the weights where they are then.
+
+    Args:
+      strength: :math:`\lambda \ge 0`; may be traced.
+      mask: which leaves: a tree of booleans, a prefix of one, or a function from the
+        parameters to one. Default: all of a floating-point dtype, biases and scales
+        too, as in the paper (:func:`nap_optax.masks.floating`).
+
+    Returns:
+      A transformation whose ``update`` needs ``params``. Its state holds a copy of the
+      selected leaves.
+
+    Raises:
+      ValueError: if ``strength`` is not a number of 0 or more; in ``update`` if
+        ``params`` is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("mask",)``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from nap_optax import l2_init
+      >>> tx = l2_init(0.5)
+      >>> state = tx.init(jnp.array([1.0, 2.0]))
+      >>> updates, state = tx.update(jnp.zeros(2), state, jnp.array([3.0, 2.0]))
+      >>> print(updates)
+      [1. 0.]
+
+    References:
+      Kumar, Marklund and Van Roy, `Maintaining Plasticity in Continual Learning via
+      Regenerative Regularization <https://arxiv.org/abs/2308.11958>`_, 2023, section 3
+    """
+    _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
+
+    def init_fn(params: optax.Params) -> L2InitState:
+        chosen = _masks.selected(
+            masks.floating if mask is None else mask, params, "l2_init"
+        )
+        return L2InitState(initial_weights=jax.tree.map(_copied, params, chosen))
+
+    def update_fn(
+        updates: optax.Updates,
+        state: L2InitState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, L2InitState]:
+        del extra_args
+        _checks.has_params("l2_init", params)
+
+        def pulled(param: Any, update: Any, initial: Any) -> Any:
+            if update is None or isinstance(initial, optax.MaskedNode):
+                return update
+            dtype = _norms.norm_dtype(update)
+            distance = jnp.asarray(param, dtype) - jnp.asarray(initial, dtype)
+            pull = jnp.asarray(strength, dtype) * distance
+            return (jnp.asarray(update, dtype) + pull).astype(jnp.result_type(update))
+
+        return jax.tree.map(pulled, params, updates, state.initial_weights), state
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _copied(leaf: Any, selected: bool) -> Any:
+    # A copy: the state must outlive parameters that are donated.
+    return jnp.array(leaf) if selected else optax.MaskedNode()

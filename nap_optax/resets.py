@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, masks, norms
+from nap_optax import _checks, _masks, _norms, masks
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
@@ -25,6 +25,7 @@ def shrink_and_perturb(
     fresh_params: optax.Params,
     shrink: float | jax.Array,
     perturb: float | jax.Array,
+    *,
     mask: Any = None,
 ) -> optax.Params:
     r"""Shrinks the weights and adds a share of freshly initialised ones.
@@ -69,13 +70,13 @@ def shrink_and_perturb(
     """
     for name, number in (("shrink", shrink), ("perturb", perturb)):
         _checks.scalar(name, number, "a number of 0 or more", lambda n: n >= 0)
-    chosen = masks.resolve(masks.floating if mask is None else mask, params)
+    chosen = _masks.resolve(masks.floating if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 
     def mixed(param: Any, fresh: Any, select: bool) -> Any:
         if not select:
             return param
-        dtype = norms.norm_dtype(param)
+        dtype = _norms.norm_dtype(param)
         new = jnp.asarray(shrink, dtype) * jnp.asarray(param, dtype) + jnp.asarray(
             perturb, dtype
         ) * jnp.asarray(fresh, dtype)
@@ -89,6 +90,7 @@ def reset_leaves(
     params: optax.Params,
     opt_state: optax.OptState,
     fresh_params: optax.Params,
+    *,
     mask: Any = None,
 ) -> tuple[optax.Params, optax.OptState]:
     r"""Replaces leaves by fresh ones, and what the optimizer's state holds for them.
@@ -142,7 +144,7 @@ def reset_leaves(
       {'body': Array([0.1], dtype=float32), 'head': Array([0.], dtype=float32)}
     """
     _checks.is_transformation("tx", tx)
-    chosen = masks.resolve(True if mask is None else mask, params)
+    chosen = _masks.resolve(True if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 
     def replaced(param: Any, fresh: Any, select: bool) -> Any:
@@ -186,7 +188,7 @@ def _check_shapes(params: optax.Params, fresh_params: optax.Params) -> None:
             f"they have {theirs}"
         )
     fresh = jax.tree.leaves(fresh_params)
-    for path, leaf, new in zip(*masks.named_leaves(params), fresh, strict=True):
+    for path, leaf, new in zip(*_masks.named_leaves(params), fresh, strict=True):
         if jnp.shape(leaf) != jnp.shape(new):
             raise ValueError(
                 f"fresh_params does not fit the parameters: {path!r} has the shape "

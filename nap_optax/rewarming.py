@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, detectors, norms
+from nap_optax import _checks, _norms, detectors
 
 __all__ = [
     "RestartState",
@@ -142,7 +142,7 @@ def scale_by_rewarming(
         steps_since_rewarm = jnp.where(fired, 0, state.steps_since_rewarm)
         learning_rate = rate(steps_since_rewarm)
         factor = -learning_rate if flip_sign else learning_rate
-        updates = jax.tree.map(lambda u: norms.scaled(u, factor), updates)
+        updates = jax.tree.map(lambda u: _norms.scaled(u, factor), updates)
         return updates, ScaleByRewarmingState(
             rewarming_step=optax.safe_increment(step),
             steps_since_rewarm=optax.safe_increment(steps_since_rewarm),

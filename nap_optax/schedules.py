@@ -30,7 +30,7 @@ Scalar = float | jax.Array
 
 
 def warmup_constant(
-    peak_value: Scalar, *, warmup_steps: int | jax.Array, init_value: Scalar = 0.0
+    peak_value: Scalar, *, warmup_steps: float | jax.Array, init_value: Scalar = 0.0
 ) -> optax.Schedule:
     r"""Rises linearly for ``warmup_steps`` updates and stays at the peak.
 
@@ -62,7 +62,7 @@ def warmup_constant(
 def warmup_cosine_decay(
     peak_value: Scalar,
     *,
-    warmup_steps: int | jax.Array,
+    warmup_steps: float | jax.Array,
     decay_steps: int | jax.Array,
     init_value: Scalar = 0.0,
     end_value: Scalar = 0.0,
@@ -103,14 +103,7 @@ def warmup_cosine_decay(
     _checks.are_numbers(
         peak_value=peak_value, init_value=init_value, end_value=end_value
     )
-    _checks.at_least(0, warmup_steps=warmup_steps)
-    start = _checks.concrete("warmup_steps", warmup_steps)
-    end = _checks.concrete("decay_steps", decay_steps)
-    if start is not None and end is not None and np.any(end <= start):
-        raise ValueError(
-            f"decay_steps={decay_steps}: must exceed warmup_steps={warmup_steps}, "
-            "which it includes"
-        )
+    _check_includes("decay_steps", decay_steps, warmup_steps)
 
     def schedule(count: Any) -> jax.Array:
         count, start = _as_float(count), _as_float(warmup_steps)
@@ -125,7 +118,7 @@ def warmup_cosine_decay(
 def warmup_stable_decay(
     peak_value: Scalar,
     *,
-    warmup_steps: int | jax.Array,
+    warmup_steps: float | jax.Array,
     stable_steps: int | jax.Array,
     cooldown_steps: int | jax.Array,
     init_value: Scalar = 0.0,
@@ -183,14 +176,14 @@ def warmup_stable_decay(
 
 
 def delayed(
-    schedule: optax.Schedule, delay_steps: int | jax.Array, low_value: Scalar
+    schedule: optax.Schedule, delay_steps: int | jax.Array, init_value: Scalar
 ) -> optax.Schedule:
     """Holds a low value for some updates, then runs a schedule from its beginning.
 
     Args:
       schedule: what runs from count ``delay_steps`` on.
-      delay_steps: updates at the low value.
-      low_value: the value until then.
+      delay_steps: updates at the initial value.
+      init_value: the value until then.
 
     Returns:
       A schedule.
@@ -208,7 +201,7 @@ def delayed(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 3
     """
-    _checks.are_numbers(low_value=low_value)
+    _checks.are_numbers(init_value=init_value)
     _checks.at_least(0, delay_steps=delay_steps)
     if not callable(schedule):
         raise ValueError(f"schedule={schedule!r}: must be a function of the count")
@@ -216,7 +209,7 @@ def delayed(
     def delayed_schedule(count: Any) -> jax.Array:
         since = jnp.maximum(jnp.asarray(count) - delay_steps, 0)
         running = _as_float(schedule(since))
-        return jnp.where(count < delay_steps, _as_float(low_value), running)
+        return jnp.where(count < delay_steps, _as_float(init_value), running)
 
     return delayed_schedule
 
@@ -224,9 +217,9 @@ def delayed(
 def cyclic(
     peak_value: Scalar,
     *,
-    period: int | jax.Array,
-    warmup_fraction: Scalar = 0.1,
-    floor: Scalar = 0.0,
+    cycle_steps: int | jax.Array,
+    warmup_steps: float | jax.Array,
+    end_value: Scalar = 0.0,
     num_cycles: int | None = None,
     final_value: Scalar | None = None,
 ) -> optax.Schedule:
@@ -234,11 +227,11 @@ def cyclic(
 
     Args:
       peak_value: the value at the end of each warm-up.
-      period: updates in a cycle.
-      warmup_fraction: the part of a cycle that is warm-up.
-      floor: where each cycle begins and ends.
+      cycle_steps: updates in a cycle.
+      warmup_steps: the first of them, in which the value rises linearly.
+      end_value: where each cycle begins and ends.
       num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
-      final_value: the value after the last cycle; ``None`` stays at the floor. (A
+      final_value: the value after the last cycle; ``None`` stays at ``end_value``. (A
         constant after the last cycle is "early stopping of the cycle" in the paper's
         reinforcement-learning runs.)
 
@@ -249,7 +242,7 @@ def cyclic(
       ValueError: if a concrete argument is out of range.
 
     Examples:
-      >>> schedule = cyclic(1.0, period=4, warmup_fraction=0.5, num_cycles=2)
+      >>> schedule = cyclic(1.0, cycle_steps=4, warmup_steps=2, num_cycles=2)
       >>> [round(float(schedule(t)), 2) for t in range(10)]
       [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
 
@@ -263,9 +256,9 @@ def cyclic(
     return growing_cycles(
         peak_value,
         growth=1.0,
-        period=period,
-        warmup_fraction=warmup_fraction,
-        floor=floor,
+        cycle_steps=cycle_steps,
+        warmup_steps=warmup_steps,
+        end_value=end_value,
         num_cycles=num_cycles,
         final_value=final_value,
     )
@@ -275,9 +268,9 @@ def growing_cycles(
     peak_value: Scalar,
     *,
     growth: Scalar,
-    period: int | jax.Array,
-    warmup_fraction: Scalar = 0.1,
-    floor: Scalar = 0.0,
+    cycle_steps: int | jax.Array,
+    warmup_steps: float | jax.Array,
+    end_value: Scalar = 0.0,
     num_cycles: int | None = None,
     final_value: Scalar | None = None,
 ) -> optax.Schedule:
@@ -286,11 +279,11 @@ def growing_cycles(
     Args:
       peak_value: the first cycle's peak.
       growth: by what the peak is multiplied from cycle to cycle (2 in the figure).
-      period: updates in a cycle.
-      warmup_fraction: the part of a cycle that is linear warm-up.
-      floor: where each cycle begins and ends.
+      cycle_steps: updates in a cycle.
+      warmup_steps: the first of them, in which the value rises linearly.
+      end_value: where each cycle begins and ends.
       num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
-      final_value: the value after the last cycle; ``None`` stays at the floor.
+      final_value: the value after the last cycle; ``None`` stays at ``end_value``.
 
     Returns:
       A schedule.
@@ -299,7 +292,7 @@ def growing_cycles(
       ValueError: if a concrete argument is out of range.
 
     Examples:
-      >>> schedule = growing_cycles(1.0, growth=2.0, period=4, warmup_fraction=0.5)
+      >>> schedule = growing_cycles(1.0, growth=2.0, cycle_steps=4, warmup_steps=2)
       >>> [round(float(schedule(t)), 2) for t in range(8)]
       [0.0, 0.5, 1.0, 0.5, 0.0, 1.0, 2.0, 1.0]
 
@@ -307,32 +300,42 @@ def growing_cycles(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 13
     """
-    last = floor if final_value is None else final_value
-    _checks.are_numbers(peak_value=peak_value, floor=floor, final_value=last)
-    _checks.at_least(1, period=period)
+    last = end_value if final_value is None else final_value
+    _checks.are_numbers(peak_value=peak_value, end_value=end_value, final_value=last)
+    _checks.at_least(1, cycle_steps=cycle_steps)
+    _check_includes("cycle_steps", cycle_steps, warmup_steps)
     _checks.at_least(0, growth=growth)
-    fraction = _checks.concrete("warmup_fraction", warmup_fraction)
-    if fraction is not None and not np.all((fraction >= 0) & (fraction < 1)):
-        raise ValueError(f"warmup_fraction={warmup_fraction}: must be in [0, 1)")
     if num_cycles is not None:
         _checks.at_least(1, whole=True, num_cycles=num_cycles)
 
     def schedule(count: Any) -> jax.Array:
         count = jnp.asarray(count)
-        cycle = count // period
+        cycle = count // cycle_steps
         peak = _as_float(peak_value) * jnp.power(_as_float(growth), _as_float(cycle))
         value = warmup_cosine_decay(
             peak,
-            warmup_steps=_as_float(warmup_fraction) * _as_float(period),
-            decay_steps=period,
-            init_value=floor,
-            end_value=floor,
-        )(count % period)
+            warmup_steps=warmup_steps,
+            decay_steps=cycle_steps,
+            init_value=end_value,
+            end_value=end_value,
+        )(count % cycle_steps)
         if num_cycles is None:
             return value
         return jnp.where(cycle < num_cycles, value, _as_float(last))
 
     return schedule
+
+
+def _check_includes(name: str, steps: Any, warmup_steps: Any) -> None:
+    """Raises unless there are more updates than those of the warm-up."""
+    _checks.at_least(0, warmup_steps=warmup_steps)
+    start = _checks.concrete("warmup_steps", warmup_steps)
+    end = _checks.concrete(name, steps)
+    if start is not None and end is not None and np.any(end <= start):
+        raise ValueError(
+            f"{name}={steps}: must exceed warmup_steps={warmup_steps}, which it "
+            "includes"
+        )
 
 
 def _warmed(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, masks, norms
+from nap_optax import _checks, _masks, _norms
 
 __all__ = ["SpectralRegularizationState", "spectral_regularization"]
 
@@ -23,7 +23,10 @@ class SpectralRegularizationState(NamedTuple):
 
 
 def spectral_regularization(
-    strength: float | jax.Array, exponent: float | jax.Array = 2, mask: Any = None
+    strength: float | jax.Array,
+    exponent: float | jax.Array = 2,
+    *,
+    mask: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adds the gradient of a penalty on each matrix's largest singular value.
 
@@ -89,8 +92,8 @@ def spectral_regularization(
     _checks.scalar("exponent", exponent, "a number of 1 or more", lambda k: k >= 1)
 
     def init_fn(params: optax.Params) -> SpectralRegularizationState:
-        chosen = masks.selected(mask, params, "spectral_regularization")
-        paths, leaves = masks.named_leaves(params)
+        chosen = _masks.selected(mask, params, "spectral_regularization")
+        paths, leaves = _masks.named_leaves(params)
         vectors = [
             _starting_vector(path, leaf) if select else optax.MaskedNode()
             for path, leaf, select in zip(
@@ -140,7 +143,7 @@ def _starting_vector(path: str, leaf: Any) -> jax.Array:
             f"spectral_regularization: {path!r} has fewer than two dimensions, so no "
             "singular values; leave it out by mask"
         )
-    rows = jnp.sum(norms.widened(leaf), axis=-1)
+    rows = jnp.sum(_norms.widened(leaf), axis=-1)
     key = jax.random.key(0, impl="threefry2x32")  # whatever the caller's default
     draw = jax.random.normal(key, rows.shape, rows.dtype)
     [[unit], _] = _units([draw + jnp.zeros_like(rows)])  # sharded as the rows are
@@ -166,7 +169,7 @@ def _penalty_gradients(
     )
     power = jnp.asarray(exponent, sigmas.dtype)
     slopes = 2 * power * (sigmas**power - 1) * sigmas ** (power - 1)
-    found = norms.is_usable(sigmas)
+    found = _norms.is_usable(sigmas)
     slopes = jnp.where(found, slopes, 0)
     gradients = [
         (slope.astype(a.dtype) * a)[..., None] * jnp.conj(b)
@@ -184,8 +187,8 @@ def _units(vectors: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
     Stacked, so that all norms are known before any is used: if leaves are sharded, they
     make one message.
     """
-    sizes = jnp.stack([norms.norm(vector).astype(float) for vector in vectors])
-    usable = norms.is_usable(sizes)
+    sizes = jnp.stack([_norms.norm(vector).astype(float) for vector in vectors])
+    usable = _norms.is_usable(sizes)
     units = [
         jnp.where(ok, vector / size.astype(vector.dtype), 0)
         for vector, ok, size in zip(
@@ -196,6 +199,6 @@ def _units(vectors: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
 
 
 def _added(update: jax.Array, gradient: jax.Array, strength: Any) -> jax.Array:
-    dtype = norms.norm_dtype(update)
+    dtype = _norms.norm_dtype(update)
     added = jnp.asarray(strength, dtype) * gradient.astype(dtype)
     return (jnp.asarray(update, dtype) + added).astype(jnp.result_type(update))

@@ -50,9 +50,9 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
         case "cyclic":
             schedule = schedules.cyclic(
                 peak,
-                period=hyper.cycle_steps,
-                warmup_fraction=hyper.warmup_steps / hyper.cycle_steps,
-                floor=low,
+                cycle_steps=hyper.cycle_steps,
+                warmup_steps=hyper.warmup_steps,
+                end_value=low,
                 num_cycles=config.num_cycles,
             )
     return schedules.delayed(schedule, hyper.delay_steps, low)

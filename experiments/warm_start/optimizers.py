@@ -20,9 +20,9 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
         return schedules.growing_cycles(
             hyper.learning_rate,
             growth=growth,
-            period=period,
-            warmup_fraction=config.warmup_fraction,
-            floor=hyper.low_learning_rate,
+            cycle_steps=period,
+            warmup_steps=config.warmup_fraction * period,
+            end_value=hyper.low_learning_rate,
             num_cycles=num_cycles,
         )
 

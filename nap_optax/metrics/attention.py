@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nap_optax import norms
+from nap_optax import _norms
 
 __all__ = ["attention_entropy"]
 
@@ -45,7 +45,7 @@ def attention_entropy(weights: jax.Array) -> jax.Array:
     """
     if jnp.ndim(weights) < 1:
         raise ValueError("weights must have shape (..., keys), got shape ().")
-    weights = norms.widened(weights)
+    weights = _norms.widened(weights)
     # The logarithm never sees a zero: its infinite derivative would give NaN.
     log_weights = jnp.log(jnp.where(weights == 0, 1, weights))
     return jnp.mean(-jnp.sum(weights * log_weights, axis=-1))

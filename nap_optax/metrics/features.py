@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nap_optax import norms
+from nap_optax import _norms
 
 __all__ = [
     "activation_pattern_change",
@@ -176,7 +176,7 @@ def dormant_fraction(activations: jax.Array, threshold: float = 0.025) -> jax.Ar
         )
     if isinstance(threshold, int | float) and threshold < 0:
         raise ValueError(f"threshold must not be negative, got {threshold}.")
-    magnitudes = jnp.abs(norms.widened(activations))
+    magnitudes = jnp.abs(_norms.widened(activations))
     unit_means = jnp.mean(magnitudes, axis=tuple(range(magnitudes.ndim - 1)))
     layer_mean = jnp.mean(unit_means)
     # Not divided by the layer's mean, which may be zero.
@@ -186,7 +186,7 @@ def dormant_fraction(activations: jax.Array, threshold: float = 0.025) -> jax.Ar
 
 def _unit_norm(features: jax.Array) -> jax.Array:
     """Features over their Frobenius norm; zero stays zero."""
-    features = norms.widened(features)
+    features = _norms.widened(features)
     # The squares of very large or very small features would leave float32's range.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(features), initial=0))
     is_zero = largest == 0

@@ -14,8 +14,8 @@ from helpers.projecting import norms
 from nap_optax import clip_weights, masks, project_weights
 
 
-def clip(params: Any, updates: Any, *args: Any) -> Any:
-    tx = clip_weights(*args)
+def clip(params: Any, updates: Any, multiplier: Any, **options: Any) -> Any:
+    tx = clip_weights(multiplier, **options)
     return tx.update(updates, tx.init(params), params)[0]
 
 
@@ -76,11 +76,13 @@ def test_biases_take_the_bound_of_their_layer() -> None:
     }
     updates = jax.tree.map(lambda leaf: jnp.full_like(leaf, 9.0), params)
     mask = masks.by_path([("norm/.*", False), (".*", True)])
-    got = clip(params, updates, 1.0, mask)
+    got = clip(params, updates, 1.0, mask=mask)
     np.testing.assert_allclose(got["conv"]["bias"], 0.25)
     np.testing.assert_array_equal(got["norm"]["scale"], 9.0)
     # The matrix beside it counts, selected or not.
-    got = clip(params, updates, 1.0, masks.by_path([(".*/bias", True), (".*", False)]))
+    got = clip(
+        params, updates, 1.0, mask=masks.by_path([(".*/bias", True), (".*", False)])
+    )
     np.testing.assert_allclose(got["conv"]["bias"], 0.25)
     np.testing.assert_array_equal(got["conv"]["kernel"], 9.0)
 
@@ -88,11 +90,13 @@ def test_biases_take_the_bound_of_their_layer() -> None:
 def test_no_fan_in() -> None:
     params = {"norm": {"scale": jnp.ones(1)}, "w": jnp.ones((2, 2))}
     with pytest.raises(ValueError, match="'norm/scale' has fewer than two dimensions"):
-        clip_weights(1.0, True).init(params)
+        clip_weights(1.0, mask=True).init(params)
     two = {"a": jnp.ones((2, 2)), "b": jnp.ones((3, 2)), "bias": jnp.ones(2)}
     with pytest.raises(ValueError, match="'bias' has fewer than two dimensions"):
-        clip_weights(1.0, True).init(two)
-    clip_weights(1.0, True).init(two | {"b": jnp.ones((2, 7))})  # one fan-in, of two
+        clip_weights(1.0, mask=True).init(two)
+    clip_weights(1.0, mask=True).init(
+        two | {"b": jnp.ones((2, 7))}
+    )  # one fan-in, of two
 
 
 def test_clip_and_then_project() -> None:
@@ -132,8 +136,8 @@ def test_wrong_use(params: Any) -> None:
         with pytest.raises(ValueError, match=r"multiplier=.*: must be a positive numb"):
             clip_weights(wrong)  # type: ignore[arg-type]
     with pytest.warns(UserWarning, match="clip_weights: the mask selects none"):
-        clip_weights(1.0, jax.tree.map(lambda _: False, params)).init(params)
+        clip_weights(1.0, mask=jax.tree.map(lambda _: False, params)).init(params)
     with pytest.raises(ValueError, match="clip_weights needs the parameters"):
         clip_weights(1.0).update(params, clip_weights(1.0).init(params))
     with pytest.raises(ValueError, match=r'static_args=\("mask",\)'):
-        optax.inject_hyperparams(clip_weights)(1.0, masks.matrices).init(params)
+        optax.inject_hyperparams(clip_weights)(1.0, mask=masks.matrices).init(params)

@@ -151,4 +151,4 @@ def test_wrong_use(params: Any) -> None:
             with pytest.raises(ValueError, match=rf"factor={bad}: must be a positive"):
                 make(HEAD, bad)
     with pytest.raises(ValueError, match=r"in\s+static_args"):
-        optax.inject_hyperparams(even_ratio)(masks.matrices).init(params)
+        optax.inject_hyperparams(even_ratio)(mask=masks.matrices).init(params)

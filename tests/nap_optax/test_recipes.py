@@ -46,7 +46,7 @@ def train(tx: Any, params: Any, num_updates: int, rewarm_at: int = -1) -> Any:
 @pytest.mark.filterwarnings("ignore:project_weights. in 'head/kernel' each norm")
 @pytest.mark.parametrize("reset_inner", [False, True])
 def test_equals_the_chain_by_hand(params: Any, reset_inner: bool) -> None:
-    schedule = schedules.cyclic(0.1, period=10, floor=0.01)
+    schedule = schedules.cyclic(0.1, cycle_steps=10, warmup_steps=1, end_value=0.01)
     mask = masks.by_path([(".*kernel", True), (".*", False)])
     detector, adam = nap_optax.every(5), optax.scale_by_adam()
     recipe = nap(

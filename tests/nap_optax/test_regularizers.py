@@ -25,7 +25,7 @@ def test_by_hand(params: Any) -> None:
 
 def test_equals_masked_weight_decay(params: Any) -> None:
     mask = masks.by_path([("block/.*", True), ("head/.*", False)])
-    ours = decay_scales(0.3, mask)
+    ours = decay_scales(0.3, mask=mask)
     theirs = optax.add_decayed_weights(0.3, mask)
     got, _ = ours.update(params, ours.init(params), params)
     want, _ = theirs.update(params, theirs.init(params), params)
@@ -90,7 +90,7 @@ def test_wrong_use(params: Any) -> None:
     with pytest.raises(ValueError, match=r"no leaf is a normalisation scale, so decay"):
         decay_scales(0.1).init({"kernel": jnp.ones((2, 2))})
     with pytest.raises(ValueError, match="mask does not fit the parameters"):
-        decay_scales(0.1, {"block": True}).init(params)
+        decay_scales(0.1, mask={"block": True}).init(params)
     tx = decay_scales(0.1)
     with pytest.raises(ValueError, match="decay_scales needs the parameters"):
         tx.update(params, tx.init(params))
@@ -106,7 +106,7 @@ def test_decay_may_follow_a_schedule(params: Any) -> None:
             updates, state = tx.update(zeros, state, params)
         np.testing.assert_allclose(updates["block"]["scale"], [want, 2 * want])
     with pytest.raises(ValueError, match=r'static_args=\("mask",\)'):
-        optax.inject_hyperparams(decay_scales)(0.1, masks.scales).init(params)
+        optax.inject_hyperparams(decay_scales)(0.1, mask=masks.scales).init(params)
 
 
 def test_a_decay_that_is_no_number() -> None:

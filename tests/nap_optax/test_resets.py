@@ -56,7 +56,7 @@ def test_shrink_and_perturb_by_hand(params: Any, fresh: Any) -> None:
 
 
 def test_shrink_and_perturb_chooses_leaves(params: Any, fresh: Any) -> None:
-    got = shrink_and_perturb(params, fresh, 0.4, 0.1, masks.matrices)
+    got = shrink_and_perturb(params, fresh, 0.4, 0.1, mask=masks.matrices)
     assert got["block"]["scale"] is params["block"]["scale"]
     np.testing.assert_allclose(got["head"]["kernel"], [[0.0, 1.2]], rtol=1e-6)
     counts = {"count": jnp.ones(2, jnp.int32)}
@@ -97,7 +97,7 @@ def test_projection_leaves_the_ratio_of_shrink_and_perturb() -> None:
 def test_weights_and_moments(params: Any, fresh: Any) -> None:
     tx = optax.adam(0.1, b1=0.5, b2=0.5)
     trained, state = train(tx, params)
-    new, new_state = reset_leaves(tx, trained, state, fresh, HEAD)
+    new, new_state = reset_leaves(tx, trained, state, fresh, mask=HEAD)
     assert_equal(new, trained | {"head": fresh["head"]})
     for name in ("mu", "nu"):
         before, after = (optax.tree.get(s, name) for s in (state, new_state))
@@ -114,7 +114,7 @@ def test_adam_does_not_correct_moments_that_start_late() -> None:
     params = {"old": jnp.zeros(1), "new": jnp.zeros(1)}
     _, state = train(tx, params, 1)
     mask = {"old": False, "new": True}
-    params, state = reset_leaves(tx, params, state, params, mask)
+    params, state = reset_leaves(tx, params, state, params, mask=mask)
     updates, _ = update(tx, 1.0, state, params)
     np.testing.assert_allclose(updates["old"], 1.0, rtol=1e-6)
     np.testing.assert_allclose(updates["new"], (2 / 3) ** 0.5, rtol=1e-6)
@@ -215,7 +215,7 @@ def test_projection_returns_a_reset_leaf_to_its_old_radius(
 ) -> None:
     tx = optax.chain(optax.adam(0.1), nap_optax.project_weights())
     trained, state = train(tx, params)
-    new, state = reset_leaves(tx, trained, state, fresh, HEAD)
+    new, state = reset_leaves(tx, trained, state, fresh, mask=HEAD)
     np.testing.assert_allclose(norms(new["head"]["kernel"]), 4.0)
     updates, _ = update(tx, 0.0, state, new)
     after = new["head"]["kernel"] + updates["head"]["kernel"]
@@ -233,7 +233,7 @@ def test_spectral_regularization_starts_again(params: Any) -> None:
     trained, state = train(tx, kernels, 5)
     before = state.singular_vector
     _, new_state = reset_leaves(
-        tx, trained, state, kernels, {"block": False, "head": True}
+        tx, trained, state, kernels, mask={"block": False, "head": True}
     )
     after, start = new_state.singular_vector, tx.init(kernels).singular_vector
     np.testing.assert_array_equal(after["block"], before["block"])
@@ -245,21 +245,21 @@ def test_spectral_regularization_starts_again(params: Any) -> None:
 def test_under_jit_cond_and_vmap(params: Any, fresh: Any) -> None:
     tx = chain()
     trained, state = train(tx, params)
-    want = reset_leaves(tx, trained, state, fresh, HEAD)
+    want = reset_leaves(tx, trained, state, fresh, mask=HEAD)
 
     def maybe(due: Any, trained: Any, state: Any, fresh: Any) -> Any:
         return jax.lax.cond(
             due,
-            lambda: reset_leaves(tx, trained, state, fresh, HEAD),
+            lambda: reset_leaves(tx, trained, state, fresh, mask=HEAD),
             lambda: (trained, state),
         )
 
     assert_equal(jax.jit(maybe)(True, trained, state, fresh), want)
     assert_equal(jax.jit(maybe)(False, trained, state, fresh), (trained, state))
     twice = jax.tree.map(lambda *leaves: jnp.stack(leaves), fresh, params)
-    many = jax.vmap(lambda new: reset_leaves(tx, trained, state, new, HEAD))(twice)
+    many = jax.vmap(lambda new: reset_leaves(tx, trained, state, new, mask=HEAD))(twice)
     assert_equal(jax.tree.map(lambda leaf: leaf[0], many), want)
-    other = reset_leaves(tx, trained, state, params, HEAD)
+    other = reset_leaves(tx, trained, state, params, mask=HEAD)
     assert_equal(jax.tree.map(lambda leaf: leaf[1], many), other)
 
 
@@ -268,7 +268,7 @@ def test_dtypes_and_none_leaves(params: Any, fresh: Any) -> None:
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
     half, fresh = half | {"frozen": None}, fresh | {"frozen": None}
     state = tx.init(half)
-    new, new_state = reset_leaves(tx, half, state, fresh, HEAD)
+    new, new_state = reset_leaves(tx, half, state, fresh, mask=HEAD)
     for got, old in ((new, half), (new_state, state)):
         assert jax.tree.map(jnp.result_type, got) == jax.tree.map(jnp.result_type, old)
     np.testing.assert_array_equal(np.asarray(new["head"]["kernel"], float), [[0, 4]])
@@ -280,8 +280,8 @@ def test_trees_that_do_not_fit(params: Any, fresh: Any, reset: Any) -> None:
 
     def call(fresh: Any, mask: Any = None) -> Any:
         if reset is reset_leaves:
-            return reset(tx, params, tx.init(params), fresh, mask)
-        return reset(params, fresh, 0.5, 0.5, mask)
+            return reset(tx, params, tx.init(params), fresh, mask=mask)
+        return reset(params, fresh, 0.5, 0.5, mask=mask)
 
     with pytest.raises(ValueError, match=r"fresh_params does not fit .* the structure"):
         call({"head": fresh["head"]})

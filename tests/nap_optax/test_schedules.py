@@ -78,31 +78,31 @@ CASES = {
         (0.1, 0),
         [1, 2, 3],
     ),
-    # Period 4: 2 of warm-up (floor 0.2, 0.6, peak 1), then (1 + cos(pi / 2)) / 2: 0.6.
+    # Cycles of 4: 2 of warm-up (0.2, 0.6, peak 1), then (1 + cos(pi / 2)) / 2: 0.6.
     # After two cycles, the constant.
     "cyclic": (
-        lambda peak, period, fraction, floor, final: schedules.cyclic(
+        lambda peak, steps, warm, end, final: schedules.cyclic(
             peak,
-            period=period,
-            warmup_fraction=fraction,
-            floor=floor,
+            cycle_steps=steps,
+            warmup_steps=warm,
+            end_value=end,
             num_cycles=2,
             final_value=final,
         ),
-        (1.0, 4, 0.5, 0.2, 0.7),
+        (1.0, 4, 2, 0.2, 0.7),
         [0.2, 0.6, 1, 0.6, 0.2, 0.6, 1, 0.6, 0.7, 0.7, 0.7],
     ),
-    "cyclic_ends_at_the_floor": (
-        lambda peak, floor: schedules.cyclic(
-            peak, period=2, warmup_fraction=0.5, floor=floor, num_cycles=1
+    "cyclic_ends_where_it_began": (
+        lambda peak, end: schedules.cyclic(
+            peak, cycle_steps=2, warmup_steps=1, end_value=end, num_cycles=1
         ),
         (1.0, 0.2),
         [0.2, 1, 0.2, 0.2],
     ),
     # Peaks 1, 3, 9; half-way down, half the peak.
     "growing_cycles": (
-        lambda peak, growth, period: schedules.growing_cycles(
-            peak, growth=growth, period=period, warmup_fraction=0.5
+        lambda peak, growth, steps: schedules.growing_cycles(
+            peak, growth=growth, cycle_steps=steps, warmup_steps=2
         ),
         (1.0, 3.0, 4),
         [0, 0.5, 1, 0.5, 0, 1.5, 3, 1.5, 0, 4.5, 9, 4.5],
@@ -173,7 +173,7 @@ def test_equals_optax_for_concrete_durations() -> None:
         ),
         (
             schedules.cyclic(
-                0.01, period=500, warmup_fraction=0.2, floor=1e-3, num_cycles=3
+                0.01, cycle_steps=500, warmup_steps=100, end_value=1e-3, num_cycles=3
             ),
             optax.sgdr_schedule(
                 [
@@ -208,17 +208,19 @@ def test_no_nan_on_the_way() -> None:
     with jax.debug_nans(True):
         for count in (0, 1, 4):
             assert schedules.warmup_constant(0.5, warmup_steps=0)(count) == 0.5
-            value = schedules.cyclic(0.5, period=4, warmup_fraction=0.0)(count)
+            value = schedules.cyclic(0.5, cycle_steps=4, warmup_steps=0)(count)
             assert 0 <= value <= 0.5
 
 
 def test_growth_without_end_stays_finite_after_the_last_cycle() -> None:
-    schedule = schedules.growing_cycles(1.0, growth=10.0, period=2, num_cycles=3)
+    schedule = schedules.growing_cycles(
+        1.0, growth=10.0, cycle_steps=2, warmup_steps=0, num_cycles=3
+    )
     assert float(schedule(10_000)) == 0
 
 
 def test_late_counts_keep_their_place_in_the_cycle() -> None:
-    schedule = schedules.cyclic(1.0, period=4, warmup_fraction=0.5)
+    schedule = schedules.cyclic(1.0, cycle_steps=4, warmup_steps=2)
     late = 4 * 5_000_000
     np.testing.assert_allclose(
         [float(schedule(late + i)) for i in range(4)], [0, 0.5, 1, 0.5], atol=1e-6
@@ -236,7 +238,7 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
         ("warmup_constant", {"warmup_steps": math.nan}, "warmup_steps=nan: must be 0"),
         (
             "growing_cycles",
-            {"growth": -1.0, "period": 4},
+            {"growth": -1.0, "cycle_steps": 4, "warmup_steps": 1},
             "growth=-1.0: must be 0 or more",
         ),
         ("warmup_constant", {"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
@@ -250,28 +252,40 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
             {"warmup_steps": -5, "decay_steps": 5},
             "warmup_steps=-5: must be 0 or more",
         ),
-        ("cyclic", {"period": 0}, "period=0: must be 1 or more"),
-        ("cyclic", {"period": "a"}, "period='a': must be a number"),
-        ("cyclic", {"period": 2, "floor": [[], 1]}, "floor=.*: must be a number"),
         (
             "cyclic",
-            {"period": 2, "num_cycles": 1.5},
+            {"cycle_steps": 0, "warmup_steps": 0},
+            "cycle_steps=0: must be 1 or more",
+        ),
+        (
+            "cyclic",
+            {"cycle_steps": "a", "warmup_steps": 0},
+            "cycle_steps='a': must be a number",
+        ),
+        (
+            "cyclic",
+            {"cycle_steps": 2, "warmup_steps": 0, "end_value": [[], 1]},
+            "end_value=.*: must be a number",
+        ),
+        (
+            "cyclic",
+            {"cycle_steps": 2, "warmup_steps": 0, "num_cycles": 1.5},
             "num_cycles=1.5: must be a whole number of 1 or more",
         ),
         (
             "cyclic",
-            {"period": 2, "num_cycles": 0},
+            {"cycle_steps": 2, "warmup_steps": 0, "num_cycles": 0},
             "num_cycles=0: must be a whole number of 1 or more",
         ),
         (
             "cyclic",
-            {"period": 2, "warmup_fraction": 1.0},
-            r"warmup_fraction=1.0: must be in \[0, 1\)",
+            {"cycle_steps": 2, "warmup_steps": 2},
+            "cycle_steps=2: must exceed warmup_steps=2",
         ),
         (
             "growing_cycles",
-            {"growth": 2.0, "period": 2, "warmup_fraction": -0.1},
-            r"warmup_fraction=-0.1: must be in \[0, 1\)",
+            {"growth": 2.0, "cycle_steps": 2, "warmup_steps": -1},
+            "warmup_steps=-1: must be 0 or more",
         ),
     ],
 )

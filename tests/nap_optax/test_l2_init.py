@@ -67,7 +67,7 @@ def test_the_reference_is_a_copy_of_what_init_saw(params: Any) -> None:
 
 
 def test_mask(params: Any) -> None:
-    tx = l2_init(0.5, masks.matrices)
+    tx = l2_init(0.5, mask=masks.matrices)
     state = tx.init(params)
     zeros = jax.tree.map(jnp.zeros_like, params)
     got, _ = tx.update(zeros, state, moved(params, 2.0))
@@ -82,7 +82,7 @@ def test_default_leaves_integers_alone() -> None:
     got, _ = tx.update(params, tx.init(params), params)
     assert got["count"] is params["count"]
     with pytest.raises(ValueError, match=r'floating.*static_args=\("mask",\)'):
-        optax.inject_hyperparams(l2_init)(0.1, masks.floating).init(jnp.ones(2))
+        optax.inject_hyperparams(l2_init)(0.1, mask=masks.floating).init(jnp.ones(2))
 
 
 def test_half_precision() -> None:
@@ -119,8 +119,8 @@ def test_wrong_use(params: Any) -> None:
         with pytest.raises(ValueError, match=r"strength=.*: must be a number of 0 or"):
             l2_init(wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mask does not fit the parameters"):
-        l2_init(0.1, {"block": True}).init(params)
+        l2_init(0.1, mask={"block": True}).init(params)
     with pytest.warns(UserWarning, match="l2_init: the mask selects none"):
-        l2_init(0.1, jax.tree.map(lambda _: False, params)).init(params)
+        l2_init(0.1, mask=jax.tree.map(lambda _: False, params)).init(params)
     with pytest.raises(ValueError, match="l2_init needs the parameters"):
         l2_init(0.1).update(params, l2_init(0.1).init(params))
