@@ -15,23 +15,23 @@ class Config:
     """
 
     num_streams: int = 200
-    """Simulated streams of each kind."""
+    """Each kind has this many simulated streams."""
     peers: bool = True
-    """Whether to measure river's and ruptures' detectors as well."""
+    """River's and ruptures' detectors are measured as well."""
     num_sweep_streams: int = 30
-    """The first of them, for the sweep and the ablations."""
+    """The sweep and the ablations use this many of them, the first."""
     num_updates: int = 4000
-    """Length of a stream."""
+    """A stream has this many updates."""
     change_step: int = 2500
-    """The first update after the change."""
+    """The first update after the change is this one."""
     num_curves: int = 3
-    """Seeds of each kind of grokking run; 0 trains none."""
+    """Each kind of grokking run has this many seeds; 0 trains none."""
     curve_updates: int = 3000
-    """Length of a grokking run, which changes half-way."""
+    """A grokking run has this many updates, and changes half-way."""
     seed: int = 0
-    """Of the simulated noise, and the first one of the grokking runs."""
+    """The noise is simulated with this seed, the first of the grokking runs."""
     output_directory: Path = Path("runs/detectors")
-    """Where results.json and detectors.png are written."""
+    """The files results.json and detectors.png are written here."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

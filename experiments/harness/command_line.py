@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.harness import argument_errors
+from experiments.harness.help_text import with_help_in_one_line
 from experiments.harness.messages import UserError, print_line
 
 _Config = typing.TypeVar("_Config")
@@ -58,7 +59,7 @@ def parse(
 
     argv = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(argv):
-        return tyro.cli(config_class, args=argv, prog=prog)
+        tyro.cli(with_help_in_one_line(config_class), args=argv, prog=prog)
     printed = io.StringIO()
     try:
         with argument_errors.captured(printed):

@@ -23,21 +23,21 @@ class Options:
     """
 
     figure: tyro.conf.Positional[str] = ""
-    """Such as lyle2025/fig3; see --list."""
+    """The figure has this name, such as lyle2025/fig3; --list shows all."""
     scale: Literal["laptop", "paper"] = "laptop"
-    """Sizes and lengths: shortened to fit a laptop, or the paper's own."""
+    """Sizes and lengths are shortened to fit a laptop, or the paper's own."""
     seeds: int = 0
-    """Number of seeds; 0 is the preset's own."""
+    """Every arm is run with this many seeds; 0 is the preset's own number."""
     run_directory: Path | None = None
-    """Where the runs are kept; by default runs/reproduce/<figure>/<scale>."""
+    """The runs are kept here; by default in runs/reproduce/<figure>/<scale>."""
     draw_only: bool = False
-    """Run nothing: draw and judge what has been run."""
+    """Nothing is run: what has been run is drawn and judged."""
     data_directory: Path | None = None
-    """Of the data, for figures that need some: see the experiment's page."""
+    """Figures that need data read them from here: see the experiment's page."""
     download: bool = False
-    """Fetch the data if they are not there."""
+    """The data are fetched if they are missing."""
     list: bool = False
-    """Show every figure of the papers, what it claims and what it takes."""
+    """Every figure of the papers is listed, with what it claims and what it takes."""
 
     def __post_init__(self) -> None:
         """Checks the name.

@@ -253,7 +253,7 @@ CASES = [
         nap_optax.l2_init,
         {"strength": 0.3, "mask": OUTPUT},
         static_args=("mask",),
-        sweep=lambda strength: nap_optax.l2_init(strength, OUTPUT),
+        sweep=lambda strength: nap_optax.l2_init(strength, mask=OUTPUT),
     ),
     Case(
         "spectral_regularization",

@@ -26,7 +26,8 @@ class Config:
     """Settings."""
 
     train_fraction: float = 0.5
-    """Part of the table that is trained on."""
+    """Part of the table
+    that is trained on."""
     num_steps: int = 10
     """Steps in all."""
     project: bool = True
@@ -146,7 +147,8 @@ def test_help_shows_the_docstring_of_each_field(capsys):
     assert stop.value.code in (None, 0)
     shown = capsys.readouterr().out
     assert "--no-project" in shown
-    assert "Part of the table that is trained on." in shown
+    # One line, whatever the docstring's.
+    assert "Part of the table that is trained on. (default: 0.5)" in shown
 
 
 def raising(error):

@@ -22,7 +22,8 @@ def evaluated():
     images = make_images()
     arrays = Arrays(*map(jnp.asarray, (*images.train, *images.test)))
     experiment, hyper = Experiment(TINY), hyperparameters(TINY)
-    state, split = jax.jit(experiment.init)(jnp.asarray(0), hyper, arrays)
+    start, split = experiment.init(jnp.asarray(0), hyper, arrays)
+    state = start
     step, evaluate = jax.jit(experiment.step), jax.jit(experiment.evaluate)
     before = state
     for _ in range(NUM_STEPS):
@@ -41,9 +42,7 @@ def evaluated():
         "after": after,
         "results": results,
         "fixed": forward(state.params, fixed),
-        "reference": forward(
-            jax.jit(experiment.init)(0, hyper, arrays)[0].params, fixed
-        ),
+        "reference": forward(start.params, fixed),
         "test": forward(state.params, arrays.test_images),
         "labels": np.asarray(split.labels),
         "test_labels": np.asarray(arrays.test_labels),
