@@ -8,7 +8,7 @@ The other benchmarks divide by these figures, so that they read as shares of a l
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -53,12 +53,6 @@ def matmul_flops(shape: MatmulShape) -> int:
     """Floating-point operations of one product: a multiply and an add per term."""
     rows, contracted, columns = shape
     return 2 * rows * contracted * columns
-
-
-def matmul_rate(shapes: Sequence[MatmulShape], repeats: int = 20) -> float:
-    """Operations a second over products of these shapes, each at its fastest."""
-    fastest = sum(min(matmul_seconds(shape, repeats)) for shape in shapes)
-    return sum(matmul_flops(shape) for shape in shapes) / fastest
 
 
 def memory_bandwidth(num_floats: int = 1 << 26, repeats: int = 10) -> float:

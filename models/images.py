@@ -73,8 +73,12 @@ class ImageClassifier(nnx.Module):
 
         Returns:
           Logits, shape ``(n, num_classes)``.
+
+        Raises:
+          ValueError: if ``size`` is not an int of at least 1, or as ``__call__``.
         """
         check_images(images, self.image_shape)
+        check_size("size", size)
         if len(images) <= size:
             return self(images)
         starts = range(0, len(images), size)

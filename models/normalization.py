@@ -81,11 +81,11 @@ class ChannelNorm(nnx.LayerNorm):
 
 
 class CenteredChannelNorm(ChannelNorm):
-    """Of what has a mean of 0 over the channels already, which it does not compute.
+    """A ChannelNorm for inputs whose mean over the channels is 0 already.
 
-    It is wrong of anything else: :func:`models.layers.conv_norm` makes it, behind a
-    convolution that is centred. A LayerNorm's derivatives are those of the two
-    together.
+    It does not compute that mean, and is wrong for any other inputs:
+    :func:`models.layers.conv_norm` makes it, behind a convolution that is centred. A
+    LayerNorm's derivatives are those of the two together.
     """
 
     _is_centered = True

@@ -15,13 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nap_optax._masks import (
-    is_floating,
-    is_matrix,
-    named_leaves,
-    path_name,
-    resolve,
-)
+from nap_optax import _masks
+from nap_optax._masks import path_name
 
 __all__ = [
     "by_path",
@@ -67,7 +62,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
 
     def choose(tree: Any) -> Any:
         _reject_hyperparameter(tree, "by_path")
-        names, leaves = named_leaves(tree)
+        names, leaves = _masks.named_leaves(tree)
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
@@ -97,7 +92,7 @@ def matrices(tree: Any) -> Any:
       {'bias': False, 'kernel': True}
     """
     _reject_hyperparameter(tree, "matrices")
-    return jax.tree.map(is_matrix, tree)
+    return jax.tree.map(_masks.is_matrix, tree)
 
 
 def floating(tree: Any) -> Any:
@@ -113,7 +108,7 @@ def floating(tree: Any) -> Any:
       {'bias': True, 'count': False}
     """
     _reject_hyperparameter(tree, "floating")
-    return jax.tree.map(is_floating, tree)
+    return jax.tree.map(_masks.is_floating, tree)
 
 
 def scales(tree: Any) -> Any:
@@ -164,7 +159,7 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
 
     def choose(tree: Any) -> Any:
         _reject_hyperparameter(tree, "siblings", "groups")
-        names, leaves = named_leaves(tree)
+        names, leaves = _masks.named_leaves(tree)
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
             raise ValueError(
@@ -195,7 +190,9 @@ def complement(mask: Any) -> Callable[[Any], Any]:
       >>> complement(matrices)({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
       {'bias': True, 'kernel': False}
     """
-    return lambda tree: jax.tree.map(lambda chosen: not chosen, resolve(mask, tree))
+    return lambda tree: jax.tree.map(
+        lambda chosen: not chosen, _masks.resolve(mask, tree)
+    )
 
 
 def _reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:

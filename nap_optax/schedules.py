@@ -178,7 +178,7 @@ def warmup_stable_decay(
 def delayed(
     schedule: optax.Schedule, delay_steps: int | jax.Array, init_value: Scalar
 ) -> optax.Schedule:
-    """Holds a low value for some updates, then runs a schedule from its beginning.
+    """Holds an initial value for some updates, then runs a schedule from its beginning.
 
     Args:
       schedule: what runs from count ``delay_steps`` on.

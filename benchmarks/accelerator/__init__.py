@@ -3,6 +3,6 @@
     python -m benchmarks.accelerator [--sections NAME ...] [--small] [--out FILE]
 
 Ceilings of the device first, then what takes how long beside them and beside peers.
-Every section is a module with one function, prints what it found and leaves it in a
-JSON file. `--small` is for a try on a CPU; its figures mean nothing.
+Every section prints what it found and leaves it in a JSON file. `--small` is for a try
+on a CPU; its figures mean nothing.
 """

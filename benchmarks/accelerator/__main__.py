@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = list(SECTIONS)
     parser.add_argument("--sections", nargs="+", choices=names, default=names)
     parser.add_argument("--small", action="store_true", help="to try it on a CPU")
-    parser.add_argument("--out", type=Path, default=Path("accelerator.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/accelerator.json"))
     args = parser.parse_args(argv)
     results: dict[str, Any] = {
         "environment": environment.describe(),
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "small": args.small,
     }
     print(results, flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in args.sections:
         start = time.perf_counter()
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
         for what, value in found.items():
             print(f"  {what:44} {value}", flush=True)
-    print(args.out)
+    if len(failed) < len(args.sections):
+        print(args.out)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

@@ -68,10 +68,11 @@ class Config(RunConfig):
     learning_rate: float = per_member(0.01)
     """The schedule peaks at this rate. The paper has 1e-4 to 1e-2."""
     warmup_steps: int = per_member(100)
-    """The rate rises linearly from zero over this many updates. The paper has 1000."""
+    """The rate rises linearly over this many updates, from zero, or, in each cycle of
+    the cyclic schedule, from the low learning rate. The paper has 1000."""
     schedule: Schedule = "constant"
-    """After the warm-up the rate stays (constant), falls along half a cosine to the low
-    learning rate, or goes through cycles of warm-up and cosine."""
+    """The rate warms up and stays (constant), warms up and falls along half a cosine
+    to the low learning rate (cosine), or does the latter several times (cyclic)."""
     cooldown_steps: int = per_member(0)
     """The constant schedule falls to the low learning rate over this many last updates,
     along half a cosine."""
@@ -94,7 +95,7 @@ class Config(RunConfig):
     project: bool = True
     """Projection holds the Frobenius norm of each matrix at its initial value."""
     project_every: int = 1
-    """Weights are projected at every update of this number. The paper has 100 in figure
+    """Weights are projected once every this many updates. The paper has 100 in figure
     2, left."""
     project_tables: bool = True
     """Projection includes the token and the position table."""

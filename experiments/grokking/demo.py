@@ -42,7 +42,7 @@ class DemoConfig:
     cooldown_steps: int = 300
     """The rate falls back to the low one over this many last updates."""
     low_learning_rate: float = 1e-4
-    """The rate of the first part, which one arm keeps, is this."""
+    """The first part has this rate, and one arm keeps it."""
     peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
     """One arm is re-warmed to each of these rates."""
     modulus: int = 117
@@ -52,7 +52,7 @@ class DemoConfig:
     scale_decay: float = 1.0
     """Normalisation scales decay by this, decoupled and times the learning rate."""
     eval_every: int = 50
-    """The network is evaluated after each of this many updates."""
+    """The network is evaluated once every this many updates."""
     seed: int = 0
     """The split and the initial weights are drawn with this seed."""
     run_directory: Path | None = None

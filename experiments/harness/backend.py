@@ -38,7 +38,7 @@ def members_at_once(*, has_convolutions: bool) -> bool:
 
 
 def examples_at_once(num_examples: int) -> int:
-    """Into slices of how many a batch is divided that goes through convolutions."""
+    """How many examples of a batch go through convolutions at a time."""
     return (
         min(num_examples, CPU_SLICE) if jax.default_backend() == "cpu" else num_examples
     )

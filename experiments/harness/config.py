@@ -43,7 +43,7 @@ class RunConfig:
     """This many runs, of seed, seed + 1 and so on, are trained in one program and
     divided among the devices."""
     eval_every: int = 50
-    """The network is evaluated after each of this many updates."""
+    """The network is evaluated once every this many updates."""
     checkpoint_seconds: float = 5.0
     """Two checkpoints are at least this many seconds apart."""
     run_directory: Path | None = None

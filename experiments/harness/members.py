@@ -82,7 +82,7 @@ def init_members(
 ) -> Members:
     """Initialises a run for each config, of its seed and its numbers."""
     hyper = sweep.stack([hyperparameters(config) for config in configs])
-    seeds = jnp.asarray([config.seed for config in configs])
+    seeds = jnp.asarray([config.seed for config in configs], jnp.uint32)
     # Compiled inside, not around: where members are a loop in Python, it would unroll.
     init_all = sweep.over_members(
         jax.jit(experiment.init, compiler_options=dict(experiment.compiler_options)),

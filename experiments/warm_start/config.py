@@ -110,7 +110,7 @@ class Config(RunConfig):
     seed: int = 0
     """The subset, the batches and the initial weights are drawn with this seed."""
     eval_every: int = 500
-    """The network is evaluated after each of this many updates."""
+    """The network is evaluated once every this many updates."""
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
     data_directory: Path | None = None

@@ -54,7 +54,7 @@ CASES = [
         module="experiments.grokking",
         tiny=grokking_runs.TINY,
         long={"num_steps": 10_000, "eval_every": 20},
-        num_kills=3,
+        num_kills=2,
         per_member="learning_rate",
         other_program={"project": False},
         mistakes=[
@@ -71,7 +71,7 @@ CASES = [
         module="experiments.warm_start",
         tiny=image_files.TINY,
         long={"epochs_per_phase": 50, "eval_every": 10, "method": "last_layer_reset"},
-        num_kills=3,
+        num_kills=2,
         per_member="initial_fraction",
         other_program={"project": False},
         mistakes=[
@@ -89,7 +89,7 @@ CASES = [
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
         # Six kills take up to two seconds of it; at this size it lasts for six or more.
         long={"num_bits": 10, "width": 128, "num_steps": 150_000, "eval_every": 100},
-        num_kills=6,
+        num_kills=4,
         per_member="learning_rate",
         other_program={"width": 8},
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],

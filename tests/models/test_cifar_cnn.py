@@ -293,3 +293,20 @@ def test_arrays_that_are_not_its_images(shape, dtype, method):
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         CifarCNN(**arguments, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3, 5, 9])
+def test_slices_give_the_logits_of_the_whole_batch(size):
+    model = CifarCNN((8, 8, 3), 4, **SIZES, rngs=nnx.Rngs(0))
+    images = jax.random.normal(jax.random.key(0), (5, 8, 8, 3))
+    np.testing.assert_allclose(
+        model.apply_in_slices(images, size), model(images), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [0, 2.5, True])
+def test_a_slice_holds_an_image(size):
+    model = CifarCNN((8, 8, 3), 4, **SIZES, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="size must be an int of at least 1"):
+        model.apply_in_slices(jnp.ones((5, 8, 8, 3)), size)

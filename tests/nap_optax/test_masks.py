@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from nap_optax import masks, project_weights
-from nap_optax.masks import by_path, complement, matrices, path_name, resolve, scales
+from nap_optax._masks import resolve
+from nap_optax.masks import by_path, complement, matrices, path_name, scales
 
 MATRIX, VECTOR = jnp.ones((2, 3)), jnp.ones(3)
 TREE = {"dense": {"kernel": MATRIX, "bias": VECTOR}, "norm": {"scale": VECTOR}}

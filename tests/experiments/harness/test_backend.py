@@ -69,3 +69,9 @@ def test_only_a_cpu_takes_slices_of_a_batch(on_backend, name, size):
 def test_where_members_are_vectorised(on_backend, platform, has_convolutions, at_once):
     on_backend(platform)
     assert backend.members_at_once(has_convolutions=has_convolutions) == at_once
+
+
+def test_the_narrowest_convolution_counts():
+    shapes = [(5, 5, 3, 32), (3, 3, 32, 16), (1024, 10), (8,)]
+    params = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    assert backend.narrowest_convolution(params) == 16

@@ -173,6 +173,11 @@ def test_whether_a_seed_stays_generalised():
     np.testing.assert_allclose(shares, [1, 5 / 9, np.nan, 0])
 
 
+def test_the_share_at_95_counts_from_the_first_at_99_on():
+    runs = curves(test_accuracy=[[0.5, 0.99, 0.9, 0.95], [0.5, 0.6, 0.7, 0.98]])
+    np.testing.assert_allclose(runs.share_generalised("arm"), [2 / 3, 0])
+
+
 def test_what_is_lost_of_the_training_set():
     runs = curves(train_accuracy=[[0.1, 0.95, 0.3, 1.0], [0.1, 0.2, 0.3, 0.2]])
     lowest = collapse.lowest_after_memorising(runs, "arm")

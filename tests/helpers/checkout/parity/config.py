@@ -11,13 +11,13 @@ class Config(RunConfig):
     """Trains a two-layer perceptron on the parity of some bits."""
 
     num_bits: int = 6
-    """Bits of an input; half of all inputs are for training."""
+    """An input has this many bits; half of all inputs are for training."""
     width: int = 32
-    """Hidden units."""
+    """The perceptron has this many hidden units."""
     num_steps: int = 40
-    """Updates."""
+    """The run has this many updates."""
     learning_rate: float = per_member(0.1)
-    """Of gradient descent."""
+    """Gradient descent has this rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
