@@ -19,7 +19,7 @@ from experiments.harness import arm_groups, family, files
 from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.config import per_member_fields
 from experiments.harness.family import Family
-from experiments.harness.members import init_members
+from experiments.harness.members import hyperparameters, init_members
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -42,6 +42,8 @@ class Case(NamedTuple):
     """How often; each costs the start of a process and a compilation."""
     per_member: str
     """A number in which members may differ."""
+    differing: Sequence[Mapping[str, Any]]
+    """Changes of all numbers in which members may differ, some at a time."""
     other_program: Mapping[str, Any]
     """What needs another program."""
     mistakes: Sequence[tuple[Sequence[str], str]]
@@ -53,9 +55,17 @@ CASES = [
         family=GROKKING,
         module="experiments.grokking",
         tiny=grokking_runs.TINY,
-        long={"num_steps": 10_000, "eval_every": 20},
+        long={"num_steps": 6_000, "eval_every": 20},
         num_kills=2,
         per_member="learning_rate",
+        differing=[
+            {
+                **{"learning_rate": 0.3, "low_learning_rate": 0.2, "warmup_steps": 3},
+                **{"delay_steps": 1, "cooldown_steps": 1, "weight_decay": 0.3},
+                **{"scale_decay": 0.4, "radius_multiplier": 2.0, "adam_b2": 0.9},
+                **{"adam_eps": 1e-6, "position_scale": 0.5},
+            }
+        ],
         other_program={"project": False},
         mistakes=[
             (["--train-fraction", "1.5"], "train_fraction=1.5: must be greater than"),
@@ -70,9 +80,17 @@ CASES = [
         family=WARM_START,
         module="experiments.warm_start",
         tiny=image_files.TINY,
-        long={"epochs_per_phase": 50, "eval_every": 10, "method": "last_layer_reset"},
+        long={"epochs_per_phase": 30, "eval_every": 10, "method": "last_layer_reset"},
         num_kills=2,
         per_member="initial_fraction",
+        differing=[
+            {
+                **{"learning_rate": 0.3, "low_learning_rate": 0.2, "label_noise": 0.1},
+                **{"radius_multiplier": 2.0, "initial_fraction": 0.75},
+            },
+            {"schedule": "growing", "growth": 3.0},
+            {"method": "l2_init", "strength": 0.3},
+        ],
         other_program={"project": False},
         mistakes=[
             (["--initial-fraction", "2"], "initial_fraction=2.0: must be greater than"),
@@ -87,10 +105,11 @@ CASES = [
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
-        # Six kills take up to two seconds of it; at this size it lasts for six or more.
-        long={"num_bits": 10, "width": 128, "num_steps": 150_000, "eval_every": 100},
-        num_kills=4,
+        # A kill takes up to .4 seconds of it; at this size it lasts for six or more.
+        long={"num_bits": 10, "width": 128, "num_steps": 120_000, "eval_every": 100},
+        num_kills=3,
         per_member="learning_rate",
+        differing=[{"learning_rate": 0.3}],
         other_program={"width": 8},
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
@@ -174,6 +193,31 @@ def test_what_it_names_are_fields(case):
     assert {*case.family.ignored, *case.family.before} <= fields
     assert case.per_member in per_member_fields(case.family.config_class)
     assert case.family.run_seconds(case.tiny) > 0
+
+
+@pytest.mark.slow
+def test_members_that_differ_in_numbers_share_a_program(case):
+    marked = per_member_fields(case.family.config_class)
+    assert marked.keys() <= {name for change in case.differing for name in change}
+
+    def program(config, numbers):
+        code = case.family.code()
+        experiment, loaded = code.experiment(config), code.load(config)
+        # The numbers of one config in the program of another, where they are traced.
+        hyper, seed = hyperparameters(numbers), np.uint32(0)
+        state, fixed = jax.eval_shape(experiment.init, seed, hyper, *loaded)
+        return [
+            str(jax.make_jaxpr(experiment.init)(seed, hyper, *loaded)),
+            str(jax.make_jaxpr(experiment.step)(state, hyper, fixed, *loaded)),
+            str(jax.make_jaxpr(experiment.evaluate)(state, hyper, fixed, *loaded)),
+        ]
+
+    for change in case.differing:
+        differs = dataclasses.replace(case.tiny, **change)
+        # Alike but for what the members may differ in.
+        here = {name: value for name, value in change.items() if name not in marked}
+        config = dataclasses.replace(case.tiny, **here)
+        assert program(config, config) == program(differs, config)
 
 
 @pytest.mark.slow
