@@ -12,10 +12,11 @@ import numpy as np
 
 __all__ = [
     "is_floating",
-    "is_matrix",
+    "matrices",
     "named_leaves",
     "path_name",
     "per_leaf",
+    "reject_hyperparameter",
     "resolve",
     "selected",
 ]
@@ -58,6 +59,22 @@ def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
     """
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return [path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
+
+
+def matrices(tree: Any) -> Any:
+    """Selects the floating-point leaves with two or more dimensions.
+
+    Raises:
+      ValueError: under ``optax.inject_hyperparams``, if it was not named in
+        ``static_args``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
+      {'bias': False, 'kernel': True}
+    """
+    reject_hyperparameter(tree, "matrices")
+    return jax.tree.map(lambda leaf: jnp.ndim(leaf) >= 2 and is_floating(leaf), tree)
 
 
 def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
@@ -115,7 +132,7 @@ def selected(mask: Any, tree: Any, name: str) -> Any:
       >>> selected(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, "example")
       {'bias': False, 'kernel': True}
     """
-    chosen = resolve(_matrices if mask is None else mask, tree)
+    chosen = resolve(matrices if mask is None else mask, tree)
     leaves = jax.tree.leaves(chosen)
     if mask is not None and leaves and not any(leaves):
         warnings.warn(f"{name}: the mask selects none of the leaves", stacklevel=4)
@@ -168,15 +185,17 @@ def per_leaf(
     ]
 
 
-def is_matrix(leaf: Any) -> bool:
-    """Whether a leaf is floating and has two or more dimensions."""
-    return jnp.ndim(leaf) >= 2 and is_floating(leaf)
-
-
 def is_floating(leaf: Any) -> bool:
     """Whether a leaf has a floating-point or complex dtype."""
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
-def _matrices(tree: Any) -> Any:
-    return jax.tree.map(is_matrix, tree)
+def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
+    """Raises on a step count, which is no tree of parameters."""
+    # optax.inject_hyperparams calls every callable argument with its step count.
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(
+            f"{name} was given an array where it needs a tree of parameters; under "
+            "optax.inject_hyperparams, name the argument that takes it in static_args, "
+            f'such as static_args=("{argument}",)'
+        )

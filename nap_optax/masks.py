@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from nap_optax import _masks
-from nap_optax._masks import path_name
+from nap_optax._masks import matrices, path_name
 
 __all__ = [
     "by_path",
@@ -61,7 +60,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
     compiled = [(_compiled(pattern), value) for pattern, value in _checked(rules)]
 
     def choose(tree: Any) -> Any:
-        _reject_hyperparameter(tree, "by_path")
+        _masks.reject_hyperparameter(tree, "by_path")
         names, leaves = _masks.named_leaves(tree)
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
@@ -79,22 +78,6 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
     return choose
 
 
-def matrices(tree: Any) -> Any:
-    """Selects the floating-point leaves with two or more dimensions.
-
-    Raises:
-      ValueError: under ``optax.inject_hyperparams``, if it was not named in
-        ``static_args``.
-
-    Examples:
-      >>> import jax.numpy as jnp
-      >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
-      {'bias': False, 'kernel': True}
-    """
-    _reject_hyperparameter(tree, "matrices")
-    return jax.tree.map(_masks.is_matrix, tree)
-
-
 def floating(tree: Any) -> Any:
     """Selects the floating-point leaves, whatever their dimensions.
 
@@ -107,7 +90,7 @@ def floating(tree: Any) -> Any:
       >>> floating({"bias": jnp.ones(3), "count": jnp.zeros((2, 2), int)})
       {'bias': True, 'count': False}
     """
-    _reject_hyperparameter(tree, "floating")
+    _masks.reject_hyperparameter(tree, "floating")
     return jax.tree.map(_masks.is_floating, tree)
 
 
@@ -126,7 +109,7 @@ def scales(tree: Any) -> Any:
       >>> scales({"norm": {"scale": jnp.ones(3), "bias": jnp.ones(3)}})
       {'norm': {'bias': False, 'scale': True}}
     """
-    _reject_hyperparameter(tree, "scales")
+    _masks.reject_hyperparameter(tree, "scales")
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path_name(path).rsplit("/", 1)[-1] == "scale", tree
     )
@@ -158,7 +141,7 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
     compiled = _compiled(pattern)
 
     def choose(tree: Any) -> Any:
-        _reject_hyperparameter(tree, "siblings", "groups")
+        _masks.reject_hyperparameter(tree, "siblings", "groups")
         names, leaves = _masks.named_leaves(tree)
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
@@ -193,16 +176,6 @@ def complement(mask: Any) -> Callable[[Any], Any]:
     return lambda tree: jax.tree.map(
         lambda chosen: not chosen, _masks.resolve(mask, tree)
     )
-
-
-def _reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
-    # optax.inject_hyperparams calls every callable argument with its step count.
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
-        raise ValueError(
-            f"{name} was given an array where it needs a tree of parameters; under "
-            "optax.inject_hyperparams, name the argument that takes it in static_args, "
-            f'such as static_args=("{argument}",)'
-        )
 
 
 def _checked(rules: Any) -> list[tuple[str, Any]]:
