@@ -56,7 +56,7 @@ CASES = [
         module="experiments.grokking",
         tiny=grokking_runs.TINY,
         long={"num_steps": 6_000, "eval_every": 20},
-        num_kills=2,
+        num_kills=1,
         per_member="learning_rate",
         differing=[
             {
@@ -81,7 +81,7 @@ CASES = [
         module="experiments.warm_start",
         tiny=image_files.TINY,
         long={"epochs_per_phase": 30, "eval_every": 10, "method": "last_layer_reset"},
-        num_kills=2,
+        num_kills=1,
         per_member="initial_fraction",
         differing=[
             {
@@ -105,8 +105,8 @@ CASES = [
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
-        # A kill takes up to .4 seconds of it; at this size it lasts for six or more.
-        long={"num_bits": 10, "width": 128, "num_steps": 120_000, "eval_every": 100},
+        # A kill takes up to .4 seconds of it; at this size it lasts for three or more.
+        long={"num_bits": 10, "width": 128, "num_steps": 60_000, "eval_every": 100},
         num_kills=3,
         per_member="learning_rate",
         differing=[{"learning_rate": 0.3}],
@@ -238,7 +238,7 @@ def test_a_run_leaves_rows_a_figure_and_a_summary_for_each_seed(case, finished):
 
 
 @pytest.mark.slow
-def test_seeds_differ_and_a_batch_is_its_single_runs(case, finished, tmp_path):
+def test_seeds_differ_and_members_are_their_single_runs(case, finished, tmp_path):
     config, path, _ = finished
     seed = config.seed + 1
     family.run(
@@ -295,20 +295,20 @@ def test_another_config_in_the_directory_is_refused(case, finished, run_program)
 
 
 @pytest.mark.slow
-def test_an_arm_of_a_study_is_the_run_of_its_own_command(case, finished, tmp_path):
+def test_an_arm_of_a_group_is_the_run_of_its_own_command(case, finished, tmp_path):
     arms = {
         "own": case.tiny,
         "number": dataclasses.replace(case.tiny, **{case.per_member: 0.75}),
-        "program": dataclasses.replace(case.tiny, **case.other_program),
     }
+    other = {"program": dataclasses.replace(case.tiny, **case.other_program)}
     config, path, _ = finished
     seeds = [config.seed, config.seed + 1]
-    batches = arm_groups.groups(case.family, arms, seeds)
-    assert [list(batch.arms) for batch in batches] == [["own", "number"], ["program"]]
-    assert not set(batches[0].all_settings["own"]) & {"seed", *case.family.ignored}
+    groups = arm_groups.groups(case.family, arms | other, seeds)
+    assert [list(group.arms) for group in groups] == [["own", "number"], ["program"]]
+    assert not set(groups[0].all_settings["own"]) & {"seed", *case.family.ignored}
     arm_groups.run(case.family, arms, seeds, tmp_path)
     rows = list(arm_groups.rows(case.family, arms, seeds, tmp_path))
-    assert len(rows) == 3 * len(files.read_json_lines(path / "metrics.jsonl"))
+    assert len(rows) == 2 * len(files.read_json_lines(path / "metrics.jsonl"))
     own = [
         {name: value for name, value in row.items() if name != "arm"}
         for row in rows
@@ -341,16 +341,17 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     assert start("whole").wait() == 0
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     programs.kill_and_continue(
-        lambda: start("killed"), killed / "metrics.jsonl", num_kills=case.num_kills
+        lambda: start("killed"), killed, num_kills=case.num_kills
     )
     name = "metrics.jsonl"
     assert (killed / name).read_bytes() == (whole / name).read_bytes()
     code = case.family.code()
-    target = init_members(
-        code.experiment(config),
-        [config],
-        *code.load(config),
-    ).state
+    experiment, hyper = code.experiment(config), hyperparameters(config)
+    shared = code.load(config)
+    target = jax.eval_shape(
+        jax.vmap(lambda seed: experiment.init(seed, hyper, *shared)[0]),
+        np.asarray([config.seed]),
+    )
     finals = []
     for path in (whole, killed):
         checkpoints = Checkpoints(path / "checkpoints")

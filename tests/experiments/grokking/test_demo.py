@@ -69,16 +69,14 @@ def test_another_seed_has_a_directory_of_its_own():
     assert moved.path == "elsewhere"
 
 
-def test_each_arm_equals_its_own_run(finished, tmp_path):
+def test_an_arm_equals_its_own_run(finished, tmp_path):
+    """The re-warmed one; the other differs from it in numbers only."""
+    name, arm = list(finished.arms.items())[-1]
+    path, _ = family.run(FAMILY, dataclasses.replace(arm, run_directory=tmp_path))
     rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")
-    for name, arm in finished.arms.items():
-        own = [row for row in rows if row.pop("arm", name) == name]
-        path, _ = family.run(
-            FAMILY, dataclasses.replace(arm, run_directory=tmp_path / name)
-        )
-        alone = files.read_json_lines(path / "metrics.jsonl")
-        assert own == [row for row in alone if row["step"] > finished.memorise_steps]
-        rows = files.read_json_lines(finished.run_directory / "arms/metrics.jsonl")
+    own = [row for row in rows if row.pop("arm") == name]
+    alone = files.read_json_lines(path / "metrics.jsonl")
+    assert own == [row for row in alone if row["step"] > finished.memorise_steps]
 
 
 def test_arms_never_start_from_a_network_that_has_not_memorised(finished, tmp_path):

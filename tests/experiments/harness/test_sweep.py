@@ -28,13 +28,13 @@ def by_plain_loop(num):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jit", [True, False])
-def test_batch_on_one_cpu_equals_a_plain_loop_to_the_bit(jit, assert_same_bits):
+def test_members_on_one_cpu_equal_a_plain_loop_to_the_bit(jit, assert_same_bits):
     batched = sweep.over_members(member, in_axes=(0, 0, None))
     batched = jax.jit(batched) if jit else batched
     assert_same_bits(batched(*arguments(3)), by_plain_loop(3))
 
 
-def test_batch_vectorises_on_an_accelerator(monkeypatch):
+def test_members_are_vectorised_on_an_accelerator(monkeypatch):
     monkeypatch.setattr(backend, "members_at_once", lambda **_: True)
     batched = sweep.over_members(member, in_axes=(0, 0, None))
     # One scan over the steps of all members; the other way has a loop around it.
@@ -53,7 +53,7 @@ def test_members_that_convolve_take_turns_on_a_gpu(monkeypatch):
     assert str(jax.make_jaxpr(batched)(*arguments(3))).count("scan[") == 2
 
 
-def test_batch_with_convolutions_has_no_loop_on_a_cpu(assert_same_bits):
+def test_members_that_convolve_have_no_loop_on_a_cpu(assert_same_bits):
     batched = sweep.over_members(member, in_axes=(0, 0, None), has_convolutions=True)
     calls = str(jax.make_jaxpr(batched)(*arguments(3)))
     assert calls.count("scan[") == 3

@@ -10,8 +10,6 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.grokking.config import Config
-from experiments.grokking.family import FAMILY
 from experiments.harness import arm_groups, command_line, members, plots
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
@@ -20,23 +18,17 @@ from experiments.reproduce import claims, drawing, registry
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
+from helpers.checkout.parity import family
 
 pytestmark = pytest.mark.slow
 
-TINY = Config(
-    modulus=5,
-    train_fraction=0.5,
-    num_steps=4,
-    eval_every=2,
-    warmup_steps=1,
-    num_heads=1,
-    head_dim=4,
-    mlp_dim=8,
-)
+# As if width had been 64 in runs that were made before it was a field.
+FAMILY = dataclasses.replace(family.FAMILY, before={"width": 64})
+TINY = FAMILY.config_class(num_bits=4, width=4, num_steps=4, eval_every=2)
 ARMS = {
     "slow": dataclasses.replace(TINY, learning_rate=1e-4),
     "fast": TINY,
-    "free": dataclasses.replace(TINY, project=False),
+    "wide": dataclasses.replace(TINY, width=32),
 }
 HOLDS = Claim(
     "it has an accuracy", functools.partial(Runs.late, arm="fast"), at_least=0
@@ -145,7 +137,7 @@ def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkey
     assert err.splitlines()[-1].endswith("run the same command again to continue")
     code, _, err = main(figure(HOLDS), *argv, "--draw-only")
     assert (code, err.count("\n")) == (1, 1)
-    assert "(free) has not been run to its end" in err
+    assert "(wide) has not been run to its end" in err
 
     first = list(recorded)
 
@@ -205,14 +197,14 @@ def test_the_list_needs_no_figure():
     assert "lyle2025/fig6" in out
 
 
-def test_arms_share_a_batch_if_only_numbers_differ():
-    batches = arm_groups.groups(FAMILY, ARMS, range(2))
-    assert [list(batch.arms) for batch in batches] == [["slow", "fast"], ["free"]]
+def test_arms_share_a_group_if_only_numbers_differ():
+    groups = arm_groups.groups(FAMILY, ARMS, range(2))
+    assert [list(group.arms) for group in groups] == [["slow", "fast"], ["wide"]]
     more = arm_groups.groups(FAMILY, ARMS, range(3))
-    assert more[0].digest != batches[0].digest
+    assert more[0].digest != groups[0].digest
     # A field that is added to the config later must not rename directories.
-    assert "schedule" not in batches[0].arms["slow"]
-    assert batches[0].all_settings["slow"]["schedule"] == "constant"
+    assert "width" not in groups[1].arms["wide"]
+    assert groups[1].all_settings["wide"]["width"] == 32
 
 
 @pytest.mark.parametrize("known_then", [True, False])
@@ -223,10 +215,10 @@ def test_runs_with_other_defaults_are_refused(finished, tmp_path, known_then):
     for path in directory.glob("*/config.json"):
         saved = json.loads(path.read_text())
         for settings in saved["config"]["all_settings"].values():
-            del settings["adam_b2"]
+            del settings["width"]
             if known_then:
-                settings["adam_b2"] = 0.999
+                settings["width"] = 64
         path.write_text(json.dumps(saved))
     for use in (arm_groups.run, lambda *args: list(arm_groups.rows(*args))):
-        with pytest.raises(UserError, match=r"adam_b2 is 0\.999 there and 0\.95 here"):
+        with pytest.raises(UserError, match=r"width is 64 there and 4 here"):
             use(FAMILY, ARMS, range(2), directory)

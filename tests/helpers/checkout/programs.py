@@ -51,28 +51,35 @@ def start(module, argv, compiled):
     )
 
 
-def kill_and_continue(start_process, metrics, num_kills):
+def kill_and_continue(start_process, path, num_kills):
     """Kills a command at random moments, continues it each time, and lets it end.
 
     Args:
       start_process: starts or continues it.
-      metrics: the file that grows while it runs.
+      path: its run directory.
       num_kills: how often.
     """
     moments = random.Random(0)
-    most_done = 0
+    seen = 0
     for _ in range(num_kills):
         process = start_process()
-        size = metrics.stat().st_size if metrics.exists() else 0
-        # Wait until it has gone on from where it was, then some more.
-        while process.poll() is None and (
-            not metrics.exists() or metrics.stat().st_size <= size
-        ):
+        # Wait until it has left a checkpoint of its own, then some more.
+        while process.poll() is None and _last_checkpoint(path) <= seen:
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL  # else it ended before
-        done = len(files.read_json_lines(metrics))
-        assert done > most_done  # finished work is not done again
-        most_done = done
+        seen = _last_checkpoint(path)
     assert start_process().wait() == 0
+    clock = files.read_json_lines(path / "clock.jsonl")
+    starts = [
+        min(line["step"] for line in clock if line["session"] == session)
+        for session in sorted({line["session"] for line in clock})
+    ]
+    assert len(starts) == num_kills + 1
+    assert starts == sorted(set(starts))  # finished work is not done again
+
+
+def _last_checkpoint(path):
+    steps = [int(at.name) for at in path.glob("checkpoints/*") if at.name.isdigit()]
+    return max(steps, default=0)
