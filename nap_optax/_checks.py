@@ -5,13 +5,21 @@ What is traced cannot be looked at and passes.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+# Whose lines are not the caller's.
+_INNER = tuple(
+    str(Path(str(file)).parent) for file in (__file__, jax.__file__, optax.__file__)
+)
 
 
 def concrete(name: str, value: Any) -> np.ndarray | None:
@@ -113,3 +121,11 @@ def at_least(minimum: float, *, whole: bool = False, **arguments: Any) -> None:
         if not np.all(number >= minimum) or (whole and np.any(number % 1 != 0)):
             kind = "a whole number of " if whole else ""
             raise ValueError(f"{name}={value}: must be {kind}{minimum} or more")
+
+
+def warn(message: str) -> None:
+    """Warns at the line of the caller's that lies outside this library and optax."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_code.co_filename.startswith(_INNER):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -1,80 +1,57 @@
-"""From a mask, or another option for each leaf, to its value for every leaf."""
+"""From a mask to the leaves that it selects."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = [
-    "is_floating",
-    "matrices",
-    "named_leaves",
-    "path_name",
-    "per_leaf",
-    "reject_hyperparameter",
-    "resolve",
-    "selected",
-]
+from nap_optax import _checks, _layers, _leaves
+
+__all__ = ["chosen", "matrices", "resolve", "selected"]
 
 
-def path_name(path: Sequence[Hashable]) -> str:
-    """Spells a key path as ``"layer_0/dense/kernel"``.
-
-    Linen's outermost ``params`` and the ``.value`` with which NNX variables end are
-    left out, so one pattern serves both libraries and plain trees.
-
-    Args:
-      path: a key path from ``jax.tree_util.tree_flatten_with_path``.
-
-    Returns:
-      The components joined by ``/``; the empty string for a bare array.
-
-    Examples:
-      >>> import jax
-      >>> params = {"params": {"dense": {"kernel": 1.0}}}
-      >>> [(path, _)] = jax.tree_util.tree_flatten_with_path(params)[0]
-      >>> path_name(path)
-      'dense/kernel'
-    """
-    entries = list(path)
-    last = jax.tree_util.GetAttrKey
-    if entries and isinstance(entries[-1], last) and entries[-1].name == "value":
-        entries = entries[:-1]
-    if len(entries) > 1 and entries[0] == jax.tree_util.DictKey("params"):
-        entries = entries[1:]
-    return jax.tree_util.keystr(tuple(entries), simple=True, separator="/")
-
-
-def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
-    """Lists the :func:`path_name` of each leaf, and the leaves.
-
-    Examples:
-      >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
-      (['dense/bias', 'dense/kernel'], [2.0, 1.0])
-    """
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
-
-
-def matrices(tree: Any) -> Any:
+def matrices(tree: Any, layer_axes: Any = None) -> Any:
     """Selects the floating-point leaves with two or more dimensions.
 
+    Not those whose name is ``scale`` or ``bias``: of two dimensions they have one for
+    layers that are stacked, or for the heads of an attention.
+
+    Args:
+      tree: the parameters.
+      layer_axes: which axes enumerate layers and do not count as dimensions; see
+        :func:`nap_optax.project_weights`.
+
+    Returns:
+      A tree of booleans.
+
     Raises:
-      ValueError: under ``optax.inject_hyperparams``, if it was not named in
-        ``static_args``.
+      ValueError: if ``layer_axes`` does not fit; under ``optax.inject_hyperparams``, if
+        this function was not named in ``static_args``.
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
+      >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones((2, 3))})
       {'bias': False, 'kernel': True}
+      >>> matrices({"kernel": jnp.ones((2, 3))}, layer_axes=0)
+      {'kernel': False}
     """
-    reject_hyperparameter(tree, "matrices")
-    return jax.tree.map(lambda leaf: jnp.ndim(leaf) >= 2 and is_floating(leaf), tree)
+    _leaves.reject_hyperparameter(tree, "matrices")
+    return jax.tree.unflatten(
+        jax.tree.structure(tree), _matrices(tree, _layers.layer_axes(layer_axes, tree))
+    )
+
+
+def _matrices(tree: Any, layer_axes: Sequence[Sequence[int]]) -> list[bool]:
+    return [
+        _leaves.is_matrix(path, leaf, axes)
+        for path, leaf, axes in zip(
+            *_leaves.named_leaves(tree), layer_axes, strict=True
+        )
+    ]
 
 
 def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
@@ -102,100 +79,84 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
             f"{name}=False: it would select nothing; under optax.inject_hyperparams, "
             f'name it in static_args=("{name}",)'
         )
-    chosen = per_leaf(mask, tree, name)
+    chosen = _leaves.per_leaf(mask, tree, name)
     for value in chosen:
         if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{name}={value!r}: every leaf must be True or False")
     return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
 
 
-def selected(mask: Any, tree: Any, name: str) -> Any:
+def chosen(
+    mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]] | None = None
+) -> list[bool]:
     """Resolves the mask of a transformation, the matrices for ``None``.
-
-    Warns if a mask of the caller's selects no leaf, so that nothing would happen. (No
-    error: a mask may serve several partitions of the parameters. The default may
-    select nothing.)
 
     Args:
       mask: in any form that :func:`resolve` takes, or ``None``.
       tree: the parameters.
-      name: of the transformation.
+      layer_axes: of each leaf; ``None`` for those that Flax names.
 
     Returns:
-      A tree of Python booleans with the structure of ``tree``.
+      A boolean for each leaf.
 
     Raises:
       ValueError: as :func:`resolve`.
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> selected(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, "example")
-      {'bias': False, 'kernel': True}
+      >>> chosen(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
+      [False, True]
     """
-    chosen = resolve(matrices if mask is None else mask, tree)
-    leaves = jax.tree.leaves(chosen)
-    if mask is not None and leaves and not any(leaves):
-        warnings.warn(f"{name}: the mask selects none of the leaves", stacklevel=4)
-    return chosen
+    if mask is not None:
+        return jax.tree.leaves(resolve(mask, tree))
+    if layer_axes is None:
+        layer_axes = _layers.layer_axes(None, tree)
+    return _matrices(tree, layer_axes)
 
 
-def per_leaf(
-    option: Any,
-    tree: Any,
-    name: str,
-    *,
-    is_leaf: Callable[[Any], bool] | None = None,
-) -> list[Any]:
-    """Lists an option's value for each leaf of a tree.
+def selected(
+    mask: Any, tree: Any, name: str, layer_axes: Any = None
+) -> tuple[list[bool], list[tuple[int, ...]]]:
+    """What :func:`chosen` gives and the layer axes, with warnings, for ``init``.
+
+    Warns if a mask of the caller's selects no leaf, so that nothing would happen. (No
+    error: a mask may serve several partitions of the parameters. The default may
+    select nothing.) Warns if a name keeps a leaf of two or more dimensions from being
+    taken for a matrix and nobody said which axes enumerate layers.
 
     Args:
-      option: one value for all leaves, a tree of values or a prefix of one, or a
-        function from the tree to any of these.
+      mask: in any form that :func:`resolve` takes, or ``None``.
       tree: the parameters.
-      name: what to call the option in an error.
-      is_leaf: recognises values that are themselves trees, as tuples of axes are.
+      name: of the transformation.
+      layer_axes: its option of that name.
 
     Returns:
-      The values in the order of the leaves of ``tree``.
+      For each leaf, whether it is selected, and its layer axes.
 
     Raises:
-      ValueError: if the structures do not fit.
-
-    Examples:
-      >>> per_leaf({"a": 1, "b": 2}, {"a": 0.0, "b": [0.0, 0.0]}, "radius")
-      [1, 2, 2]
+      ValueError: as :func:`resolve`, or if ``layer_axes`` does not fit.
     """
-    if not jax.tree.leaves(tree):
-        # optax.tree.map_params calls init on a placeholder without leaves.
-        return []
-    option = option(tree) if callable(option) else option
-    leaves = jax.tree.leaves(option, is_leaf=is_leaf)
-    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
-    try:
-        subtrees = treedef.flatten_up_to(tree)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} does not fit the parameters: it has the structure {treedef}, they "
-            f"have {jax.tree.structure(tree)}"
-        ) from error
-    return [
-        value
-        for value, subtree in zip(leaves, subtrees, strict=True)
-        for _ in jax.tree.leaves(subtree)
+    axes = _layers.layer_axes(layer_axes, tree)
+    select = chosen(mask, tree, axes)
+    if mask is not None and select and not any(select):
+        _checks.warn(f"{name}: the mask selects none of the leaves")
+    if mask is None and layer_axes is None:
+        _warn_of_names(tree, name, axes)
+    return select, axes
+
+
+def _warn_of_names(tree: Any, name: str, layer_axes: Sequence[Sequence[int]]) -> None:
+    kept = [
+        f"{path!r} {jnp.shape(leaf)}"
+        for path, leaf, axes in zip(
+            *_leaves.named_leaves(tree), layer_axes, strict=True
+        )
+        if _leaves.has_two_dimensions(leaf, axes) and _leaves.is_vector(path)
     ]
-
-
-def is_floating(leaf: Any) -> bool:
-    """Whether a leaf has a floating-point or complex dtype."""
-    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
-
-
-def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
-    """Raises on a step count, which is no tree of parameters."""
-    # optax.inject_hyperparams calls every callable argument with its step count.
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
-        raise ValueError(
-            f"{name} was given an array where it needs a tree of parameters; under "
-            "optax.inject_hyperparams, name the argument that takes it in static_args, "
-            f'such as static_args=("{argument}",)'
+    if kept:
+        _checks.warn(
+            f"{name}: {', '.join(kept[:3])}{' and others' if len(kept) > 3 else ''}: "
+            "left out because of its name, in spite of its dimensions. If layers are "
+            "stacked, say so by layer_axes, else each stack of matrices counts as one; "
+            "if none are, pass layer_axes=()"
         )

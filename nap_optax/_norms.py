@@ -7,13 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nap_optax import _leaves
+
 __all__ = [
+    "axes_of",
     "is_readable",
     "is_usable",
     "leaf_norm",
     "norm",
     "norm_dtype",
     "ratio",
+    "root",
     "scaled",
     "widened",
 ]
@@ -36,18 +40,46 @@ def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
       [[5. 1.]]
     """
     squares = jnp.real(weights * jnp.conj(weights))
-    return jnp.sqrt(jnp.sum(squares, axis=axes, keepdims=axes is not None))
+    return root(jnp.sum(squares, axis=axes, keepdims=axes is not None))
 
 
-def leaf_norm(leaf: Any) -> jax.Array:
-    """The Frobenius norm of a whole leaf: shape ``()``, of :func:`norm_dtype`, real.
+def root(squared: jax.Array) -> jax.Array:
+    """The square root, whose derivative at zero is zero and not infinite.
+
+    Infinite, it would be NaN in all that a ``where`` keeps from dividing by zero.
+
+    Examples:
+      >>> import jax
+      >>> print(root(9.0), jax.grad(root)(0.0))
+      3.0 0.0
+    """
+    is_zero = squared == 0
+    return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squared)))
+
+
+def axes_of(shape: tuple[int, ...], norm: jax.Array) -> tuple[int, ...] | None:
+    """Over which axes of an array of some shape a norm was taken; ``None`` for all.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> axes_of((3, 2, 2), jnp.ones((3, 1, 1))), axes_of((2, 2), jnp.ones(()))
+      ((1, 2), None)
+    """
+    if not norm.ndim:
+        return None
+    pairs = zip(shape, norm.shape, strict=True)
+    return tuple(i for i, (size, kept) in enumerate(pairs) if size != kept)
+
+
+def leaf_norm(leaf: Any, axes: tuple[int, ...] | None = None) -> jax.Array:
+    """The Frobenius norm of a leaf, as :func:`norm`; real, of :func:`norm_dtype`.
 
     Examples:
       >>> import jax.numpy as jnp
       >>> print(leaf_norm(jnp.full(4, 300.0, jnp.float16)))  # its squares overflow
       600.0
     """
-    return norm(widened(leaf))
+    return norm(widened(leaf), axes)
 
 
 def norm_dtype(leaf: Any) -> Any:
@@ -98,7 +130,7 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
 
 
 def scaled(update: Any, factor: Any) -> Any:
-    """An update times a number, in the update's dtype; ``None`` stays ``None``.
+    """An update times a number, in the update's dtype; what is no number stays.
 
     The product is taken in :func:`norm_dtype`: in float16 the factor itself may be out
     of range.
@@ -108,8 +140,8 @@ def scaled(update: Any, factor: Any) -> Any:
       >>> print(scaled(jnp.full(2, 2.0**-10, jnp.float16), 2.0**17))
       [128. 128.]
     """
-    if update is None:
-        return None
+    if not _leaves.is_floating(update):
+        return update
     dtype = norm_dtype(update)
     product = jnp.asarray(update, dtype) * jnp.asarray(factor, dtype)
     return product.astype(jnp.result_type(update))

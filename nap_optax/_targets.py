@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Hashable, Sequence
+import functools
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,34 +11,47 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, _masks, _norms
+from nap_optax import _checks, _layers, _leaves, _masks, _norms
 
 Labels = Sequence[Hashable | None]
 
 
 def measure(
-    params: optax.Params, *, radius: Any, granularity: Any, mask: Any, groups: Any
+    params: optax.Params,
+    *,
+    radius: Any,
+    granularity: Any,
+    mask: Any,
+    groups: Any,
+    layer_axes: Any,
 ) -> list[Any]:
     """The norm to hold each leaf at, in the order of the leaves.
 
     Returns:
       Arrays of shape () for a whole leaf or a group, of the leaf's shape with 1 on the
-      axes of the norm otherwise; ``optax.MaskedNode`` for leaves that are left alone.
+      axes of the norm where there are several; ``optax.MaskedNode`` for leaves that are
+      left alone.
 
     Raises:
       ValueError: if the options do not fit the parameters or each other.
     """
-    paths, leaves = _masks.named_leaves(params)
+    paths, leaves = _leaves.named_leaves(params)
     labels = group_labels(groups, params)
-    chosen = _chosen(mask, params, labels, paths)
-    radii = _masks.per_leaf(radius, params, "radius")
-    axes = _masks.per_leaf(granularity, params, "granularity", is_leaf=_is_axes)
+    chosen, stacked = _chosen(mask, params, labels, paths, layer_axes)
+    radii = _leaves.per_leaf(radius, params, "radius")
+    axes = _leaves.per_leaf(granularity, params, "granularity", is_leaf=_layers.is_axes)
     targets: list[Any] = [optax.MaskedNode()] * len(leaves)
     held = [i for i, project in enumerate(chosen) if project]
     own = [
-        _norm(paths[i], leaves[i], "leaf" if labels[i] is not None else axes[i])
+        _norm(
+            paths[i],
+            leaves[i],
+            "leaf" if labels[i] is not None else axes[i],
+            stacked[i],
+        )
         for i in held
     ]
+    _check_groups(labels, radii, leaves, paths, dict(zip(held, own, strict=True)))
     _warn_of_single_weights(
         [
             paths[i]
@@ -48,7 +61,6 @@ def measure(
     )
     for i, norm in zip(held, join(own, [labels[i] for i in held]), strict=True):
         targets[i] = _target(paths[i], norm, radii[i])
-    _check_groups(labels, radii, leaves, paths)
     return targets
 
 
@@ -69,7 +81,7 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
     Raises:
       ValueError: if the labels do not fit the parameters or are no strings or integers.
     """
-    labels = _masks.per_leaf(groups, params, "groups", is_leaf=lambda x: x is None)
+    labels = _leaves.per_leaf(groups, params, "groups", is_leaf=lambda x: x is None)
     for label in labels:
         if not isinstance(label, str | int | None) or isinstance(label, bool):
             raise ValueError(
@@ -80,37 +92,38 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
 
 
 def join(values: Sequence[jax.Array], labels: Labels) -> list[jax.Array]:
-    """Replaces the norms of the members of a group by their joint norm."""
+    """Replaces the norms of the members of a group by their joint norm.
+
+    Of stacked layers, by that of each layer.
+    """
     members: dict[Hashable, list[jax.Array]] = {}
     for norm, label in zip(values, labels, strict=True):
-        members.setdefault(label, []).append(norm)
+        if label is not None:
+            members.setdefault(label, []).append(norm.reshape(_layer_shape(norm)))
     with jax.numpy_dtype_promotion("standard"):  # members may be float32 and float64
         joint = {
-            label: jnp.sqrt(sum(norm * norm for norm in group))
+            label: _norms.root(functools.reduce(jnp.add, [n * n for n in group]))
             for label, group in members.items()
-            if label is not None
         }
     return [
-        norm if label is None else joint[label].astype(norm.dtype)
+        norm if label is None else joint[label].astype(norm.dtype).reshape(norm.shape)
         for norm, label in zip(values, labels, strict=True)
     ]
 
 
-def norm_axes(
-    shape: tuple[int, ...], target_shape: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    """The axes over which a target of some shape was measured; ``None`` for all."""
-    if not target_shape:
-        return None
-    return tuple(
-        i for i, (n, m) in enumerate(zip(shape, target_shape, strict=True)) if n != m
-    )
+def _layer_shape(norm: jax.Array) -> tuple[int, ...]:
+    """One number for each layer; of leaves without layers, one number."""
+    return (norm.size,) if norm.ndim else ()
 
 
 def _chosen(
-    mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str]
-) -> list[bool]:
-    chosen = jax.tree.leaves(_masks.selected(mask, params, "project_weights"))
+    mask: Any,
+    params: optax.Params,
+    labels: Labels,
+    paths: Sequence[str],
+    layer_axes: Any,
+) -> tuple[list[bool], list[tuple[int, ...]]]:
+    chosen, stacked = _masks.selected(mask, params, "project_weights", layer_axes)
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -120,19 +133,30 @@ def _chosen(
                 "it out of the group, or let the mask select it"
             )
         chosen[i] = True
-    return chosen
+    return chosen, stacked
 
 
 def _check_groups(
-    labels: Labels, radii: Sequence[Any], leaves: Sequence[Any], paths: Sequence[str]
+    labels: Labels,
+    radii: Sequence[Any],
+    leaves: Sequence[Any],
+    paths: Sequence[str],
+    norms: Mapping[int, jax.Array],
 ) -> None:
     first: dict[Hashable, int] = {}
     for i, label in enumerate(labels):
         if label is None:
             continue
-        if not jnp.issubdtype(jnp.result_type(leaves[i]), jnp.inexact):
+        if not _leaves.is_floating(leaves[i]):
             raise ValueError(f"groups: {paths[i]!r} is not of a floating-point dtype")
-        one, other = radii[first.setdefault(label, i)], radii[i]
+        head = first.setdefault(label, i)
+        if _layer_shape(norms[head]) != _layer_shape(norms[i]):
+            raise ValueError(
+                f"groups: {paths[head]!r} and {paths[i]!r} of the group {label!r} are "
+                "not stacks of as many layers; give them groups of their own, or "
+                "correct layer_axes"
+            )
+        one, other = radii[head], radii[i]
         if one is not other and not _equal(one, other):
             raise ValueError(
                 f"radius={other!r} for {paths[i]!r}: the members of the group "
@@ -147,9 +171,11 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(np.asarray(one) == np.asarray(other))
 
 
-def _norm(name: str, leaf: Any, granularity: Any) -> jax.Array:
+def _norm(
+    name: str, leaf: Any, granularity: Any, layer_axes: tuple[int, ...]
+) -> jax.Array:
     weights = _norms.widened(leaf)
-    return _norms.norm(weights, _axes(name, weights.ndim, granularity))
+    return _norms.norm(weights, _axes(name, weights.ndim, granularity, layer_axes))
 
 
 def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
@@ -158,12 +184,11 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
     if _norms.is_readable(norm) and not np.all(_norms.is_usable(norm)):
-        warnings.warn(
+        _checks.warn(
             f"project_weights: {name!r} is zero in whole or in part at init (or too "
             "small or large for a norm in float32), so there it has no norm to keep "
             "and will not be projected; pass a number as its radius to project it, or "
-            "leave it out by mask",
-            stacklevel=5,
+            "leave it out by mask"
         )
     # One buffer for each leaf, also in a group: a buffer can be donated only once.
     return jnp.array(norm)
@@ -171,29 +196,35 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
 
 def _warn_of_single_weights(names: Sequence[str]) -> None:
     if names:
-        warnings.warn(
+        _checks.warn(
             f"project_weights: in {', '.join(map(repr, names))} each norm is that of a "
             "single weight, which cannot change but for its sign; leave it out by "
-            "mask, or choose other axes by granularity",
-            stacklevel=4,
+            "mask, or choose other axes by granularity"
         )
 
 
-def _is_axes(granularity: Any) -> bool:
-    return isinstance(granularity, tuple) and all(
-        isinstance(axis, int | np.integer) and not isinstance(axis, bool)
-        for axis in granularity
-    )
-
-
-def _axes(name: str, ndim: int, granularity: Any) -> tuple[int, ...] | None:
+def _axes(
+    name: str, ndim: int, granularity: Any, layer_axes: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    own = _layers.axes_within(ndim, layer_axes)
     if granularity == "leaf":
-        return None
-    if granularity == "unit" and ndim >= 2:
-        return tuple(range(ndim - 1))
-    within = _is_axes(granularity) and all(-ndim <= a < ndim for a in granularity)
-    if granularity and within:
+        return own
+    own = tuple(range(ndim)) if own is None else own
+    if granularity == "unit" and len(own) >= 2:
+        return own[:-1]
+    if (
+        granularity
+        and _layers.is_axes(granularity)
+        and all(-ndim <= axis < ndim for axis in granularity)
+        and {axis % ndim for axis in granularity} <= set(own)
+    ):
         return tuple(sorted({int(axis) % ndim for axis in granularity}))
+    if layer_axes:
+        raise ValueError(
+            f"granularity={granularity!r} for {name!r} with {ndim} dimensions, of "
+            f'which {layer_axes} enumerate layers: must be "leaf", "unit" (two others '
+            "or more) or a tuple of the others"
+        )
     raise ValueError(
         f"granularity={granularity!r} for {name!r} with {ndim} dimensions: must be "
         '"leaf", "unit" (two dimensions or more) or a tuple of its axes'

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _masks, _norms, masks
+from nap_optax import _checks, _layers, _leaves, _masks, _norms
 
 __all__ = ["clip_weights"]
 
 
 def clip_weights(
-    multiplier: float | jax.Array, *, mask: Any = None
+    multiplier: float | jax.Array, *, mask: Any = None, layer_axes: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Keeps each weight within a multiple of the range of a uniform initialisation.
 
@@ -53,9 +54,11 @@ def clip_weights(
       multiplier: :math:`\kappa > 0`, of the bound :math:`s`; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`). The paper clips biases too, with the bound
-        of their layer's weights; so does a mask that selects them. Scales of
-        normalisation layers have no fan-in.
+        that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
+        The paper clips biases too, with the bound of their layer's weights; so does a
+        mask that selects them. Scales of normalisation layers have no fan-in.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
       A transformation without state whose ``update`` needs ``params``.
@@ -64,7 +67,7 @@ def clip_weights(
       ValueError: if ``multiplier`` is not a positive number; from ``init`` if the mask
         selects a leaf of fewer than two dimensions without exactly one fan-in among
         the leaves beside it; in ``update`` if ``params`` is missing. Under
-        ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+        ``optax.inject_hyperparams``, pass ``static_args=("mask", "layer_axes")``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -82,8 +85,9 @@ def clip_weights(
     _checks.scalar("multiplier", multiplier, "a positive number", lambda m: m > 0)
 
     def init_fn(params: optax.Params) -> optax.OptState:
-        _masks.selected(mask, params, "clip_weights")  # warns if that is none
-        _bounds(params, mask)
+        chosen, stacks = _masks.selected(mask, params, "clip_weights", layer_axes)
+        _layers.check_update_sees(layer_axes, params, "clip_weights")
+        _bounds(params, chosen, stacks)
         return optax.EmptyState()
 
     def update_fn(
@@ -105,19 +109,20 @@ def clip_weights(
             )
             return inside.astype(jnp.result_type(update))
 
-        return jax.tree.map(clipped, params, updates, _bounds(params, mask)), state
+        stacks = _layers.layer_axes(layer_axes, params)
+        bounds = _bounds(params, _masks.chosen(mask, params, stacks), stacks)
+        return jax.tree.map(clipped, params, updates, bounds), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _bounds(params: optax.Params, mask: Any) -> Any:
+def _bounds(
+    params: optax.Params, chosen: Sequence[bool], stacks: Sequence[tuple[int, ...]]
+) -> Any:
     """The bound of each leaf's weights; infinite for leaves that are left alone."""
-    chosen = jax.tree.leaves(
-        _masks.resolve(masks.matrices if mask is None else mask, params)
-    )
-    paths, leaves = _masks.named_leaves(params)
+    paths, leaves = _leaves.named_leaves(params)
     layers = [path.rpartition("/")[0] for path in paths]
-    fans = [_fan_in(jnp.shape(leaf)) for leaf in leaves]
+    fans = list(map(_fan_in, paths, leaves, stacks))
     bounds = [math.inf] * len(leaves)
     for i, (path, layer) in enumerate(zip(paths, layers, strict=True)):
         if not chosen[i]:
@@ -133,6 +138,12 @@ def _bounds(params: optax.Params, mask: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(params), bounds)
 
 
-def _fan_in(shape: tuple[int, ...]) -> int:
-    """Zero for fewer than two dimensions."""
-    return max(math.prod(shape[:-1]), 1) if len(shape) >= 2 else 0
+def _fan_in(path: str, leaf: Any, stacked: tuple[int, ...]) -> int:
+    """Zero for what is no matrix: fewer than two dimensions within a layer, or a bias.
+
+    A bias of two dimensions, as that of an attention, has the fan-in of its kernel.
+    """
+    if not _leaves.is_matrix(path, leaf, stacked):
+        return 0
+    within = [n for axis, n in enumerate(leaf.shape) if axis not in stacked]
+    return max(math.prod(within[:-1]), 1)

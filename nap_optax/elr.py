@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from nap_optax import _checks, _masks, _norms, masks
+from nap_optax import _boxes, _checks, _layers, _leaves, _masks, _norms
 
 __all__ = [
     "HoldElrState",
@@ -25,10 +26,14 @@ __all__ = [
 class MeasureElrState(NamedTuple):
     """State of :func:`measure_elr`."""
 
-    relative_update: Any  # per leaf, shape=(), dtype=float32 at least; 0 at init
+    # Per leaf, shape=() (of stacked layers, the leaf's shape with 1 on the axes within
+    # a layer), dtype=float32 at least; 0 at init.
+    relative_update: Any
 
 
-def effective_learning_rate(updates: optax.Updates, params: optax.Params) -> Any:
+def effective_learning_rate(
+    updates: optax.Updates, params: optax.Params, *, layer_axes: Any = None
+) -> Any:
     r"""The relative update of each leaf, :math:`\lVert\Delta w\rVert/\lVert w\rVert`.
 
     The effective learning rate as measured. It equals the nominal one
@@ -46,11 +51,17 @@ def effective_learning_rate(updates: optax.Updates, params: optax.Params) -> Any
     Args:
       updates: the updates at the end of the chain.
       params: the parameters they will be added to.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`.
 
     Returns:
-      A tree of the structure of ``params``, of scalars in float32 at least: the ratio
-      of Frobenius norms. 0 where the parameters are all zero and where a leaf's update
-      is ``None``.
+      A tree of the structure of ``params``, without boxes of Flax's, of the ratios of
+      Frobenius norms in float32 at least: of shape ``()``, for stacked layers of the
+      leaf's shape with 1 on the axes within a layer. 0 where the parameters are all
+      zero or of no floating-point dtype and where a leaf's update is ``None``.
+
+    Raises:
+      ValueError: if ``layer_axes`` does not fit the parameters.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -60,21 +71,42 @@ def effective_learning_rate(updates: optax.Updates, params: optax.Params) -> Any
       >>> print(f"{elr['w']:.2f} {elr['b']:.2f}")
       0.10 0.00
     """
+    axes = [
+        _layers.axes_within(_leaves.ndim(leaf), stacked)
+        for leaf, stacked in zip(
+            jax.tree.leaves(params), _layers.layer_axes(layer_axes, params), strict=True
+        )
+    ]
+    return _relative_updates(updates, params, axes)
 
-    def relative(param: Any, update: Any) -> jax.Array:
+
+def _relative_updates(
+    updates: optax.Updates, params: optax.Params, axes: Sequence[Any]
+) -> Any:
+    def relative(param: Any, update: Any, over: Any) -> jax.Array:
+        if not _leaves.is_floating(param):
+            return jnp.zeros([], jnp.float32)
         # In the dtype of the parameter's norm: a state must not change its own.
         dtype = _norms.norm_dtype(param)
-        change = jnp.asarray(0 if update is None else update, dtype)
-        return _over(_norms.norm(change), _norms.leaf_norm(param))
+        moves = _leaves.is_floating(update)
+        change = jnp.asarray(update if moves else jnp.zeros_like(param), dtype)
+        return _over(_norms.norm(change, over), _norms.leaf_norm(param, over))
 
-    return jax.tree.map(relative, params, updates)
+    treedef: Any = jax.tree.structure(params)
+    return _boxes.per_parameter(
+        params,
+        list(
+            map(relative, jax.tree.leaves(params), treedef.flatten_up_to(updates), axes)
+        ),
+    )
 
 
 def nominal_effective_learning_rate(
     learning_rate: float | jax.Array,
     params: optax.Params,
     *,
-    power: float | jax.Array = 1,
+    power: float | jax.Array = 1.0,
+    layer_axes: Any = None,
 ) -> Any:
     r"""The learning rate over a power of each leaf's norm.
 
@@ -87,13 +119,16 @@ def nominal_effective_learning_rate(
       params: the parameters.
       power: 2 for gradient descent, 1 for updates that do not scale with the gradient
         (Adam, RMSProp, sign); may be traced.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`.
 
     Returns:
-      A tree of the structure of ``params``, of scalars in float32 at least; 0 where the
-      parameters are all zero.
+      A tree as that of :func:`effective_learning_rate`; 0 where the parameters are all
+      zero or of no floating-point dtype.
 
     Raises:
-      ValueError: if an argument is not a number, or ``power`` not 0 or more.
+      ValueError: if an argument is not a number, ``power`` not 0 or more, or
+        ``layer_axes`` does not fit the parameters.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -110,26 +145,37 @@ def nominal_effective_learning_rate(
     _checks.are_numbers(learning_rate=learning_rate)
     _checks.at_least(0, power=power)
 
-    def nominal(param: Any) -> jax.Array:
-        norm = _norms.leaf_norm(param)
+    def nominal(param: Any, stacked: tuple[int, ...]) -> jax.Array:
+        if not _leaves.is_floating(param):
+            return jnp.zeros([], jnp.float32)
+        axes = _layers.axes_within(_leaves.ndim(param), stacked)
+        norm = _norms.leaf_norm(param, axes)
         rate, exponent = (jnp.asarray(x, norm.dtype) for x in (learning_rate, power))
         return _over(rate, norm**exponent)
 
-    return jax.tree.map(nominal, params)
+    stacks = _layers.layer_axes(layer_axes, params)
+    leaves = jax.tree.leaves(params)
+    return _boxes.per_parameter(params, list(map(nominal, leaves, stacks)))
 
 
-def measure_elr() -> optax.GradientTransformationExtraArgs:
+def measure_elr(*, layer_axes: Any = None) -> optax.GradientTransformationExtraArgs:
     """Measures :func:`effective_learning_rate` and changes nothing.
 
     Place it last in the chain, behind the projection; it is a transformation of its own
     and not something to measure with ``optax.monitor``.
+
+    Args:
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`.
 
     Returns:
       A transformation whose ``update`` needs ``params``. Read what it measured by
       ``optax.tree.get(state, "relative_update")``.
 
     Raises:
-      ValueError: in ``update`` if ``params`` is missing.
+      ValueError: from ``init`` if ``layer_axes`` does not fit the parameters; in
+        ``update`` if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("layer_axes",)``.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -142,8 +188,8 @@ def measure_elr() -> optax.GradientTransformationExtraArgs:
     """
 
     def init_fn(params: optax.Params) -> MeasureElrState:
-        shapes = jax.eval_shape(effective_learning_rate, params, params)
-        return MeasureElrState(relative_update=optax.tree.zeros_like(shapes))
+        measured = effective_learning_rate(params, params, layer_axes=layer_axes)
+        return MeasureElrState(relative_update=optax.tree.zeros_like(measured))
 
     def update_fn(
         updates: optax.Updates,
@@ -151,9 +197,14 @@ def measure_elr() -> optax.GradientTransformationExtraArgs:
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, MeasureElrState]:
-        del state, extra_args
+        del extra_args
         _checks.has_params("measure_elr", params)
-        return updates, MeasureElrState(effective_learning_rate(updates, params))
+        before = _boxes.leaves_at(params, state.relative_update)
+        axes = [
+            _norms.axes_of(getattr(leaf, "shape", ()), ratio)
+            for leaf, ratio in zip(jax.tree.leaves(params), before, strict=True)
+        ]
+        return updates, MeasureElrState(_relative_updates(updates, params, axes))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -166,13 +217,13 @@ def _over(value: jax.Array, norm: jax.Array) -> jax.Array:
 class HoldElrState(NamedTuple):
     """State of :func:`hold_elr`."""
 
-    # Per selected leaf, its norm at init: shape=(), float32 at least. MaskedNode
-    # elsewhere.
+    # Per selected leaf, its norm at init: shape=() (of stacked layers, the leaf's shape
+    # with 1 on the axes within a layer), float32 at least. MaskedNode elsewhere.
     reference_norm: Any
 
 
 def hold_elr(
-    power: float | jax.Array = 1, *, mask: Any = None
+    power: float | jax.Array = 1.0, *, mask: Any = None, layer_axes: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Makes up for a growing norm by growing updates, instead of projecting.
 
@@ -194,7 +245,9 @@ def hold_elr(
         (Adam, RMSProp, sign); may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`).
+        that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
       A transformation whose ``update`` needs ``params``. Its reference is the norm that
@@ -203,7 +256,8 @@ def hold_elr(
 
     Raises:
       ValueError: if ``power`` is not a number of 0 or more; in ``update`` if ``params``
-        is missing. Under ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+        is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("mask", "layer_axes")``.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -224,10 +278,11 @@ def hold_elr(
     _checks.scalar("power", power, "a number of 0 or more", lambda number: number >= 0)
 
     def init_fn(params: optax.Params) -> HoldElrState:
-        chosen = _masks.selected(mask, params, "hold_elr")
-        held = jax.tree.map(_reference, params, chosen)
-        _warn_of_zeros(held)
-        return HoldElrState(reference_norm=held)
+        chosen, stacks = _masks.selected(mask, params, "hold_elr", layer_axes)
+        paths, leaves = _leaves.named_leaves(params)
+        held = list(map(_reference, leaves, chosen, stacks))
+        _warn_of_zeros(paths, held)
+        return HoldElrState(reference_norm=_boxes.per_parameter(params, held))
 
     def update_fn(
         updates: optax.Updates,
@@ -241,35 +296,46 @@ def hold_elr(
         def hold(param: Any, update: Any, reference: Any) -> Any:
             if isinstance(reference, optax.MaskedNode):
                 return update
-            growth = _norms.ratio(_norms.leaf_norm(param), reference)
+            axes = _norms.axes_of(jnp.shape(param), reference)
+            growth = _norms.ratio(_norms.leaf_norm(param, axes), reference)
             return _norms.scaled(update, growth ** jnp.asarray(power, growth.dtype))
 
-        return jax.tree.map(hold, params, updates, state.reference_norm), state
+        treedef: Any = jax.tree.structure(params)
+        held = map(
+            hold,
+            jax.tree.leaves(params),
+            treedef.flatten_up_to(updates),
+            _boxes.leaves_at(params, state.reference_norm),
+        )
+        return jax.tree.unflatten(treedef, held), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _reference(leaf: Any, selected: bool) -> Any:
-    return _norms.leaf_norm(leaf) if selected else optax.MaskedNode()
+def _reference(leaf: Any, selected: bool, stacked: tuple[int, ...]) -> Any:
+    if not selected:
+        return optax.MaskedNode()
+    return _norms.leaf_norm(leaf, _layers.axes_within(jnp.ndim(leaf), stacked))
 
 
-def _warn_of_zeros(held: Any) -> None:
+def _warn_of_zeros(paths: Sequence[str], held: Sequence[Any]) -> None:
     zeros = [
         path
-        for path, norm in zip(*_masks.named_leaves(held), strict=True)
-        if _norms.is_readable(norm) and not _norms.is_usable(norm)
+        for path, norm in zip(paths, held, strict=True)
+        if isinstance(norm, jax.Array)
+        and _norms.is_readable(norm)
+        and not np.all(_norms.is_usable(norm))
     ]
     if zeros:
-        warnings.warn(
+        _checks.warn(
             f"hold_elr: {', '.join(map(repr, zeros))}: zero at init (or too small or "
             "large for a norm in float32), so updates stay as they are; leave it out "
-            "by mask",
-            stacklevel=3,
+            "by mask"
         )
 
 
 def limit_elr(
-    max_elr: float | jax.Array, *, mask: Any = None
+    max_elr: float | jax.Array, *, mask: Any = None, layer_axes: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Scales down the update of each leaf that is a larger share of its norm.
 
@@ -293,7 +359,9 @@ def limit_elr(
         may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`).
+        that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
       A transformation without state whose ``update`` needs ``params``. The update of a
@@ -301,7 +369,8 @@ def limit_elr(
 
     Raises:
       ValueError: if ``max_elr`` is not a positive number; in ``update`` if ``params``
-        is missing. Under ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+        is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("mask", "layer_axes")``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -321,7 +390,8 @@ def limit_elr(
     _checks.scalar("max_elr", max_elr, "a positive number", lambda c: c > 0)
 
     def init_fn(params: optax.Params) -> optax.OptState:
-        _masks.selected(mask, params, "limit_elr")  # warns if that is none
+        _masks.selected(mask, params, "limit_elr", layer_axes)  # for its warnings
+        _layers.check_update_sees(layer_axes, params, "limit_elr")
         return optax.EmptyState()
 
     def update_fn(
@@ -332,26 +402,42 @@ def limit_elr(
     ) -> tuple[optax.Updates, optax.OptState]:
         del extra_args
         _checks.has_params("limit_elr", params)
-        chosen = _masks.resolve(masks.matrices if mask is None else mask, params)
+        stacks = _layers.layer_axes(layer_axes, params)
+        chosen = _masks.chosen(mask, params, stacks)
 
-        def limited(param: Any, update: Any, is_chosen: bool) -> Any:
+        def limited(
+            param: Any, update: Any, is_chosen: bool, stacked: tuple[int, ...]
+        ) -> Any:
             if update is None or not is_chosen:
                 return update
-            weights = _norms.leaf_norm(param)
+            axes = _layers.axes_within(jnp.ndim(param), stacked)
+            weights = _norms.leaf_norm(param, axes)
             most = jnp.maximum(jnp.asarray(max_elr, weights.dtype), 0) * weights
             # Over its largest entry first: squares of 1e20 overflow float32, and it is
             # the very large updates that must not pass.
             update_wide = _norms.widened(update)
-            largest = jnp.max(jnp.abs(update_wide), initial=0)
+            largest = jnp.max(
+                jnp.abs(update_wide), axes, initial=0, keepdims=axes is not None
+            )
             unit = update_wide / jnp.where(largest > 0, largest, 1)
             # What the largest entry may be; of an update of zeros, anything.
-            allowed = most / jnp.maximum(_norms.leaf_norm(unit), 1e-30)
+            allowed = most / jnp.maximum(_norms.norm(unit, axes), 1e-30)
             # A norm of zero gives no measure: such a leaf would never start to move.
             too_large = (
                 _norms.is_usable(weights) & jnp.isfinite(largest) & (largest > allowed)
             )
-            return _norms.scaled(update, jnp.where(too_large, allowed / largest, 1))
+            # Not over zero, of which a derivative would be NaN.
+            factor = allowed / jnp.where(too_large, largest, 1)
+            return _norms.scaled(update, jnp.where(too_large, factor, 1))
 
-        return jax.tree.map(limited, params, updates, chosen), state
+        treedef: Any = jax.tree.structure(params)
+        limits = map(
+            limited,
+            jax.tree.leaves(params),
+            treedef.flatten_up_to(updates),
+            chosen,
+            stacks,
+        )
+        return jax.tree.unflatten(treedef, limits), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

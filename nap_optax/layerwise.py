@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, _masks, _norms, masks
+from nap_optax import _checks, _layers, _leaves, _masks, _norms
 
 __all__ = ["even_ratio", "fast_features", "scale_by_layer", "slow_features"]
 
@@ -113,7 +113,9 @@ def slow_features(
     return _divided("slow_features", output_layer, factor, divide_output=False)
 
 
-def even_ratio(*, mask: Any = None) -> optax.GradientTransformationExtraArgs:
+def even_ratio(
+    *, mask: Any = None, layer_axes: Any = None
+) -> optax.GradientTransformationExtraArgs:
     r"""Makes each leaf's rate proportional to the mean magnitude of its weights.
 
     .. math::
@@ -131,15 +133,17 @@ def even_ratio(*, mask: Any = None) -> optax.GradientTransformationExtraArgs:
     Args:
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`).
+        that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
       A transformation whose ``update`` needs ``params``. It has no state.
 
     Raises:
-      ValueError: from ``init`` if ``mask`` does not fit the parameters; in ``update``
-        if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
-        ``static_args=("mask",)``.
+      ValueError: from ``init`` if ``mask`` or ``layer_axes`` does not fit the
+        parameters; in ``update`` if ``params`` is missing. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("mask", "layer_axes")``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -155,17 +159,17 @@ def even_ratio(*, mask: Any = None) -> optax.GradientTransformationExtraArgs:
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, section 5 ("even-ratio-abs")
     """
-    selection = masks.matrices if mask is None else mask
 
     def factors_of(params: optax.Params) -> list[Any]:
-        chosen = _masks.resolve(selection, params)
-        return _even_factors(jax.tree.leaves(chosen), jax.tree.leaves(params))
+        stacks = _layers.layer_axes(layer_axes, params)
+        chosen = _masks.chosen(mask, params, stacks)
+        return _even_factors(chosen, jax.tree.leaves(params), stacks)
 
-    return _stateless(
-        "even_ratio",
-        factors_of,
-        check=lambda params: _masks.selected(mask, params, "even_ratio"),
-    )
+    def check(params: optax.Params) -> None:
+        _masks.selected(mask, params, "even_ratio", layer_axes)  # for its warnings
+        _layers.check_update_sees(layer_axes, params, "even_ratio")
+
+    return _stateless("even_ratio", factors_of, check=check)
 
 
 def _stateless(
@@ -201,7 +205,7 @@ def _stateless(
 
 
 def _factors(factors: Any, params: optax.Params) -> list[Any]:
-    values = _masks.per_leaf(factors, params, "factors")
+    values = _leaves.per_leaf(factors, params, "factors")
     for value in values:
         number = _checks.concrete("factors", value)
         if number is not None and (number.ndim or not 0 <= number < np.inf):
@@ -230,25 +234,30 @@ def _divided(
     return _stateless(name, factors_of)
 
 
-def _even_factors(chosen: Sequence[bool], leaves: Sequence[Any]) -> list[Any]:
+def _even_factors(
+    chosen: Sequence[bool], leaves: Sequence[Any], stacks: Sequence[tuple[int, ...]]
+) -> list[Any]:
     """The mean magnitudes, over their mean; ``None`` for leaves that are left out."""
     means = [
-        _mean_magnitude(leaf) if is_chosen else None
-        for leaf, is_chosen in zip(leaves, chosen, strict=True)
+        _mean_magnitude(leaf, stacked) if is_chosen else None
+        for leaf, is_chosen, stacked in zip(leaves, chosen, stacks, strict=True)
     ]
     sized = [
-        (mean, jnp.size(leaf))
+        (mean, jnp.size(leaf) // mean.size)  # of each layer
         for leaf, mean in zip(leaves, means, strict=True)
         if mean is not None
     ]
     zero = jnp.zeros([], float)
-    total = sum((mean * size for mean, size in sized), zero)
-    num_weights = sum((jnp.where(mean > 0, size, 0.0) for mean, size in sized), zero)
+    total = sum((jnp.sum(mean) * size for mean, size in sized), zero)
+    num_weights = sum(
+        (jnp.sum(jnp.where(mean > 0, size, 0.0)) for mean, size in sized), zero
+    )
     overall = _norms.ratio(total, num_weights)
     return [mean if mean is None else _norms.ratio(mean, overall) for mean in means]
 
 
-def _mean_magnitude(leaf: Any) -> jax.Array:
-    mean = jnp.mean(jnp.abs(_norms.widened(leaf)))
+def _mean_magnitude(leaf: Any, stacked: tuple[int, ...]) -> jax.Array:
+    axes = _layers.axes_within(jnp.ndim(leaf), stacked)
+    mean = jnp.mean(jnp.abs(_norms.widened(leaf)), axes, keepdims=axes is not None)
     # One dtype for all leaves, of which some may be float32 and some float64.
     return jnp.where(jnp.isfinite(mean), mean, 0).astype(jnp.result_type(float))

@@ -3,7 +3,7 @@
 A mask is a function from a tree to a tree of booleans of the same structure, as
 optax takes it; it looks at paths and shapes only, so it gives the same answer for
 parameters and for updates. Paths are spelled alike for Linen, NNX and plain trees
-(:func:`path_name`).
+(:func:`paths`).
 """
 
 from __future__ import annotations
@@ -14,20 +14,68 @@ from typing import Any
 
 import jax
 
-from nap_optax import _masks
-from nap_optax._masks import matrices, path_name
+from nap_optax import _layers, _leaves, _masks
+from nap_optax._leaves import path_name
+from nap_optax._masks import matrices
 
 __all__ = [
+    "axes_named",
     "by_path",
     "complement",
     "floating",
     "matrices",
     "path_name",
+    "paths",
     "scales",
     "siblings",
 ]
 
 Rules = Sequence[tuple[str, Any]]
+
+
+def paths(tree: Any) -> list[str]:
+    """Lists the path of each leaf, as masks and labels by path see it.
+
+    Components are joined by ``/``. Linen's outermost ``params`` and the boxes of Flax
+    (``nnx.Param``, ``nn.Partitioned``) are left out.
+
+    Args:
+      tree: parameters, or what has their structure.
+
+    Returns:
+      The paths, in the order of ``jax.tree.leaves``.
+
+    Examples:
+      >>> paths({"params": {"dense": {"kernel": 1.0, "bias": 2.0}}})
+      ['dense/bias', 'dense/kernel']
+    """
+    return _leaves.named_leaves(tree)[0]
+
+
+def axes_named(*names: str) -> Callable[[Any], Any]:
+    """Gives the axes that Flax knows by one of some names, for ``layer_axes``.
+
+    Flax keeps the names in boxes around parameters that were made with
+    ``nn.with_partitioning`` or ``nnx.with_partitioning``; ``nn.scan`` and ``nnx.vmap``
+    add that of the axis along which they stack, given as ``nn.PARTITION_NAME``. By
+    default ``layer_axes`` is ``axes_named("layers")``. Where parameters lose their
+    boxes before an optimizer sees them, call the function on those that have them, and
+    pass the tree that it returns.
+
+    Args:
+      *names: of axes along which layers are stacked.
+
+    Returns:
+      A function from parameters to a tree of tuples of axes, without boxes.
+
+    Examples:
+      >>> from flax import linen as nn
+      >>> import jax.numpy as jnp
+      >>> kernel = nn.Partitioned(jnp.ones((3, 2, 2)), names=("layers", None, "model"))
+      >>> axes_named("layers")({"kernel": kernel, "bias": jnp.ones(2)})
+      {'bias': (), 'kernel': (0,)}
+    """
+    return lambda tree: _layers.named(names, tree)
 
 
 def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
@@ -38,7 +86,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
 
     Args:
       rules: pairs of a regular expression, matched against the whole of
-        :func:`path_name`, and a value. The first match wins.
+        the path (see :func:`paths`), and a value. The first match wins.
       strict: raise on a rule that decides no leaf. Inside ``optax.masked`` and
         ``optax.partition`` a transformation sees its own leaves only; there, pass
         ``False``, and apply the strict function to the full tree once.
@@ -60,8 +108,8 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
     compiled = [(_compiled(pattern), value) for pattern, value in _checked(rules)]
 
     def choose(tree: Any) -> Any:
-        _masks.reject_hyperparameter(tree, "by_path")
-        names, leaves = _masks.named_leaves(tree)
+        _leaves.reject_hyperparameter(tree, "by_path")
+        names, leaves = _leaves.named_leaves(tree)
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
@@ -90,8 +138,8 @@ def floating(tree: Any) -> Any:
       >>> floating({"bias": jnp.ones(3), "count": jnp.zeros((2, 2), int)})
       {'bias': True, 'count': False}
     """
-    _masks.reject_hyperparameter(tree, "floating")
-    return jax.tree.map(_masks.is_floating, tree)
+    _leaves.reject_hyperparameter(tree, "floating")
+    return jax.tree.map(_leaves.is_floating, tree)
 
 
 def scales(tree: Any) -> Any:
@@ -109,9 +157,10 @@ def scales(tree: Any) -> Any:
       >>> scales({"norm": {"scale": jnp.ones(3), "bias": jnp.ones(3)}})
       {'norm': {'bias': False, 'scale': True}}
     """
-    _masks.reject_hyperparameter(tree, "scales")
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: path_name(path).rsplit("/", 1)[-1] == "scale", tree
+    _leaves.reject_hyperparameter(tree, "scales")
+    names = [path.rpartition("/")[-1] for path in paths(tree)]
+    return jax.tree.unflatten(
+        jax.tree.structure(tree), [name == "scale" for name in names]
     )
 
 
@@ -123,7 +172,8 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
     as a group.
 
     Args:
-      pattern: a regular expression, matched against the whole of :func:`path_name`.
+      pattern: a regular expression, matched against the whole of the path
+        (see :func:`paths`).
 
     Returns:
       A function from a tree to a tree of strings and ``None``.
@@ -141,8 +191,8 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
     compiled = _compiled(pattern)
 
     def choose(tree: Any) -> Any:
-        _masks.reject_hyperparameter(tree, "siblings", "groups")
-        names, leaves = _masks.named_leaves(tree)
+        _leaves.reject_hyperparameter(tree, "siblings", "groups")
+        names, leaves = _leaves.named_leaves(tree)
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
             raise ValueError(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _masks, _norms, _targets
+from nap_optax import _boxes, _checks, _leaves, _norms, _targets
 
 __all__ = ["ProjectWeightsState", "project_weights"]
 
@@ -19,8 +19,9 @@ class ProjectWeightsState(NamedTuple):
     """State of :func:`project_weights`."""
 
     projection_step: jax.Array  # shape=(), dtype=int32: updates seen so far
-    # Per projected leaf, the norm it is held at: shape=() for "leaf", else the leaf's
-    # shape with 1 on the axes of the norm; float32 at least. MaskedNode elsewhere.
+    # Per projected leaf, the norm it is held at: shape=() for a whole leaf, else the
+    # leaf's shape with 1 on the axes of the norm; float32 at least. MaskedNode
+    # elsewhere.
     target_norm: Any
 
 
@@ -30,6 +31,7 @@ def project_weights(
     granularity: Any = "leaf",
     mask: Any = None,
     groups: Any = None,
+    layer_axes: Any = None,
     every: int = 1,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Projects weights back to a fixed norm after each update.
@@ -65,10 +67,9 @@ def project_weights(
     **Zero leaves.** A leaf (or unit) that is zero at ``init`` has no radius to keep:
     with ``radius="init"`` it is never projected and trains freely, and ``init`` warns
     (where it runs outside ``jit``). Give a number as its radius to project it (if the
-    mask selects it: that decides first). A norm
-    that is zero or not finite leaves the update as it is (to the rounding of
-    :math:`W + u`), so NaN and infinity reach ``optax.apply_if_finite`` where they are
-    and never enter this state.
+    mask selects it: that decides first). A norm that is zero or not finite leaves the
+    update as it is (to the rounding of :math:`W + u`), so NaN and infinity reach
+    ``optax.apply_if_finite`` where they are and never enter this state.
 
     **Every k-th step.** With ``every=k > 1`` the weights are restored at the *start* of
     updates 0, k, 2k, …: that update is added to the restored weights, and in between
@@ -87,11 +88,19 @@ def project_weights(
         such a tree, as :func:`nap_optax.masks.by_path` gives.
       mask: which leaves to project: a tree of booleans, a prefix of one, or a function
         from the parameters to one. Default: floating-point leaves with two or more
-        dimensions (:func:`nap_optax.masks.matrices`), and the members of groups.
+        dimensions that are not named ``scale`` or ``bias``
+        (:func:`nap_optax.masks.matrices`), and the members of groups.
       groups: leaves that have one norm together: a tree with the same string or integer
         for the members of a group and ``None`` for the others, or a function from
         parameters to such a tree, as :func:`nap_optax.masks.by_path` and
         :func:`nap_optax.masks.siblings` give. See above for what takes precedence.
+      layer_axes: which axes of a leaf enumerate layers, where ``nn.scan``,
+        ``nnx.scan`` or ``nnx.vmap`` stacked equal layers into one leaf: an axis or a
+        tuple of axes, ``()`` for none, or a tree of these (or a prefix), or a function
+        from parameters to such a tree, as :func:`nap_optax.masks.by_path` gives.
+        Each layer then has a norm of its own, as if it were a leaf; these axes do not
+        count as dimensions, and ``granularity`` may not name them. Default: axes that
+        Flax knows as ``layers`` (:func:`nap_optax.masks.axes_named`).
       every: project at every k-th update. Static.
 
     Returns:
@@ -101,7 +110,7 @@ def project_weights(
     Raises:
       ValueError: if an argument is out of range or does not fit the parameters; in
         ``update`` if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
-        ``static_args=("granularity", "mask", "groups", "every")``.
+        ``static_args=("granularity", "mask", "groups", "layer_axes", "every")``.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -125,11 +134,16 @@ def project_weights(
 
     def init_fn(params: optax.Params) -> ProjectWeightsState:
         targets = _targets.measure(
-            params, radius=radius, granularity=granularity, mask=mask, groups=groups
+            params,
+            radius=radius,
+            granularity=granularity,
+            mask=mask,
+            groups=groups,
+            layer_axes=layer_axes,
         )
         return ProjectWeightsState(
             projection_step=jnp.zeros([], jnp.int32),
-            target_norm=jax.tree.unflatten(jax.tree.structure(params), targets),
+            target_norm=_boxes.per_parameter(params, targets),
         )
 
     def update_fn(
@@ -142,7 +156,7 @@ def project_weights(
         _checks.has_params("project_weights", params)
         treedef: Any = jax.tree.structure(params)
         new = treedef.flatten_up_to(updates)
-        targets = treedef.flatten_up_to(state.target_norm)
+        targets = _boxes.leaves_at(params, state.target_norm)
         held = _held(params, new, targets, radius, groups)
         if every == 1:
             projected = _projected_updates(held)
@@ -153,7 +167,7 @@ def project_weights(
             targets[leaf.position] = leaf.target
         return jax.tree.unflatten(treedef, new), ProjectWeightsState(
             projection_step=optax.safe_increment(state.projection_step),
-            target_norm=jax.tree.unflatten(treedef, targets),
+            target_norm=_boxes.per_parameter(params, targets),
         )
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -177,7 +191,7 @@ def _held(
     groups: Any,
 ) -> list[_Leaf]:
     leaves = jax.tree.leaves(params)
-    radii = _masks.per_leaf(radius, params, "radius")
+    radii = _leaves.per_leaf(radius, params, "radius")
     labels = _targets.group_labels(groups, params)
     held = []
     for i, (target, update) in enumerate(zip(targets, updates, strict=True)):
@@ -230,7 +244,7 @@ def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
 def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Array]:
     """What to multiply each leaf's weights by, to bring it or its group to its norm."""
     measured = [
-        _norms.norm(w, _targets.norm_axes(w.shape, leaf.target.shape))
+        _norms.norm(w, _norms.axes_of(w.shape, leaf.target))
         for leaf, w in zip(held, weights, strict=True)
     ]
     measured = _targets.join(measured, [leaf.label for leaf in held])

@@ -34,6 +34,7 @@ def nap(
     radius: Any = "init",
     granularity: Any = "leaf",
     groups: Any = None,
+    layer_axes: Any = None,
     scale_decay: float | jax.Array = 0.0,
     reset_inner: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -59,6 +60,8 @@ def nap(
       radius: the norm to hold; see :func:`nap_optax.project_weights`.
       granularity: over which axes; see :func:`nap_optax.project_weights`.
       groups: leaves with one norm together; see :func:`nap_optax.project_weights`.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`.
       scale_decay: decay of the normalisation scales; see
         :func:`nap_optax.decay_scales`.
       reset_inner: start ``inner``'s state again at each alarm; see
@@ -106,7 +109,12 @@ def nap(
             decay_scales(scale_decay),
             scale_by_rewarming(_as_schedule(learning_rate), detector),
             project_weights(
-                radius, granularity=granularity, mask=mask, groups=groups, every=every
+                radius,
+                granularity=granularity,
+                mask=mask,
+                groups=groups,
+                layer_axes=layer_axes,
+                every=every,
             ),
         )
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, _masks, _norms, masks
+from nap_optax import _boxes, _checks, _masks, _norms, masks
 
 __all__ = ["L2InitState", "decay_scales", "l2_init"]
 
@@ -161,10 +161,15 @@ def l2_init(
     _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
 
     def init_fn(params: optax.Params) -> L2InitState:
-        chosen = _masks.selected(
-            masks.floating if mask is None else mask, params, "l2_init"
+        if mask is None:
+            chosen = jax.tree.leaves(masks.floating(params))
+        else:
+            chosen, _ = _masks.selected(mask, params, "l2_init")
+        # Of the parameters' shapes, so in their boxes; what is left out is in none.
+        nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
+        return L2InitState(
+            _boxes.per_parameter(params, list(map(_copied, nodes, chosen)))
         )
-        return L2InitState(initial_weights=jax.tree.map(_copied, params, chosen))
 
     def update_fn(
         updates: optax.Updates,
@@ -183,11 +188,18 @@ def l2_init(
             pull = jnp.asarray(strength, dtype) * distance
             return (jnp.asarray(update, dtype) + pull).astype(jnp.result_type(update))
 
-        return jax.tree.map(pulled, params, updates, state.initial_weights), state
+        treedef: Any = jax.tree.structure(params)
+        pulls = map(
+            pulled,
+            jax.tree.leaves(params),
+            treedef.flatten_up_to(updates),
+            _boxes.leaves_at(params, state.initial_weights),
+        )
+        return jax.tree.unflatten(treedef, pulls), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _copied(leaf: Any, selected: bool) -> Any:
+def _copied(node: Any, selected: bool) -> Any:
     # A copy: the state must outlive parameters that are donated.
-    return jnp.array(leaf) if selected else optax.MaskedNode()
+    return jax.tree.map(jnp.array, node) if selected else optax.MaskedNode()

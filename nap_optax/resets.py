@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _masks, _norms, masks
+from nap_optax import _checks, _leaves, _masks, _norms, masks
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
@@ -188,7 +188,7 @@ def _check_shapes(params: optax.Params, fresh_params: optax.Params) -> None:
             f"they have {theirs}"
         )
     fresh = jax.tree.leaves(fresh_params)
-    for path, leaf, new in zip(*_masks.named_leaves(params), fresh, strict=True):
+    for path, leaf, new in zip(*_leaves.named_leaves(params), fresh, strict=True):
         if jnp.shape(leaf) != jnp.shape(new):
             raise ValueError(
                 f"fresh_params does not fit the parameters: {path!r} has the shape "

@@ -25,7 +25,8 @@ class ScaleByRewarmingState(NamedTuple):
     steps_since_rewarm: jax.Array  # shape=(), dtype=int32: 1 after a re-warming update
     num_rewarms: jax.Array  # shape=(), dtype=int32
     last_rewarm_step: jax.Array  # shape=(), dtype=int32: -1 before the first
-    learning_rate: jax.Array  # shape=(), dtype=float: the rate last used
+    # shape=(), dtype=float: the rate last used. A record: setting it changes nothing.
+    last_learning_rate: jax.Array
     rewarm_detector_state: Any
 
 
@@ -78,7 +79,9 @@ def scale_by_rewarming(
 
     Returns:
       A transformation. ``optax.tree.get(state, "num_rewarms")`` reads its state; so do
-      ``"last_rewarm_step"``, ``"steps_since_rewarm"`` and ``"learning_rate"``.
+      ``"last_rewarm_step"``, ``"steps_since_rewarm"`` and ``"last_learning_rate"``.
+      To change the rate of a running state, make the schedule's numbers hyperparameters
+      by ``optax.inject_hyperparams`` and set those.
 
     Raises:
       ValueError: if ``schedule`` is not callable. Under ``optax.inject_hyperparams``,
@@ -121,7 +124,7 @@ def scale_by_rewarming(
             steps_since_rewarm=jnp.zeros([], jnp.int32),
             num_rewarms=jnp.zeros([], jnp.int32),
             last_rewarm_step=jnp.full([], -1, jnp.int32),
-            learning_rate=rate(jnp.zeros([], jnp.int32)),
+            last_learning_rate=rate(jnp.zeros([], jnp.int32)),
             rewarm_detector_state=detector.init(),
         )
 
@@ -148,7 +151,7 @@ def scale_by_rewarming(
             steps_since_rewarm=optax.safe_increment(steps_since_rewarm),
             num_rewarms=state.num_rewarms + fired.astype(jnp.int32),
             last_rewarm_step=jnp.where(fired, step, state.last_rewarm_step),
-            learning_rate=learning_rate,
+            last_learning_rate=learning_rate,
             rewarm_detector_state=detector_state,
         )
 
@@ -225,7 +228,11 @@ def restart(
         )
         if value is not None:
             extra_args["value"] = value
-        inner_state = optax.tree.where(fired, inner.init(params), state.restarted_state)
+        inner_state = jax.tree.map(
+            lambda fresh, old: jnp.where(fired, fresh, old) if _is_array(old) else old,
+            inner.init(params),
+            state.restarted_state,
+        )
         updates, inner_state = inner.update(
             updates, inner_state, params, rewarm=rewarm, **extra_args
         )
@@ -237,3 +244,8 @@ def restart(
         )
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _is_array(leaf: Any) -> bool:
+    """Not so what a module keeps among its parameters, such as a function."""
+    return hasattr(leaf, "dtype")

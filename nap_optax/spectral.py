@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from nap_optax import _checks, _masks, _norms
+from nap_optax import _boxes, _checks, _layers, _leaves, _masks, _norms
 
 __all__ = ["SpectralRegularizationState", "spectral_regularization"]
 
@@ -17,16 +18,18 @@ __all__ = ["SpectralRegularizationState", "spectral_regularization"]
 class SpectralRegularizationState(NamedTuple):
     """State of :func:`spectral_regularization`."""
 
-    # Per selected leaf, the left singular vector so far, of norm 1: the leaf's shape
-    # without its last axis, float32 at least. MaskedNode elsewhere.
+    # Per selected leaf, the left singular vector so far, of norm 1 in each layer: the
+    # leaf's shape without its last axis (the last within a layer), float32 at least.
+    # MaskedNode elsewhere.
     singular_vector: Any
 
 
 def spectral_regularization(
     strength: float | jax.Array,
-    exponent: float | jax.Array = 2,
+    exponent: float | jax.Array = 2.0,
     *,
     mask: Any = None,
+    layer_axes: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adds the gradient of a penalty on each matrix's largest singular value.
 
@@ -59,10 +62,12 @@ def spectral_regularization(
       exponent: :math:`k \ge 1`, the paper's 2 by default; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
-        (:func:`nap_optax.masks.matrices`). Biases and the
-        parameters of normalisation layers are left alone. ``l2_init`` with
-        ``mask=masks.complement(masks.matrices)`` holds them where they started: zero
-        and one, by default.
+        that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
+        Biases and the parameters of normalisation layers are left alone. ``l2_init``
+        with ``mask=masks.complement(masks.matrices)`` holds them where they started:
+        zero and one, by default.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
       A transformation whose ``update`` needs ``params``.
@@ -71,7 +76,7 @@ def spectral_regularization(
       ValueError: if ``strength`` is not a number of 0 or more or ``exponent`` not one
         of 1 or more; from ``init`` if the mask selects a leaf of fewer than two
         dimensions; in ``update`` if ``params`` is missing. Under
-        ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+        ``optax.inject_hyperparams``, pass ``static_args=("mask", "layer_axes")``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -92,17 +97,16 @@ def spectral_regularization(
     _checks.scalar("exponent", exponent, "a number of 1 or more", lambda k: k >= 1)
 
     def init_fn(params: optax.Params) -> SpectralRegularizationState:
-        chosen = _masks.selected(mask, params, "spectral_regularization")
-        paths, leaves = _masks.named_leaves(params)
+        name = "spectral_regularization"
+        chosen, stacks = _masks.selected(mask, params, name, layer_axes)
+        _layers.check_update_sees(layer_axes, params, name)
         vectors = [
-            _starting_vector(path, leaf) if select else optax.MaskedNode()
-            for path, leaf, select in zip(
-                paths, leaves, jax.tree.leaves(chosen), strict=True
+            _starting_vector(path, leaf, stacked) if select else optax.MaskedNode()
+            for path, leaf, select, stacked in zip(
+                *_leaves.named_leaves(params), chosen, stacks, strict=True
             )
         ]
-        return SpectralRegularizationState(
-            jax.tree.unflatten(jax.tree.structure(params), vectors)
-        )
+        return SpectralRegularizationState(_boxes.per_parameter(params, vectors))
 
     def update_fn(
         updates: optax.Updates,
@@ -114,7 +118,7 @@ def spectral_regularization(
         _checks.has_params("spectral_regularization", params)
         treedef: Any = jax.tree.structure(params)
         new = treedef.flatten_up_to(updates)
-        vectors = treedef.flatten_up_to(state.singular_vector)
+        vectors = _boxes.leaves_at(params, state.singular_vector)
         held = [
             i
             for i, (update, vector) in enumerate(zip(new, vectors, strict=True))
@@ -123,78 +127,108 @@ def spectral_regularization(
         if not held:
             return updates, state
         leaves = jax.tree.leaves(params)
+        stacks = _layers.layer_axes(layer_axes, params)
         gradients, lefts = _penalty_gradients(
             [jnp.asarray(leaves[i], vectors[i].dtype) for i in held],
             [vectors[i] for i in held],
+            [_own_axes(leaves[i], stacks[i]) for i in held],
             exponent,
         )
         for i, gradient, left in zip(held, gradients, lefts, strict=True):
             new[i], vectors[i] = _added(new[i], gradient, strength), left
         return jax.tree.unflatten(treedef, new), SpectralRegularizationState(
-            jax.tree.unflatten(treedef, vectors)
+            _boxes.per_parameter(params, vectors)
         )
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _starting_vector(path: str, leaf: Any) -> jax.Array:
-    if jnp.ndim(leaf) < 2:
+def _own_axes(leaf: Any, stacked: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes within a layer; the last is that of the columns."""
+    axes = _layers.axes_within(jnp.ndim(leaf), stacked)
+    return tuple(range(jnp.ndim(leaf))) if axes is None else axes
+
+
+def _starting_vector(path: str, leaf: Any, stacked: tuple[int, ...]) -> jax.Array:
+    axes = _own_axes(leaf, stacked)
+    if len(axes) < 2:
         raise ValueError(
             f"spectral_regularization: {path!r} has fewer than two dimensions, so no "
             "singular values; leave it out by mask"
         )
-    rows = jnp.sum(_norms.widened(leaf), axis=-1)
+    rows = jnp.sum(_norms.widened(leaf), axis=axes[-1], keepdims=True)
+    shape = [n if axis in axes else 1 for axis, n in enumerate(rows.shape)]
     key = jax.random.key(0, impl="threefry2x32")  # whatever the caller's default
-    draw = jax.random.normal(key, rows.shape, rows.dtype)
-    [[unit], _] = _units([draw + jnp.zeros_like(rows)])  # sharded as the rows are
-    return unit
+    draw = jax.random.normal(key, shape, rows.dtype)  # the same for each layer
+    [unit], _ = _units([draw + jnp.zeros_like(rows)], [axes])  # sharded as the rows are
+    return jnp.squeeze(unit, axes[-1])
 
 
 def _penalty_gradients(
-    weights: Sequence[jax.Array], lefts: Sequence[jax.Array], exponent: Any
+    weights: Sequence[jax.Array],
+    lefts: Sequence[jax.Array],
+    axes: Sequence[tuple[int, ...]],
+    exponent: Any,
 ) -> tuple[list[jax.Array], list[jax.Array]]:
     """The gradients of (sigma^k - 1)^2, and the next left singular vectors.
 
     Sums of products, neither reshaped nor ``matmul``: so leaves may be sharded in any
     way, and float32 is not rounded on accelerators.
     """
+    before = [jnp.expand_dims(a, at[-1]) for a, at in zip(lefts, axes, strict=True)]
     rights, _ = _units(
         [
-            jnp.sum(jnp.conj(w) * a[..., None], tuple(range(a.ndim)), keepdims=True)
-            for w, a in zip(weights, lefts, strict=True)
-        ]
+            jnp.sum(jnp.conj(w) * a, at[:-1], keepdims=True)
+            for w, a, at in zip(weights, before, axes, strict=True)
+        ],
+        axes,
     )
     directions, sigmas = _units(
-        [jnp.sum(w * b, axis=-1) for w, b in zip(weights, rights, strict=True)]
+        [
+            jnp.sum(w * b, at[-1], keepdims=True)
+            for w, b, at in zip(weights, rights, axes, strict=True)
+        ],
+        axes,
     )
-    power = jnp.asarray(exponent, sigmas.dtype)
-    slopes = 2 * power * (sigmas**power - 1) * sigmas ** (power - 1)
-    found = _norms.is_usable(sigmas)
-    slopes = jnp.where(found, slopes, 0)
-    gradients = [
-        (slope.astype(a.dtype) * a)[..., None] * jnp.conj(b)
-        for slope, a, b in zip(slopes, directions, rights, strict=True)
-    ]
-    return gradients, [
-        jnp.where(usable, new, old)
-        for usable, new, old in zip(found, directions, lefts, strict=True)
-    ]
+    gradients, after = [], []
+    for a, b, old, sigma, at in zip(
+        directions, rights, before, sigmas, axes, strict=True
+    ):
+        found = _norms.is_usable(sigma)
+        slope = _slope(sigma, found, exponent).astype(a.dtype)
+        gradients.append(slope * a * jnp.conj(b))
+        after.append(jnp.squeeze(jnp.where(found, a, old), at[-1]))
+    return gradients, after
 
 
-def _units(vectors: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+def _slope(sigma: jax.Array, found: jax.Array, exponent: Any) -> jax.Array:
+    """The derivative of the penalty with respect to the singular value."""
+    power = jnp.asarray(exponent, sigma.dtype)
+    positive = jnp.where(found, sigma, 1)  # a power of zero has no finite derivative
+    slope = 2 * power * (positive**power - 1) * positive ** (power - 1)
+    return jnp.where(found, slope, 0)
+
+
+def _units(
+    vectors: Sequence[jax.Array], axes: Sequence[tuple[int, ...]]
+) -> tuple[list[jax.Array], list[jax.Array]]:
     """The vectors at norm 1 (zero without a norm to divide by), and their norms.
 
-    Stacked, so that all norms are known before any is used: if leaves are sharded, they
+    Joined, so that all norms are known before any is used: if leaves are sharded, they
     make one message.
     """
-    sizes = jnp.stack([_norms.norm(vector).astype(float) for vector in vectors])
-    usable = _norms.is_usable(sizes)
-    units = [
-        jnp.where(ok, vector / size.astype(vector.dtype), 0)
-        for vector, ok, size in zip(
-            vectors, usable, jnp.where(usable, sizes, 1), strict=True
-        )
+    norms = [_norms.norm(vector, at) for vector, at in zip(vectors, axes, strict=True)]
+    joined = jnp.concatenate([norm.reshape(-1).astype(float) for norm in norms])
+    ends = np.cumsum([norm.size for norm in norms])[:-1]
+    sizes = [
+        size.reshape(norm.shape).astype(norm.dtype)
+        for size, norm in zip(jnp.split(joined, ends), norms, strict=True)
     ]
+    units = []
+    for vector, size in zip(vectors, sizes, strict=True):
+        usable = _norms.is_usable(size)
+        divisor = jnp.where(usable, size, 1).astype(vector.dtype)
+        units.append(jnp.where(usable, vector / divisor, 0))
     return units, sizes
 
 

@@ -41,7 +41,7 @@ def instability(
       less the largest other; `zero_loss_fraction`, the share whose plain loss float32
       rounds to zero.
     """
-    rate = optax.tree.get(opt_state, "learning_rate")
+    rate = optax.tree.get(opt_state, "last_learning_rate")
     memory = optax.tree.get(opt_state, "nu")
     relative = optax.tree.get(opt_state, "relative_update")
 

@@ -82,7 +82,7 @@ class Experiment:
             state.params, optax.tree.get(state.opt_state, "relative_update")
         )
         results = {
-            "learning_rate": optax.tree.get(state.opt_state, "learning_rate"),
+            "learning_rate": optax.tree.get(state.opt_state, "last_learning_rate"),
             "train_loss": state.train_loss,
             "train_accuracy": self._loss_and_accuracy(state.params, split.train)[1],
             "test_loss": test_loss,

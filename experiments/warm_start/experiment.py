@@ -153,7 +153,7 @@ class Experiment:
             "dormant_fraction": metrics.dormant_fraction(features),
             "weight_norm": optax.tree.norm(list(weights.values())),
             "update_norm": optax.tree.norm(update_norms),
-            "learning_rate": optax.tree.get(state.opt_state, "learning_rate"),
+            "learning_rate": optax.tree.get(state.opt_state, "last_learning_rate"),
             "num_rewarms": optax.tree.get(state.opt_state, "num_rewarms"),
             "last_rewarm_step": optax.tree.get(state.opt_state, "last_rewarm_step"),
             **{f"weight_norm.{layer}": norm for layer, norm in weights.items()},

@@ -29,7 +29,7 @@ def test_by_hand(params: Any) -> None:
     # The others descend by the rate.
     np.testing.assert_allclose(new["block"]["bias"], [-0.25, -1.25], rtol=1e-6)
     np.testing.assert_allclose(new["block"]["scale"], [0.25, 1.25], rtol=1e-6)
-    assert optax.tree.get(state, "learning_rate") == 0.75
+    assert optax.tree.get(state, "last_learning_rate") == 0.75
     assert optax.tree.get(state, "target_norm")["block"]["kernel"] == 5
 
 

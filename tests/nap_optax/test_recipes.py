@@ -83,7 +83,7 @@ def test_descends_on_the_sphere(params: Any) -> None:
         np.testing.assert_allclose(jnp.linalg.norm(kernel), norm, rtol=1e-6)
         # All entries alike: the direction that the loss asks for.
         np.testing.assert_allclose(kernel, norm / np.sqrt(kernel.size), rtol=0.05)
-    np.testing.assert_allclose(optax.tree.get(state, "learning_rate"), 0.05)
+    np.testing.assert_allclose(optax.tree.get(state, "last_learning_rate"), 0.05)
 
 
 def test_gradient_descent_by_hand() -> None:
@@ -107,7 +107,7 @@ def test_a_signal_restarts_rate_and_moments_together(params: Any) -> None:
     tx = nap(optax.scale_by_adam(), schedule, reset_inner=True)
     _, state = train(tx, params, 10, rewarm_at=7)
     # Updates 7, 8 and 9 have counts 0, 1 and 2: rate 0.1 * 2 / 4.
-    np.testing.assert_allclose(optax.tree.get(state, "learning_rate"), 0.05)
+    np.testing.assert_allclose(optax.tree.get(state, "last_learning_rate"), 0.05)
     for name, want in (
         ("num_rewarms", 1),
         ("num_restarts", 1),

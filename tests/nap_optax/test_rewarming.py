@@ -84,7 +84,7 @@ def test_an_alarm_acts_in_the_update_that_raises_it() -> None:
         "steps_since_rewarm": 3,
         "rewarming_step": 6,
     }
-    assert float(optax.tree.get(state, "learning_rate")) == 0.25
+    assert float(optax.tree.get(state, "last_learning_rate")) == 0.25
 
 
 def test_the_first_update_never_counts() -> None:
@@ -162,8 +162,8 @@ def test_learning_rate_is_float32_for_any_updates() -> None:
     for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
         updates, state = tx.update(jnp.ones(2, dtype), tx.init(jnp.ones(2, dtype)))
         assert updates.dtype == dtype
-        assert state.learning_rate.dtype == jnp.float32
-        np.testing.assert_array_equal(state.learning_rate, np.float32(1 / 3))
+        assert state.last_learning_rate.dtype == jnp.float32
+        np.testing.assert_array_equal(state.last_learning_rate, np.float32(1 / 3))
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, np.float16(1), jnp.bfloat16(1)])
@@ -172,8 +172,8 @@ def test_whatever_number_the_schedule_returns(rate: Any) -> None:
     before = tx.init(ONES)
     updates, after = tx.update(ONES, before)
     for state in (before, after):
-        assert state.learning_rate.dtype == jnp.float32
-        assert not state.learning_rate.weak_type
+        assert state.last_learning_rate.dtype == jnp.float32
+        assert not state.last_learning_rate.weak_type
     np.testing.assert_array_equal(updates, -1)
 
 

@@ -1,0 +1,93 @@
+"""The boxes in which Flax keeps a parameter together with what it knows of it.
+
+Such as ``nn.Partitioned`` and ``nnx.Param``: nodes of a tree with one leaf. What has
+another shape than the parameter must not be put into its box, whose sharding would not
+fit. Flax is looked at only if the caller has loaded it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+__all__ = [
+    "axis_names",
+    "is_box",
+    "leaves_at",
+    "per_parameter",
+    "structure",
+    "unboxed",
+]
+
+# Where Flax's kinds of boxes are defined, newer and older.
+_KINDS = {
+    "flax.core.meta": ("AxisMetadata",),
+    "flax.nnx.variablelib": ("Variable", "VariableState"),
+}
+# Under which names NNX keeps the names of a parameter's axes, newer and older.
+_AXES = ("out_sharding", "sharding_names", "sharding")
+
+
+def is_box(node: Any) -> bool:
+    """Whether a node of a tree is a box of Flax's with one leaf.
+
+    Examples:
+      >>> is_box({"value": 1.0})
+      False
+    """
+    kinds = tuple(
+        getattr(sys.modules[module], name)
+        for module, names in _KINDS.items()
+        for name in names
+        if hasattr(sys.modules.get(module), name)
+    )
+    return isinstance(node, kinds) and len(jax.tree.leaves(node)) == 1
+
+
+def unboxed(tree: Any) -> Any:
+    """The tree with each box replaced by what is in it.
+
+    Examples:
+      >>> unboxed({"kernel": 1.0})
+      {'kernel': 1.0}
+    """
+    return jax.tree.map(_content, tree, is_leaf=is_box)
+
+
+def structure(params: Any) -> Any:
+    """The structure of :func:`unboxed` parameters."""
+    return jax.tree.structure(params, is_leaf=is_box)
+
+
+def per_parameter(params: Any, values: Sequence[Any]) -> Any:
+    """A tree of one value for each parameter, without boxes."""
+    return jax.tree.unflatten(structure(params), values)
+
+
+def leaves_at(params: Any, tree: Any) -> list[Any]:
+    """What a tree of :func:`per_parameter` has for each parameter."""
+    return [_content(value) for value in structure(params).flatten_up_to(tree)]
+
+
+def axis_names(node: Any) -> tuple[Any, ...]:
+    """The name that Flax has for each axis of a parameter; none for what is no box.
+
+    Examples:
+      >>> axis_names(1.0)
+      ()
+    """
+    if not is_box(node):
+        return ()
+    metadata = node.get_metadata() if hasattr(node, "get_metadata") else {}
+    found = [getattr(node, "names", None), *(metadata.get(name) for name in _AXES)]
+    # Not a `jax.sharding.NamedSharding`, which older versions keep there too.
+    kinds = (tuple, list, jax.sharding.PartitionSpec)
+    names = next((n for n in found if isinstance(n, kinds)), ())
+    return tuple(names)
+
+
+def _content(node: Any) -> Any:
+    return jax.tree.leaves(node)[0] if is_box(node) else node

@@ -1,0 +1,116 @@
+"""Which axes of a leaf enumerate layers, where layers are stacked into one leaf.
+
+``nn.scan``, ``nnx.scan`` and ``nnx.vmap`` stack the parameters of equal layers. Each
+layer then counts as if it had a leaf of its own: its dimensions, norm and fan-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from nap_optax import _boxes, _leaves
+
+__all__ = ["axes_within", "check_update_sees", "is_axes", "layer_axes", "named"]
+
+NAMES = ("layers",)  # what Flax's documentation and its users call that axis
+
+
+def layer_axes(option: Any, params: Any) -> list[tuple[int, ...]]:
+    """Lists the axes of each leaf that enumerate layers.
+
+    Args:
+      option: as the argument ``layer_axes`` of a transformation.
+      params: the parameters.
+
+    Returns:
+      For each leaf its axes, sorted and not negative.
+
+    Raises:
+      ValueError: if the option does not fit the parameters.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> layer_axes({"a": -3, "b": ()}, {"a": jnp.ones((3, 2, 2)), "b": jnp.ones(2)})
+      [(0,), ()]
+    """
+    if option is None:
+        option = named(NAMES, params)
+    values = _leaves.per_leaf(option, params, "layer_axes", is_leaf=is_axes)
+    paths, leaves = _leaves.named_leaves(params)
+    return [
+        _checked(path, _leaves.ndim(leaf), value)
+        for path, leaf, value in zip(paths, leaves, values, strict=True)
+    ]
+
+
+def named(names: Sequence[str], params: Any) -> Any:
+    """The axes that Flax knows by one of some names, for each parameter."""
+    nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
+    return _boxes.per_parameter(
+        params,
+        [
+            tuple(i for i, at in enumerate(_boxes.axis_names(node)) if at in names)
+            for node in nodes
+        ],
+    )
+
+
+def axes_within(ndim: int, layer_axes: Sequence[int]) -> tuple[int, ...] | None:
+    """The axes of one layer of a leaf; ``None``, for all, if no layers are stacked.
+
+    Examples:
+      >>> axes_within(3, (0,)), axes_within(2, ())
+      ((1, 2), None)
+    """
+    if not layer_axes:
+        return None
+    return tuple(axis for axis in range(ndim) if axis not in layer_axes)
+
+
+def check_update_sees(option: Any, params: Any, name: str) -> None:
+    """Refuses axes that Flax told ``init`` where ``update`` is not told them.
+
+    ``nnx.Optimizer`` takes parameters out of their boxes for ``update``. A
+    transformation whose state does not say what ``init`` found must be told.
+
+    Raises:
+      ValueError: if there are such axes.
+    """
+    found = layer_axes(option, params)
+    bare = layer_axes(option, _boxes.unboxed(params))
+    if found == bare:
+        return
+    nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
+    for path, node, one, other in zip(
+        _leaves.named_leaves(params)[0], nodes, found, bare, strict=True
+    ):
+        if one != other and hasattr(node, "get_metadata"):  # of NNX
+            raise ValueError(
+                f"{name}: {path!r} is a stack of layers, as Flax says, but "
+                "nnx.Optimizer does not pass that on to update: pass "
+                'layer_axes=masks.axes_named("layers")(nnx.state(model, nnx.Param))'
+            )
+
+
+def is_axes(value: Any) -> bool:
+    """Whether a value is a tuple of integers, a value of its own and no tree."""
+    return isinstance(value, tuple) and all(map(_is_axis, value))
+
+
+def _is_axis(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _checked(path: str, ndim: int, value: Any) -> tuple[int, ...]:
+    axes = (value,) if _is_axis(value) else value
+    if not is_axes(axes) or not all(-ndim <= axis < ndim for axis in axes):
+        raise ValueError(
+            f"layer_axes={value!r} for {path!r} with {ndim} dimensions: must be one of "
+            "its axes or a tuple of them, () for none; under optax.inject_hyperparams, "
+            'name it in static_args=("layer_axes",)'
+        )
+    return tuple(sorted({int(axis) % ndim for axis in axes}))

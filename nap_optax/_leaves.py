@@ -1,0 +1,160 @@
+"""The leaves of a tree: their names and kinds, and an option's value for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nap_optax import _boxes
+
+__all__ = [
+    "has_two_dimensions",
+    "is_floating",
+    "is_matrix",
+    "is_vector",
+    "named_leaves",
+    "ndim",
+    "path_name",
+    "per_leaf",
+    "reject_hyperparameter",
+]
+
+
+def path_name(path: Sequence[Hashable]) -> str:
+    """Spells a key path as ``"layer_0/dense/kernel"``.
+
+    Linen's outermost ``params`` is left out, so one pattern serves Linen, NNX and plain
+    trees. For the paths of a whole tree see :func:`nap_optax.masks.paths`, which leaves
+    out the boxes of Flax, too.
+
+    Args:
+      path: a key path from ``jax.tree_util.tree_flatten_with_path``.
+
+    Returns:
+      The components joined by ``/``; the empty string for a bare array.
+
+    Examples:
+      >>> import jax
+      >>> params = {"params": {"dense": {"kernel": 1.0}}}
+      >>> [(path, _)] = jax.tree_util.tree_flatten_with_path(params)[0]
+      >>> path_name(path)
+      'dense/kernel'
+    """
+    entries = list(path)
+    if len(entries) > 1 and entries[0] == jax.tree_util.DictKey("params"):
+        entries = entries[1:]
+    return jax.tree_util.keystr(tuple(entries), simple=True, separator="/")
+
+
+def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
+    """Lists the :func:`path_name` of each leaf (of its box, if it has one), and leaves.
+
+    Examples:
+      >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
+      (['dense/bias', 'dense/kernel'], [2.0, 1.0])
+    """
+    nodes = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_boxes.is_box)[0]
+    return [path_name(path) for path, _ in nodes], jax.tree.leaves(tree)
+
+
+def per_leaf(
+    option: Any,
+    tree: Any,
+    name: str,
+    *,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> list[Any]:
+    """Lists an option's value for each leaf of a tree.
+
+    Args:
+      option: one value for all leaves, a tree of values or a prefix of one, or a
+        function from the tree to any of these.
+      tree: the parameters.
+      name: what to call the option in an error.
+      is_leaf: recognises values that are themselves trees, as tuples of axes are.
+
+    Returns:
+      The values in the order of the leaves of ``tree``.
+
+    Raises:
+      ValueError: if the structures do not fit.
+
+    Examples:
+      >>> per_leaf({"a": 1, "b": 2}, {"a": 0.0, "b": [0.0, 0.0]}, "radius")
+      [1, 2, 2]
+    """
+    if not jax.tree.leaves(tree):
+        # optax.tree.map_params calls init on a placeholder without leaves.
+        return []
+    if callable(option) and not _is_tree_for(option, tree):
+        option = option(tree)
+    leaves = jax.tree.leaves(option, is_leaf=is_leaf)
+    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
+    try:
+        subtrees = treedef.flatten_up_to(tree)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} does not fit the parameters: it has the structure {treedef}, they "
+            f"have {jax.tree.structure(tree)}"
+        ) from error
+    return [
+        value
+        for value, subtree in zip(leaves, subtrees, strict=True)
+        for _ in jax.tree.leaves(subtree)
+    ]
+
+
+def _is_tree_for(option: Any, tree: Any) -> bool:
+    """Whether something callable, such as a module of booleans, is a tree of values."""
+    treedef: Any = jax.tree.structure(option)
+    if jax.tree_util.treedef_is_leaf(treedef):
+        return False
+    try:
+        treedef.flatten_up_to(tree)
+    except ValueError:
+        return False
+    return True
+
+
+def is_floating(leaf: Any) -> bool:
+    """Whether a leaf has a floating-point or complex dtype; functions have none."""
+    if leaf is None:
+        return False
+    try:
+        return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    except TypeError:
+        return False
+
+
+def is_matrix(path: str, leaf: Any, layer_axes: Sequence[int]) -> bool:
+    """Whether a leaf has two or more dimensions within a layer, and a matrix's name."""
+    return has_two_dimensions(leaf, layer_axes) and not is_vector(path)
+
+
+def has_two_dimensions(leaf: Any, layer_axes: Sequence[int]) -> bool:
+    """Whether a leaf is floating-point, with two or more dimensions within a layer."""
+    return is_floating(leaf) and ndim(leaf) - len(layer_axes) >= 2
+
+
+def is_vector(path: str) -> bool:
+    """Whether a path names a vector, whatever its dimensions."""
+    return path.rpartition("/")[-1] in ("scale", "bias")
+
+
+def ndim(leaf: Any) -> int:
+    """The number of dimensions of a leaf; 0 of what is no array, such as a function."""
+    return len(getattr(leaf, "shape", ()))
+
+
+def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
+    """Raises on a step count, which is no tree of parameters."""
+    # optax.inject_hyperparams calls every callable argument with its step count.
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(
+            f"{name} was given an array where it needs a tree of parameters; under "
+            "optax.inject_hyperparams, name the argument that takes it in static_args, "
+            f'such as static_args=("{argument}",)'
+        )
