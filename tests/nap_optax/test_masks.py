@@ -12,17 +12,12 @@ import pytest
 
 from nap_optax import masks, project_weights
 from nap_optax._masks import resolve
-from nap_optax.masks import by_path, complement, matrices, path_name, scales
+from nap_optax.masks import by_path, complement, matrices, paths, scales
 
 MATRIX, VECTOR = jnp.ones((2, 3)), jnp.ones(3)
 TREE = {"dense": {"kernel": MATRIX, "bias": VECTOR}, "norm": {"scale": VECTOR}}
 NAMES = ["dense/bias", "dense/kernel", "norm/scale"]
 RULES = [("dense/kernel", True), ("dense/bias", False), ("norm/.*", False)]
-
-
-def names(tree: Any) -> list[str]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [path_name(path) for path, _ in leaves]
 
 
 def linen_variables() -> Any:
@@ -52,16 +47,16 @@ def nnx_module() -> Any:
 
 
 def test_names_are_alike_in_dict_and_linen() -> None:
-    assert names(TREE) == names({"params": TREE}) == NAMES
+    assert paths(TREE) == paths({"params": TREE}) == NAMES
     with jax.numpy_dtype_promotion("standard"):
         variables = linen_variables()
-    assert names(variables) == names(variables["params"]) == NAMES
+    assert paths(variables) == paths(variables["params"]) == NAMES
 
 
 def test_names_are_alike_in_nnx() -> None:
     nnx, net = nnx_module()
     state = nnx.state(net, nnx.Param)
-    assert names(state) == names(nnx.to_pure_dict(state)) == NAMES
+    assert paths(state) == paths(nnx.to_pure_dict(state)) == NAMES
 
 
 def test_names_of_other_containers() -> None:
@@ -70,12 +65,12 @@ def test_names_of_other_containers() -> None:
         right: Any
 
     tree = {"layers": [Pair(1.0, (2.0,)), Pair(None, 3.0)]}
-    assert names(tree) == ["layers/0/left", "layers/0/right/0", "layers/1/right"]
-    assert names(1.0) == [""]
+    assert paths(tree) == ["layers/0/left", "layers/0/right/0", "layers/1/right"]
+    assert paths(1.0) == [""]
     # A leaf may be called as Linen calls its collection, and other collections stay.
-    assert names({"params": 1.0}) == ["params"]
-    assert names({"batch_stats": {"mean": 1.0}}) == ["batch_stats/mean"]
-    assert names({"value": 1.0}) == ["value"]
+    assert paths({"params": 1.0}) == ["params"]
+    assert paths({"batch_stats": {"mean": 1.0}}) == ["batch_stats/mean"]
+    assert paths({"value": 1.0}) == ["value"]
 
 
 # Rules.
@@ -254,5 +249,5 @@ def test_bad_patterns_and_rules() -> None:
         by_path(7)  # type: ignore[arg-type]
 
 
-def test_public_names() -> None:
+def test_public_paths() -> None:
     assert masks.__all__ == sorted(masks.__all__)
