@@ -7,8 +7,10 @@ fit. Flax is looked at only if the caller has loaded it.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +19,7 @@ __all__ = [
     "axis_names",
     "is_box",
     "leaves_at",
+    "mapped_as_parameters",
     "per_parameter",
     "structure",
     "unboxed",
@@ -29,6 +32,7 @@ _KINDS = {
 }
 # Under which names NNX keeps the names of a parameter's axes, newer and older.
 _AXES = ("out_sharding", "sharding_names", "sharding")
+_MAPPED = contextvars.ContextVar("_MAPPED", default=False)
 
 
 def is_box(node: Any) -> bool:
@@ -63,8 +67,24 @@ def structure(params: Any) -> Any:
 
 
 def per_parameter(params: Any, values: Sequence[Any]) -> Any:
-    """A tree of one value for each parameter, without boxes."""
+    """A tree of one value for each parameter, of another shape, without boxes.
+
+    ``optax.tree.map_params`` asks ``init`` which parts of a state are like parameters.
+    This is not: a sharding, say, that fits a parameter does not fit its norm.
+    """
+    if type(params).__name__ == "_ParamsPlaceholder" and not _MAPPED.get():
+        return 0
     return jax.tree.unflatten(structure(params), values)
+
+
+@contextlib.contextmanager
+def mapped_as_parameters() -> Iterator[None]:
+    """Lets ``optax.tree.map_params`` reach what :func:`per_parameter` made, too."""
+    token = _MAPPED.set(True)
+    try:
+        yield
+    finally:
+        _MAPPED.reset(token)
 
 
 def leaves_at(params: Any, tree: Any) -> list[Any]:

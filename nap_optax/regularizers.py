@@ -167,9 +167,8 @@ def l2_init(
             chosen, _ = _masks.selected(mask, params, "l2_init")
         # Of the parameters' shapes, so in their boxes; what is left out is in none.
         nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
-        return L2InitState(
-            _boxes.per_parameter(params, list(map(_copied, nodes, chosen)))
-        )
+        copies = map(_copied, nodes, chosen)
+        return L2InitState(jax.tree.unflatten(_boxes.structure(params), copies))
 
     def update_fn(
         updates: optax.Updates,

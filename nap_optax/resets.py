@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _leaves, _masks, _norms, masks
+from nap_optax import _boxes, _checks, _leaves, _masks, _norms, masks
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
@@ -152,14 +152,15 @@ def reset_leaves(
 
     new_params = jax.tree.map(replaced, params, fresh_params, chosen)
     # Which of the state's leaves belong to a selected leaf of the parameters.
-    belongs = optax.tree.map_params(
-        tx,
-        lambda value, select: value if _is_masked(value) else select,
-        opt_state,
-        chosen,
-        transform_non_params=lambda _: False,
-        is_leaf=_is_masked,
-    )
+    with _boxes.mapped_as_parameters():
+        belongs = optax.tree.map_params(
+            tx,
+            lambda value, select: value if _is_masked(value) else select,
+            opt_state,
+            chosen,
+            transform_non_params=lambda _: False,
+            is_leaf=_is_masked,
+        )
     new_state = jax.tree_util.tree_map_with_path(
         lambda path, select, old, new: (
             new if select and not _is_reference(path) else old

@@ -43,7 +43,7 @@ def standard_promotion() -> Any:
 
 
 def relaxed_adam() -> optax.GradientTransformation:
-    inner = optax.scale_by_adam()
+    inner = optax.scale_by_adam(eps_root=1e-8)  # without, no derivative at zero
 
     def update_fn(updates: Any, state: Any, params: Any = None) -> Any:
         with standard_promotion():

@@ -293,6 +293,42 @@ def test_scan_equals_a_loop(case: Case) -> None:
     assert_same(scan((PARAMS, tx.init(PARAMS))), (want.params, want.state), 1e-5)
 
 
+# Derivatives.
+
+
+def test_differentiates(case: Case) -> None:
+    """Through three updates, with matrices and gradients of zeros: meta-learning."""
+    with enable_x64(True):
+        params = make_tree(0, jnp.float64)
+        grads = [make_tree(seed, jnp.float64) for seed in (1, 2, 3)]
+        zeros = {"kernel": jnp.zeros_like(params["head"]["kernel"])}
+        grads[0] |= {"head": zeros}
+
+        def final(scale: Any, number: Any, head: Any = 1.0) -> Any:
+            tx = case.sweep(number) if case.sweep else case.build()
+            at = {
+                name: jax.tree.map(lambda w: scale * w, params[name]) for name in params
+            }
+            at["head"] = jax.tree.map(lambda w: head * w, at["head"])
+            state = tx.init(at)
+            for grad in grads:
+                change, state = tx.update(grad, state, at, **case.update_kwargs)
+                at = jax.tree.map(jnp.add, at, change)
+            return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(at))
+
+        for head in (1.0, 0.0):  # at zero, what has no norm
+            of = functools.partial(final, head=head)
+            reverse = jax.grad(of, argnums=(0, 1))(1.0, 2.0)
+            forward = [
+                jax.jvp(of, (1.0, 2.0), tangent)[1]
+                for tangent in ((1.0, 0.0), (0.0, 1.0))
+            ]
+            assert np.all(np.isfinite(reverse))
+            np.testing.assert_allclose(reverse, forward, rtol=1e-6, atol=1e-9)
+        slope = (final(1 + 1e-6, 2.0) - final(1 - 1e-6, 2.0)) / 2e-6
+        np.testing.assert_allclose(jax.grad(final)(1.0, 2.0), slope, rtol=1e-4)
+
+
 # Inside optax's wrappers.
 
 

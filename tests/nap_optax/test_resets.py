@@ -140,7 +140,12 @@ def test_counts_rates_and_detectors_stay(params: Any, fresh: Any) -> None:
     )
     trained, state = train(tx, params, 3)
     _, new_state = reset_leaves(tx, trained, state, fresh)
-    for name in ("num_rewarms", "num_restarts", "projection_step", "last_learning_rate"):
+    for name in (
+        "num_rewarms",
+        "num_restarts",
+        "projection_step",
+        "last_learning_rate",
+    ):
         before, after = (optax.tree.get(s, name) for s in (state, new_state))
         np.testing.assert_array_equal(after, before)
     assert optax.tree.get(new_state, "num_rewarms") == 2
