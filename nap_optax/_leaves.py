@@ -89,7 +89,7 @@ def per_leaf(
     if not jax.tree.leaves(tree):
         # optax.tree.map_params calls init on a placeholder without leaves.
         return []
-    if callable(option) and not _is_tree_for(option, tree):
+    if callable(option) and not _is_tree_for(option, tree, is_leaf):
         option = option(tree)
     leaves = jax.tree.leaves(option, is_leaf=is_leaf)
     treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
@@ -107,9 +107,9 @@ def per_leaf(
     ]
 
 
-def _is_tree_for(option: Any, tree: Any) -> bool:
+def _is_tree_for(option: Any, tree: Any, is_leaf: Callable[[Any], bool] | None) -> bool:
     """Whether something callable, such as a module of booleans, is a tree of values."""
-    treedef: Any = jax.tree.structure(option)
+    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
     if jax.tree_util.treedef_is_leaf(treedef):
         return False
     try:

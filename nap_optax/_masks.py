@@ -97,7 +97,7 @@ def chosen(
       layer_axes: of each leaf; ``None`` for those that Flax names.
 
     Returns:
-      A boolean for each leaf.
+      A boolean for each leaf; ``False`` for those of no floating-point dtype.
 
     Raises:
       ValueError: as :func:`resolve`.
@@ -108,7 +108,10 @@ def chosen(
       [False, True]
     """
     if mask is not None:
-        return jax.tree.leaves(resolve(mask, tree))
+        pairs = zip(
+            jax.tree.leaves(resolve(mask, tree)), jax.tree.leaves(tree), strict=True
+        )
+        return [select and _leaves.is_floating(leaf) for select, leaf in pairs]
     if layer_axes is None:
         layer_axes = _layers.layer_axes(None, tree)
     return _matrices(tree, layer_axes)

@@ -182,7 +182,7 @@ def _stateless(
     def init_fn(params: optax.Params) -> optax.OptState:
         if check is not None:
             check(params)
-        jax.eval_shape(factors_of, params)  # only to raise its errors early
+        jax.eval_shape(lambda: factors_of(params))  # only to raise its errors early
         return optax.EmptyState()
 
     def update_fn(

@@ -19,7 +19,7 @@ from experiments.harness import arm_groups, family, files
 from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.config import per_member_fields
 from experiments.harness.family import Family
-from experiments.harness.members import hyperparameters, init_members
+from experiments.harness.members import hyperparameters
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START

@@ -189,3 +189,17 @@ def test_wrong_use(params: Any) -> None:
         nominal_effective_learning_rate(0.1, params, power=float("nan"))
     with pytest.raises(ValueError, match=r"learning_rate=None: must be a number"):
         nominal_effective_learning_rate(None, params)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("measure", ["effective", "nominal"])
+def test_rates_have_finite_derivatives_where_all_is_zero(measure: str) -> None:
+    def total(scale: jax.Array) -> jax.Array:
+        params = {"w": scale * jnp.zeros((2, 2))}
+        if measure == "effective":
+            rates = effective_learning_rate(params, params)
+        else:
+            rates = nominal_effective_learning_rate(scale, params)
+        return rates["w"]
+
+    assert jax.grad(total)(1.0) == 0
+    assert jax.jvp(total, (1.0,), (1.0,))[1] == 0

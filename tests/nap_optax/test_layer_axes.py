@@ -147,8 +147,8 @@ def test_stacked_layers_equal_unrolled_ones(name: str, axis: int) -> None:
 
 def test_without_the_option_a_stack_is_one_leaf_but_scales_are_not_projected() -> None:
     params, grad = stacked(unrolled(0)), stacked(unrolled(1))
+    tx = nap_optax.project_weights()
     with pytest.warns(UserWarning, match=r"'layers/dense/bias' \(3, 4\).*layer_axes"):
-        tx = nap_optax.project_weights()
         state = tx.init(params)
     got = jax.tree.map(jnp.add, params, tx.update(grad, state, params)[0])
     free = jax.tree.map(jnp.add, params, grad)
@@ -195,7 +195,7 @@ def test_a_measured_rate_has_one_number_for_each_layer() -> None:
 
 @pytest.mark.parametrize("axes", ["rows", 3, -4, True, 0.0])
 def test_axes_that_a_leaf_does_not_have_are_refused(axes: Any) -> None:
-    with pytest.raises(ValueError, match="layer_axes=.*: must be one of its axes"):
+    with pytest.raises(ValueError, match=r"layer_axes=.*: must be one of its axes"):
         nap_optax.project_weights(layer_axes=axes).init(jnp.ones((2, 2, 2)))
 
 
@@ -324,7 +324,7 @@ def test_nnx_says_which_axes(name: str, one_device_mesh: Any) -> None:
     state = nnx.state(net, nnx.Param)
     options = {}
     if name in STATELESS:
-        with pytest.raises(ValueError, match="nnx.Optimizer does not pass that on"):
+        with pytest.raises(ValueError, match=r"nnx\.Optimizer does not pass that on"):
             nnx.Optimizer(net, TRANSFORMATIONS[name](), wrt=nnx.Param)
         options = {"layer_axes": masks.axes_named(LAYERS)(state)}
     optimizer = nnx.Optimizer(net, TRANSFORMATIONS[name](**options), wrt=nnx.Param)
