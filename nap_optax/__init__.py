@@ -22,6 +22,7 @@ from nap_optax.elr import (
     measure_elr,
     nominal_effective_learning_rate,
 )
+from nap_optax.explanation import explain
 from nap_optax.layerwise import (
     even_ratio,
     fast_features,
@@ -61,6 +62,7 @@ __all__ = [
     "effective_learning_rate",
     "even_ratio",
     "every",
+    "explain",
     "fast_features",
     "hold_elr",
     "hyperball",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nap_optax import _checks, _layers, _leaves
+from nap_optax import _checks, _layers, _leaves, _report
 
 __all__ = ["chosen", "matrices", "resolve", "selected"]
 
@@ -117,8 +117,32 @@ def chosen(
     return _matrices(tree, layer_axes)
 
 
+def reasons(
+    mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]], selected: Sequence[bool]
+) -> list[str]:
+    """Why each leaf is left out; the empty string for those that are not."""
+    return [
+        "" if select else _reason(mask, path, leaf, axes)
+        for path, leaf, axes, select in zip(
+            *_leaves.named_leaves(tree), layer_axes, selected, strict=True
+        )
+    ]
+
+
+def _reason(mask: Any, path: str, leaf: Any, layer_axes: Sequence[int]) -> str:
+    if not _leaves.is_floating(leaf):
+        return "no: not floating point"
+    if mask is not None:
+        return "no: mask"
+    if _leaves.has_two_dimensions(leaf, layer_axes):
+        return f"no: named {path.rpartition('/')[-1]}"
+    left = _leaves.ndim(leaf) - len(layer_axes)
+    within = " in a layer" if layer_axes else ""
+    return f"no: {left} dimension{'s' * (left != 1)}{within}"
+
+
 def selected(
-    mask: Any, tree: Any, name: str, layer_axes: Any = None
+    mask: Any, tree: Any, name: str, layer_axes: Any = None, *, report: bool = True
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
     """What :func:`chosen` gives and the layer axes, with warnings, for ``init``.
 
@@ -132,6 +156,7 @@ def selected(
       tree: the parameters.
       name: of the transformation.
       layer_axes: its option of that name.
+      report: to tell :func:`nap_optax.explain`; else the caller does.
 
     Returns:
       For each leaf, whether it is selected, and its layer axes.
@@ -141,6 +166,10 @@ def selected(
     """
     axes = _layers.layer_axes(layer_axes, tree)
     select = chosen(mask, tree, axes)
+    if report:
+        _report.add(
+            name, tree, lambda: [r or "yes" for r in reasons(mask, tree, axes, select)]
+        )
     if mask is not None and select and not any(select):
         _checks.warn(f"{name}: the mask selects none of the leaves")
     if mask is None and layer_axes is None:

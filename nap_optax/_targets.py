@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, _layers, _leaves, _masks, _norms
+from nap_optax import _checks, _layers, _leaves, _masks, _norms, _report
 
 Labels = Sequence[Hashable | None]
 
@@ -61,7 +61,37 @@ def measure(
     )
     for i, norm in zip(held, join(own, [labels[i] for i in held]), strict=True):
         targets[i] = _target(paths[i], norm, radii[i])
+    _report.add(
+        "project_weights",
+        params,
+        lambda: _explained(
+            _masks.reasons(mask, params, stacked, chosen), targets, labels
+        ),
+    )
     return targets
+
+
+def _explained(
+    reasons: Sequence[str], targets: Sequence[Any], labels: Labels
+) -> list[str]:
+    """What becomes of each leaf, for :func:`nap_optax.explain`."""
+    return [
+        reason or _explained_target(target, label)
+        for reason, target, label in zip(reasons, targets, labels, strict=True)
+    ]
+
+
+def _explained_target(target: jax.Array, label: Hashable | None) -> str:
+    norms = np.ravel(target)
+    usable = norms[np.ravel(_norms.is_usable(target))]
+    if not usable.size:
+        return "free: zero"
+    text = f"norm {usable.min():.4g}"
+    if norms.size > 1:
+        text = f"{norms.size} norms, {usable.min():.4g} to {usable.max():.4g}"
+    if usable.size < norms.size:
+        text += f", {norms.size - usable.size} free: zero"
+    return text if label is None else f"{text}, group {label!r}"
 
 
 def current(target: jax.Array, radius: Any) -> jax.Array:
@@ -123,7 +153,9 @@ def _chosen(
     paths: Sequence[str],
     layer_axes: Any,
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
-    chosen, stacked = _masks.selected(mask, params, "project_weights", layer_axes)
+    chosen, stacked = _masks.selected(
+        mask, params, "project_weights", layer_axes, report=False
+    )
     for i, label in enumerate(labels):
         if label is None:
             continue

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _checks, _layers, _leaves, _masks, _norms
+from nap_optax import _checks, _layers, _leaves, _masks, _norms, _report
 
 __all__ = ["even_ratio", "fast_features", "scale_by_layer", "slow_features"]
 
@@ -183,6 +183,8 @@ def _stateless(
         if check is not None:
             check(params)
         jax.eval_shape(lambda: factors_of(params))  # only to raise its errors early
+        if name != "even_ratio":
+            _report.add(name, params, lambda: list(map(_text, factors_of(params))))
         return optax.EmptyState()
 
     def update_fn(
@@ -202,6 +204,13 @@ def _stateless(
         return jax.tree.unflatten(treedef, scaled), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _text(factor: Any) -> str:
+    if factor is None:
+        return "times 1"
+    traced = isinstance(factor, jax.core.Tracer)
+    return "times a traced number" if traced else f"times {float(factor):.4g}"
 
 
 def _factors(factors: Any, params: optax.Params) -> list[Any]:

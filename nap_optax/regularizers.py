@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _boxes, _checks, _masks, _norms, masks
+from nap_optax import _boxes, _checks, _masks, _norms, _report, masks
 
 __all__ = ["L2InitState", "decay_scales", "l2_init"]
 
@@ -72,6 +72,12 @@ def decay_scales(
                 f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
                 "would do nothing; name the scales by mask, or leave it out"
             )
+        rate_text = "traced" if rate is None else f"{rate:.4g}"
+        _report.add(
+            "decay_scales",
+            params,
+            lambda: [f"decay {rate_text}" if scale else "no: mask" for scale in chosen],
+        )
         return optax.EmptyState()
 
     def update_fn(
@@ -161,10 +167,9 @@ def l2_init(
     _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
 
     def init_fn(params: optax.Params) -> L2InitState:
-        if mask is None:
-            chosen = jax.tree.leaves(masks.floating(params))
-        else:
-            chosen, _ = _masks.selected(mask, params, "l2_init")
+        chosen, _ = _masks.selected(
+            masks.floating if mask is None else mask, params, "l2_init"
+        )
         # Of the parameters' shapes, so in their boxes; what is left out is in none.
         nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
         copies = map(_copied, nodes, chosen)

@@ -1,0 +1,43 @@
+"""What transformations say of each leaf while `nap_optax.explain` listens."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from nap_optax import _leaves
+
+__all__ = ["Column", "add", "listening"]
+
+
+class Column(NamedTuple):
+    """What a transformation does with the leaves that it sees."""
+
+    name: str
+    cells: dict[str, str]  # by path
+
+
+_COLUMNS: contextvars.ContextVar[list[Column] | None] = contextvars.ContextVar(
+    "_COLUMNS", default=None
+)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[Column]]:
+    """Collects the columns of the transformations that are initialised meanwhile."""
+    columns: list[Column] = []
+    token = _COLUMNS.set(columns)
+    try:
+        yield columns
+    finally:
+        _COLUMNS.reset(token)
+
+
+def add(name: str, params: Any, cells: Callable[[], Sequence[str]]) -> None:
+    """Adds a column, if anyone listens; the cells are made only then."""
+    columns = _COLUMNS.get()
+    if columns is not None:
+        paths = _leaves.named_leaves(params)[0]
+        columns.append(Column(name, dict(zip(paths, cells(), strict=True))))
