@@ -17,9 +17,23 @@ Labels = Sequence[Hashable | None]
 
 
 def measure(
-    params: optax.Params, *, radius: Any, granularity: Any, mask: Any, groups: Any
+    params: optax.Params,
+    *,
+    radius: Any,
+    granularity: Any,
+    mask: Any,
+    groups: Any,
+    name: str = "project_weights",
 ) -> list[Any]:
     """The norm to hold each leaf at, in the order of the leaves.
+
+    Args:
+      params: the parameters, as ``init`` sees them.
+      radius: as in :func:`nap_optax.project_weights`, like the three after it.
+      granularity: over which axes.
+      mask: which leaves.
+      groups: leaves with one norm together.
+      name: of the transformation that warnings are from.
 
     Returns:
       Arrays of shape () for a whole leaf or a group, of the leaf's shape with 1 on the
@@ -30,7 +44,7 @@ def measure(
     """
     paths, leaves = _masks.named_leaves(params)
     labels = group_labels(groups, params)
-    chosen = _chosen(mask, params, labels, paths)
+    chosen = _chosen(mask, params, labels, paths, name)
     radii = _masks.per_leaf(radius, params, "radius")
     axes = _masks.per_leaf(granularity, params, "granularity", is_leaf=_is_axes)
     targets: list[Any] = [optax.MaskedNode()] * len(leaves)
@@ -44,10 +58,11 @@ def measure(
             paths[i]
             for i, norm in zip(held, own, strict=True)
             if labels[i] is None and 0 < jnp.size(leaves[i]) == norm.size
-        ]
+        ],
+        name,
     )
     for i, norm in zip(held, join(own, [labels[i] for i in held]), strict=True):
-        targets[i] = _target(paths[i], norm, radii[i])
+        targets[i] = _target(paths[i], norm, radii[i], name)
     _check_groups(labels, radii, leaves, paths)
     return targets
 
@@ -108,9 +123,9 @@ def norm_axes(
 
 
 def _chosen(
-    mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str]
+    mask: Any, params: optax.Params, labels: Labels, paths: Sequence[str], name: str
 ) -> list[bool]:
-    chosen = jax.tree.leaves(_masks.selected(mask, params, "project_weights"))
+    chosen = jax.tree.leaves(_masks.selected(mask, params, name))
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -152,14 +167,14 @@ def _norm(name: str, leaf: Any, granularity: Any) -> jax.Array:
     return _norms.norm(weights, _axes(name, weights.ndim, granularity))
 
 
-def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
+def _target(path: str, norm: jax.Array, radius: Any, name: str) -> jax.Array:
     if not isinstance(radius, str):
         return current(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
     if _norms.is_readable(norm) and not np.all(_norms.is_usable(norm)):
         warnings.warn(
-            f"project_weights: {name!r} is zero in whole or in part at init (or too "
+            f"{name}: {path!r} is zero in whole or in part at init (or too "
             "small or large for a norm in float32), so there it has no norm to keep "
             "and will not be projected; pass a number as its radius to project it, or "
             "leave it out by mask",
@@ -169,10 +184,10 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
     return jnp.array(norm)
 
 
-def _warn_of_single_weights(names: Sequence[str]) -> None:
-    if names:
+def _warn_of_single_weights(paths: Sequence[str], name: str) -> None:
+    if paths:
         warnings.warn(
-            f"project_weights: in {', '.join(map(repr, names))} each norm is that of a "
+            f"{name}: in {', '.join(map(repr, paths))} each norm is that of a "
             "single weight, which cannot change but for its sign; leave it out by "
             "mask, or choose other axes by granularity",
             stacklevel=4,

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _norms, detectors
-from nap_optax.projection import project_weights
+from nap_optax import _checks, _masks, _norms, _targets, detectors
+from nap_optax.projection import ProjectWeightsState, project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
 
@@ -117,6 +117,10 @@ def hyperball(
     learning_rate: optax.ScalarOrSchedule,
     *,
     mask: Any = None,
+    every: int = 1,
+    radius: Any = "init",
+    granularity: Any = "leaf",
+    groups: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Hyperball: both weights and updates of each matrix have a fixed norm.
 
@@ -127,7 +131,8 @@ def hyperball(
 
     Where :func:`nap_optax.nap` fixes the norm of the weights alone, here the learning
     rate *is* the relative update (before the projection), whatever ``inner`` gives.
-    Other leaves descend by :math:`\eta u`.
+    Other leaves descend by :math:`\eta u`. With Adam's direction this is AdamH, with
+    Muon's (``optax.contrib.scale_by_muon``) MuonH.
 
     .. warning::
         ``inner`` is a preconditioner that is not negated yet and has no learning rate,
@@ -140,17 +145,27 @@ def hyperball(
       mask: which leaves are matrices; see :func:`nap_optax.project_weights`, whose
         default it shares. The authors leave out embeddings and train what is left out
         at a rate of its own: for that, use ``optax.partition``.
+      every: project at every k-th update; see :func:`nap_optax.project_weights`.
+        Updates are brought to their norm at all of them.
+      radius: the norm :math:`R` to hold; see :func:`nap_optax.project_weights`. Updates
+        are brought to the same.
+      granularity: over which axes both norms are taken; see
+        :func:`nap_optax.project_weights`. With ``"unit"``, the learning rate is the
+        relative update of each output unit.
+      groups: leaves with one norm together; see :func:`nap_optax.project_weights`.
+        Their updates have one norm together, too: a member's share of it is what
+        ``inner`` gives.
 
     Returns:
       A transformation whose ``update`` needs ``params`` and takes ``rewarm``. A leaf
-      that is zero at ``init`` has no norm to keep and is treated as not selected, with
-      the warning of :func:`nap_optax.project_weights`. An update that is zero, or whose
-      norm is not finite, stays as it is.
+      (or unit) that is zero at ``init`` has no norm to keep, unless ``radius`` is a
+      number: it is treated as not selected, and ``init`` warns. An update that is zero,
+      or whose norm is not finite, stays as it is.
 
     Raises:
-      ValueError: in ``update`` if ``params`` is missing. Under
-        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask")``, with
-        ``"learning_rate"`` if that is a schedule.
+      ValueError: as :func:`nap_optax.project_weights`. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask", "every",
+        "granularity", "groups")``, with ``"learning_rate"`` if that is a schedule.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -168,11 +183,27 @@ def hyperball(
     _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
-    projection = project_weights(mask=mask)
+    projection = project_weights(
+        radius, granularity=granularity, mask=mask, groups=groups, every=every
+    )
 
     def init_fn(params: optax.Params) -> HyperballState:
+        # As the projection's own `init`, but that warnings name what the caller called.
+        targets = _targets.measure(
+            params,
+            radius=radius,
+            granularity=granularity,
+            mask=mask,
+            groups=groups,
+            name="hyperball",
+        )
         return HyperballState(
-            inner.init(params), rate.init(params), projection.init(params)
+            inner.init(params),
+            rate.init(params),
+            ProjectWeightsState(
+                projection_step=jnp.zeros([], jnp.int32),
+                target_norm=jax.tree.unflatten(jax.tree.structure(params), targets),
+            ),
         )
 
     def update_fn(
@@ -185,7 +216,7 @@ def hyperball(
         inner_state, rate_state, projection_state = state
         updates, inner_state = inner.update(updates, inner_state, params, **extra_args)
         updates = _to_norms(
-            updates, projection_state.target_norm, jax.tree.structure(params)
+            updates, params, projection_state.target_norm, radius, groups
         )
         updates, rate_state = rate.update(updates, rate_state, params, **extra_args)
         updates, projection_state = projection.update(updates, projection_state, params)
@@ -194,24 +225,32 @@ def hyperball(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _to_norms(updates: optax.Updates, targets: Any, treedef: Any) -> optax.Updates:
+def _to_norms(
+    updates: optax.Updates, params: optax.Params, targets: Any, radius: Any, groups: Any
+) -> optax.Updates:
     """Brings each update to the norm of its weights, where they have one to keep."""
-    new, radii = treedef.flatten_up_to(updates), treedef.flatten_up_to(targets)
+    treedef: Any = jax.tree.structure(params)
+    new, norms = treedef.flatten_up_to(updates), treedef.flatten_up_to(targets)
+    radii = _masks.per_leaf(radius, params, "radius")
+    labels = _targets.group_labels(groups, params)
     held = [
         i
-        for i, (update, radius) in enumerate(zip(new, radii, strict=True))
-        if update is not None and not isinstance(radius, optax.MaskedNode)
+        for i, (update, norm) in enumerate(zip(new, norms, strict=True))
+        if update is not None and not isinstance(norm, optax.MaskedNode)
     ]
-    if not held:
-        return updates
-    # Stacked, so that all norms are known before any is used: if leaves are sharded,
-    # they make one message, and the norms of the projection another.
-    factors = _norms.ratio(
-        jnp.stack([radii[i].astype(float) for i in held]),
-        jnp.stack([_norms.leaf_norm(new[i]).astype(float) for i in held]),
-    )
-    for i, factor in zip(held, factors, strict=True):
-        new[i] = _norms.scaled(new[i], factor)
+    # Nothing orders these norms, and so XLA makes one message of those of all leaves
+    # that are sharded. Stacked, they would be one too, but no update could be used
+    # before all are known, and each would have to go through memory for it.
+    own = [
+        _norms.norm(
+            _norms.widened(new[i]), _targets.norm_axes(new[i].shape, norms[i].shape)
+        )
+        for i in held
+    ]
+    joint = _targets.join(own, [labels[i] for i in held])
+    for i, norm in zip(held, joint, strict=True):
+        target = _targets.current(norms[i], radii[i])
+        new[i] = _norms.scaled(new[i], _norms.ratio(target, norm.astype(target.dtype)))
     return jax.tree.unflatten(treedef, new)
 
 
