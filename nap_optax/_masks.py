@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,8 +14,10 @@ import numpy as np
 
 __all__ = [
     "is_floating",
+    "is_part",
     "matrices",
     "named_leaves",
+    "part_of_a_tree",
     "path_name",
     "per_leaf",
     "reject_hyperparameter",
@@ -183,6 +187,32 @@ def per_leaf(
         for value, subtree in zip(leaves, subtrees, strict=True)
         for _ in jax.tree.leaves(subtree)
     ]
+
+
+_is_part = contextvars.ContextVar("is_part", default=False)
+
+
+@contextlib.contextmanager
+def part_of_a_tree() -> Iterator[None]:
+    """While trees lack leaves that were there when options were checked.
+
+    Examples:
+      >>> with part_of_a_tree():
+      ...     is_part()
+      True
+      >>> is_part()
+      False
+    """
+    token = _is_part.set(True)
+    try:
+        yield
+    finally:
+        _is_part.reset(token)
+
+
+def is_part() -> bool:
+    """Whether it is no error that a rule decides no leaf: see `part_of_a_tree`."""
+    return _is_part.get()
 
 
 def is_floating(leaf: Any) -> bool:

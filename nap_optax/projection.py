@@ -163,10 +163,15 @@ class _Leaf(NamedTuple):
     """A leaf that is projected in this update."""
 
     position: int  # among the leaves
-    param: jax.Array  # in float32 at least, like the update
-    update: jax.Array
+    narrow_param: jax.Array  # in its own dtype
+    update: jax.Array  # in float32 at least
     target: jax.Array
     label: Any  # of its group; None for no group
+
+    @property
+    def param(self) -> jax.Array:
+        """In float32 at least, like the update."""
+        return jnp.asarray(self.narrow_param, self.update.dtype)
 
 
 def _held(
@@ -195,7 +200,7 @@ def _held(
         held.append(
             _Leaf(
                 position=i,
-                param=jnp.asarray(leaves[i], dtype),
+                narrow_param=jnp.asarray(leaves[i]),
                 update=jnp.asarray(update, dtype),
                 target=_targets.current(target, radii[i]),
                 label=labels[i],
@@ -215,7 +220,8 @@ def _projected_updates(held: Sequence[_Leaf]) -> list[jax.Array]:
 
 
 def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
-    # What to multiply each leaf by and add to it, to restore its norm when `due`.
+    # What to multiply each leaf by and add to it, to restore its norm when `due`. The
+    # leaves are widened inside the branch: outside, copies of all would be made for it.
     def excess() -> list[jax.Array]:
         return [factor - 1 for factor in _factors(held, [leaf.param for leaf in held])]
 

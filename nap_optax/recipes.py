@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _masks, _norms, _targets, detectors
+from nap_optax import _checks, _masks, _norms, _order, _targets, detectors
 from nap_optax.projection import ProjectWeightsState, project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
@@ -238,15 +238,17 @@ def _to_norms(
         for i, (update, norm) in enumerate(zip(new, norms, strict=True))
         if update is not None and not isinstance(norm, optax.MaskedNode)
     ]
-    # Nothing orders these norms, and so XLA makes one message of those of all leaves
-    # that are sharded. Stacked, they would be one too, but no update could be used
-    # before all are known, and each would have to go through memory for it.
     own = [
         _norms.norm(
             _norms.widened(new[i]), _targets.norm_axes(new[i].shape, norms[i].shape)
         )
         for i in held
     ]
+    if jax.device_count() > 1:
+        # Leaves may be sharded: with all norms known before any is used, they make one
+        # message, and those of the projection another. On one device it would only
+        # force every update through memory.
+        own = _order.after(own, [jnp.sum(norm) for norm in own])
     joint = _targets.join(own, [labels[i] for i in held])
     for i, norm in zip(held, joint, strict=True):
         target = _targets.current(norms[i], radii[i])
