@@ -194,7 +194,10 @@ _is_part = contextvars.ContextVar("is_part", default=False)
 
 @contextlib.contextmanager
 def part_of_a_tree() -> Iterator[None]:
-    """While trees lack leaves that were there when options were checked.
+    """While leaves are updated a few at a time.
+
+    Rules may decide none of them, for all were there when `init` checked the rules, and
+    nothing may be done for the sake of all leaves.
 
     Examples:
       >>> with part_of_a_tree():
@@ -211,7 +214,7 @@ def part_of_a_tree() -> Iterator[None]:
 
 
 def is_part() -> bool:
-    """Whether it is no error that a rule decides no leaf: see `part_of_a_tree`."""
+    """Whether :func:`part_of_a_tree` is in force."""
     return _is_part.get()
 
 

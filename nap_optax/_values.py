@@ -92,9 +92,9 @@ class Values:
     def _equation(self, equation: Any, inputs: Sequence[int]) -> Sequence[int]:
         name, params = equation.primitive.name, equation.params
         if name in CALLS:
-            for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-                if key in params:
-                    return self._closed(params[key], inputs)
+            for called in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+                if called in params:
+                    return self._closed(params[called], inputs)
         if name == "cond":
             index, *operands = inputs
             branches = [self._closed(b, operands) for b in params["branches"]]
@@ -103,7 +103,7 @@ class Values:
                 for chosen in zip(*branches, strict=True)
             ]
         key = name, self._option(params), tuple(inputs)
-        return [self._number((*key, i)) for i in range(len(equation.outvars))]
+        return [self._number((key, i)) for i in range(len(equation.outvars))]
 
     def _option(self, option: Any) -> Hashable:
         if isinstance(option, dict):

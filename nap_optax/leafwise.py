@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -76,26 +77,26 @@ def leaf_by_leaf(
       1
     """
     _checks.is_transformation("inner", inner)
-    _checks.count("leaves_at_once", leaves_at_once)
+    size = _checks.static_count("leaves_at_once", leaves_at_once)
     inner = optax.with_extra_args_support(inner)
     checked: set[Any] = set()
 
     def check(params: Any, updates: Any, state: Any, extra_args: Any) -> None:
-        kind = jax.tree.structure((params, state)), tuple(
-            (jnp.shape(x), jnp.result_type(x)) for x in jax.tree.leaves(params)
+        kind = (
+            jax.tree.structure((params, state)),
+            tuple((jnp.shape(x), jnp.result_type(x)) for x in jax.tree.leaves(params)),
         )
         if kind not in checked:
-            _check_parts(inner, updates, state, params, extra_args, leaves_at_once)
+            _check_parts(inner, (updates, state, params), extra_args, size)
             checked.add(kind)
 
     def init_fn(params: optax.Params) -> optax.OptState:
         state = inner.init(params)
         if jax.tree.leaves(params):  # optax.tree.map_params gives it none
             extra_args = {"value": jnp.float32(1), "rewarm": False}
-            try:
+            # It may lack an extra argument that `update` will have.
+            with contextlib.suppress(_UntraceableError):
                 check(params, params, state, extra_args)
-            except _UntraceableError:
-                pass  # without an extra argument that `update` will have
         return state
 
     def update_fn(
@@ -110,19 +111,19 @@ def leaf_by_leaf(
         try:
             check(params, updates, state, extra_args)
         except _UntraceableError as error:
-            raise error.args[0]
+            raise error.args[0] from None
         whole = _Whole.of(inner, updates, state, params)
         done: list[Any] = []
-        tokens: list[jax.Array] = []
-        for part in whole.parts(leaves_at_once):
-            grads = _order.after(whole.updates_of(part), tokens)
+        before: list[jax.Array] = []
+        for part in whole.parts(size):
+            grads = _after(whole.updates_of(part), before)
             with _masks.part_of_a_tree():
                 new = inner.update(
                     grads, whole.state_of(part), whole.params_of(part), **extra_args
                 )
             done.append(new)
-            tokens = whole.tokens(part, new[0]) or tokens
-        return whole.together(done, leaves_at_once)
+            before = whole.moved(part, new[0]) or before
+        return whole.together(done, size)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -175,16 +176,15 @@ class _Whole:
             for leaf, owner in zip(self.state, self.owners, strict=True)
         )
 
-    def tokens(self, part: range, updates: Any) -> list[jax.Array]:
-        """An element of each leaf's new weights."""
+    def moved(self, part: range, updates: Any) -> list[jax.Array]:
+        """The new weights, as far as there are any."""
         new = self.treedef.flatten_up_to(updates)
-        moved = [
+        return [
             # Written as optax.apply_updates does, so that XLA computes it once.
             jnp.asarray(self.params[i] + new[i]).astype(jnp.result_type(self.params[i]))
             for i in part
             if new[i] is not None and jnp.size(new[i])
         ]
-        return [w[(0,) * w.ndim] for w in moved]
 
     def together(self, done: Sequence[Any], size: int) -> tuple[Any, Any]:
         """The updates and the state of the whole tree, of those of its parts."""
@@ -199,10 +199,19 @@ class _Whole:
         state = []
         for owner in self.owners:
             if owner == SHARED:
-                state.append([next(leaves) for leaves in states][0])
+                first, *_ = [next(leaves) for leaves in states]
+                state.append(first)
             else:
                 state.append(next(states[owner // size]))
         return self.treedef.unflatten(updates), self.state_treedef.unflatten(state)
+
+
+def _after(grads: Any, weights: Sequence[jax.Array]) -> Any:
+    """The gradients, which wait for the weights."""
+    if jax.device_count() > 1:
+        # One element of a sharded leaf would be a message.
+        return jax.lax.optimization_barrier((grads, weights))[0]
+    return _order.after(grads, [w[(0,) * w.ndim] for w in weights])
 
 
 def _only(part: range, leaves: Sequence[Any]) -> list[Any]:
@@ -237,11 +246,9 @@ def _owners(inner: Any, state: Any, params: Any) -> list[int]:
     return jax.tree.leaves(marked)
 
 
-def _check_parts(
-    inner: Any, updates: Any, state: Any, params: Any, extra_args: Any, size: int
-) -> None:
+def _check_parts(inner: Any, arguments: Any, extra_args: Any, size: int) -> None:
     """Raises unless parts of the tree are updated as they are in the whole."""
-    abstract = jax.eval_shape(lambda: (updates, state, params))
+    abstract = jax.eval_shape(lambda: arguments)
     whole = _Whole.of(inner, *abstract)
     values = _values.Values()
 
@@ -249,21 +256,21 @@ def _check_parts(
         def update(updates: Any, state: Any, params: Any) -> Any:
             return inner.update(updates, state, params, **extra_args)
 
-        return values.of_outputs(update, *arguments)
+        with _masks.part_of_a_tree():
+            return values.of_outputs(update, *arguments)
 
     try:
         together = outputs(*abstract)
     except Exception as error:
         raise _UntraceableError(error) from error
-    names, _ = _masks.named_leaves(params)
-    seen = set()
+    names, _ = _masks.named_leaves(abstract[2])
+    seen: set[str] = set()
     for part in whole.parts(size):
         listed = ", ".join(repr(names[i]) for i in part)
         try:
-            with _masks.part_of_a_tree():
-                alone = outputs(
-                    whole.updates_of(part), whole.state_of(part), whole.params_of(part)
-                )
+            alone = outputs(
+                whole.updates_of(part), whole.state_of(part), whole.params_of(part)
+            )
         except Exception as error:
             raise ValueError(
                 f"leaf_by_leaf: the transformation inside cannot update {listed} "

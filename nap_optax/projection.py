@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -121,7 +120,7 @@ def project_weights(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    every = _check_every(every)
+    every = _checks.static_count("every", every)
 
     def init_fn(params: optax.Params) -> ProjectWeightsState:
         targets = _targets.measure(
@@ -244,18 +243,3 @@ def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Ar
         _norms.ratio(leaf.target, norm).astype(leaf.param.dtype)
         for leaf, norm in zip(held, measured, strict=True)
     ]
-
-
-def _check_every(every: Any) -> int:
-    try:
-        number = operator.index(every)
-    except TypeError:
-        number = None
-    if number is None or isinstance(every, bool | jax.Array):
-        raise ValueError(
-            f"every={every!r}: must be a Python int; under optax.inject_hyperparams, "
-            'name it in static_args=("every",)'
-        )
-    if number < 1:
-        raise ValueError(f"every={every}: must be 1 or more")
-    return number

@@ -244,7 +244,7 @@ def _to_norms(
         )
         for i in held
     ]
-    if jax.device_count() > 1:
+    if jax.device_count() > 1 and not _masks.is_part():
         # Leaves may be sharded: with all norms known before any is used, they make one
         # message, and those of the projection another. On one device it would only
         # force every update through memory.
