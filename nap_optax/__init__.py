@@ -29,6 +29,7 @@ from nap_optax.layerwise import (
     scale_by_layer,
     slow_features,
 )
+from nap_optax.leafwise import leaf_by_leaf
 from nap_optax.projection import ProjectWeightsState, project_weights
 from nap_optax.recipes import HyperballState, hyperball, nap
 from nap_optax.regularizers import L2InitState, decay_scales, l2_init
@@ -67,6 +68,7 @@ __all__ = [
     "hold_elr",
     "hyperball",
     "l2_init",
+    "leaf_by_leaf",
     "limit_elr",
     "masks",
     "measure_elr",

@@ -42,13 +42,17 @@ def is_box(node: Any) -> bool:
       >>> is_box({"value": 1.0})
       False
     """
+    return _is_of_flax(node) and len(jax.tree.leaves(node)) == 1
+
+
+def _is_of_flax(node: Any) -> bool:
     kinds = tuple(
         getattr(sys.modules[module], name)
         for module, names in _KINDS.items()
         for name in names
         if hasattr(sys.modules.get(module), name)
     )
-    return isinstance(node, kinds) and len(jax.tree.leaves(node)) == 1
+    return isinstance(node, kinds)
 
 
 def unboxed(tree: Any) -> Any:
@@ -58,12 +62,12 @@ def unboxed(tree: Any) -> Any:
       >>> unboxed({"kernel": 1.0})
       {'kernel': 1.0}
     """
-    return jax.tree.map(_content, tree, is_leaf=is_box)
+    return jax.tree.map(_content, tree, is_leaf=_is_of_flax)
 
 
 def structure(params: Any) -> Any:
     """The structure of :func:`unboxed` parameters."""
-    return jax.tree.structure(params, is_leaf=is_box)
+    return jax.tree.structure(unboxed(params))
 
 
 def per_parameter(params: Any, values: Sequence[Any]) -> Any:
@@ -110,4 +114,8 @@ def axis_names(node: Any) -> tuple[Any, ...]:
 
 
 def _content(node: Any) -> Any:
-    return jax.tree.leaves(node)[0] if is_box(node) else node
+    if not _is_of_flax(node):
+        return node
+    # One that a mask has emptied holds an `optax.MaskedNode`.
+    [content] = jax.tree_util.default_registry.flatten_one_level(node)[0]
+    return content

@@ -5,6 +5,7 @@ What is traced cannot be looked at and passes.
 
 from __future__ import annotations
 
+import operator
 import sys
 import warnings
 from collections.abc import Callable
@@ -71,6 +72,26 @@ def count(name: str, value: Any) -> None:
         "a whole number of 1 or more, less than 2**31",
         lambda number: 1 <= number < 2**31 and number % 1 == 0,
     )
+
+
+def static_count(name: str, value: Any) -> int:
+    """The argument as a Python int of 1 or more, which shapes the program.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | jax.Array):
+        raise ValueError(
+            f"{name}={value!r}: must be a Python int; under optax.inject_hyperparams, "
+            f'name it in static_args=("{name}",)'
+        )
+    if number < 1:
+        raise ValueError(f"{name}={value}: must be 1 or more")
+    return number
 
 
 def is_transformation(name: str, value: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +16,11 @@ __all__ = [
     "has_two_dimensions",
     "is_floating",
     "is_matrix",
+    "is_part",
     "is_vector",
     "named_leaves",
     "ndim",
+    "part_of_a_tree",
     "path_name",
     "per_leaf",
     "reject_hyperparameter",
@@ -158,3 +162,32 @@ def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None
             "optax.inject_hyperparams, name the argument that takes it in static_args, "
             f'such as static_args=("{argument}",)'
         )
+
+
+_IS_PART = contextvars.ContextVar("_IS_PART", default=False)
+
+
+@contextlib.contextmanager
+def part_of_a_tree() -> Iterator[None]:
+    """While leaves are updated a few at a time.
+
+    Rules may decide none of them, for all were there when `init` checked the rules, and
+    nothing may be done for the sake of all leaves.
+
+    Examples:
+      >>> with part_of_a_tree():
+      ...     is_part()
+      True
+      >>> is_part()
+      False
+    """
+    token = _IS_PART.set(True)
+    try:
+        yield
+    finally:
+        _IS_PART.reset(token)
+
+
+def is_part() -> bool:
+    """Whether :func:`part_of_a_tree` is in force."""
+    return _IS_PART.get()

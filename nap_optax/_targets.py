@@ -24,8 +24,18 @@ def measure(
     mask: Any,
     groups: Any,
     layer_axes: Any,
+    name: str = "project_weights",
 ) -> list[Any]:
     """The norm to hold each leaf at, in the order of the leaves.
+
+    Args:
+      params: the parameters, as ``init`` sees them.
+      radius: as in :func:`nap_optax.project_weights`, like the four after it.
+      granularity: over which axes.
+      mask: which leaves.
+      groups: leaves with one norm together.
+      layer_axes: which axes enumerate layers.
+      name: of the transformation that warnings are from.
 
     Returns:
       Arrays of shape () for a whole leaf or a group, of the leaf's shape with 1 on the
@@ -37,7 +47,7 @@ def measure(
     """
     paths, leaves = _leaves.named_leaves(params)
     labels = group_labels(groups, params)
-    chosen, stacked = _chosen(mask, params, labels, paths, layer_axes)
+    chosen, stacked = _chosen(mask, params, labels, paths, layer_axes, name)
     radii = _leaves.per_leaf(radius, params, "radius")
     axes = _leaves.per_leaf(granularity, params, "granularity", is_leaf=_layers.is_axes)
     targets: list[Any] = [optax.MaskedNode()] * len(leaves)
@@ -57,12 +67,13 @@ def measure(
             paths[i]
             for i, norm in zip(held, own, strict=True)
             if labels[i] is None and 0 < jnp.size(leaves[i]) == norm.size
-        ]
+        ],
+        name,
     )
     for i, norm in zip(held, join(own, [labels[i] for i in held]), strict=True):
-        targets[i] = _target(paths[i], norm, radii[i])
+        targets[i] = _target(paths[i], norm, radii[i], name)
     _report.add(
-        "project_weights",
+        name,
         params,
         lambda: _explained(
             _masks.reasons(mask, params, stacked, chosen), targets, labels
@@ -152,10 +163,9 @@ def _chosen(
     labels: Labels,
     paths: Sequence[str],
     layer_axes: Any,
+    name: str,
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
-    chosen, stacked = _masks.selected(
-        mask, params, "project_weights", layer_axes, report=False
-    )
+    chosen, stacked = _masks.selected(mask, params, name, layer_axes, report=False)
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -210,14 +220,14 @@ def _norm(
     return _norms.norm(weights, _axes(name, weights.ndim, granularity, layer_axes))
 
 
-def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
+def _target(path: str, norm: jax.Array, radius: Any, name: str) -> jax.Array:
     if not isinstance(radius, str):
         return current(norm, radius)
     if radius != "init":
         raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
     if _norms.is_readable(norm) and not np.all(_norms.is_usable(norm)):
         _checks.warn(
-            f"project_weights: {name!r} is zero in whole or in part at init (or too "
+            f"{name}: {path!r} is zero in whole or in part at init (or too "
             "small or large for a norm in float32), so there it has no norm to keep "
             "and will not be projected; pass a number as its radius to project it, or "
             "leave it out by mask"
@@ -226,10 +236,10 @@ def _target(name: str, norm: jax.Array, radius: Any) -> jax.Array:
     return jnp.array(norm)
 
 
-def _warn_of_single_weights(names: Sequence[str]) -> None:
-    if names:
+def _warn_of_single_weights(paths: Sequence[str], name: str) -> None:
+    if paths:
         _checks.warn(
-            f"project_weights: in {', '.join(map(repr, names))} each norm is that of a "
+            f"{name}: in {', '.join(map(repr, paths))} each norm is that of a "
             "single weight, which cannot change but for its sign; leave it out by "
             "mask, or choose other axes by granularity"
         )

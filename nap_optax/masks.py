@@ -115,7 +115,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
         if undecided:
             raise ValueError(f"no rule of by_path decides {_listed(undecided)}")
         unused = [p.pattern for i, (p, _) in enumerate(compiled) if i not in chosen]
-        if strict and leaves and unused:
+        if strict and leaves and unused and not _leaves.is_part():
             raise ValueError(
                 f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}"
             )

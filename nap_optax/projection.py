@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -130,7 +129,7 @@ def project_weights(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    every = _check_every(every)
+    every = _checks.static_count("every", every)
 
     def init_fn(params: optax.Params) -> ProjectWeightsState:
         targets = _targets.measure(
@@ -177,10 +176,15 @@ class _Leaf(NamedTuple):
     """A leaf that is projected in this update."""
 
     position: int  # among the leaves
-    param: jax.Array  # in float32 at least, like the update
-    update: jax.Array
+    narrow_param: jax.Array  # in its own dtype
+    update: jax.Array  # in float32 at least
     target: jax.Array
     label: Any  # of its group; None for no group
+
+    @property
+    def param(self) -> jax.Array:
+        """In float32 at least, like the update."""
+        return jnp.asarray(self.narrow_param, self.update.dtype)
 
 
 def _held(
@@ -209,7 +213,7 @@ def _held(
         held.append(
             _Leaf(
                 position=i,
-                param=jnp.asarray(leaves[i], dtype),
+                narrow_param=jnp.asarray(leaves[i]),
                 update=jnp.asarray(update, dtype),
                 target=_targets.current(target, radii[i]),
                 label=labels[i],
@@ -229,7 +233,8 @@ def _projected_updates(held: Sequence[_Leaf]) -> list[jax.Array]:
 
 
 def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
-    # What to multiply each leaf by and add to it, to restore its norm when `due`.
+    # What to multiply each leaf by and add to it, to restore its norm when `due`. The
+    # leaves are widened inside the branch: outside, copies of all would be made for it.
     def excess() -> list[jax.Array]:
         return [factor - 1 for factor in _factors(held, [leaf.param for leaf in held])]
 
@@ -252,18 +257,3 @@ def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Ar
         _norms.ratio(leaf.target, norm).astype(leaf.param.dtype)
         for leaf, norm in zip(held, measured, strict=True)
     ]
-
-
-def _check_every(every: Any) -> int:
-    try:
-        number = operator.index(every)
-    except TypeError:
-        number = None
-    if number is None or isinstance(every, bool | jax.Array):
-        raise ValueError(
-            f"every={every!r}: must be a Python int; under optax.inject_hyperparams, "
-            'name it in static_args=("every",)'
-        )
-    if number < 1:
-        raise ValueError(f"every={every}: must be 1 or more")
-    return number

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _norms, detectors
-from nap_optax.projection import project_weights
+from nap_optax import _boxes, _checks, _leaves, _norms, _order, _targets, detectors
+from nap_optax.projection import ProjectWeightsState, project_weights
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
 
@@ -125,6 +125,11 @@ def hyperball(
     learning_rate: optax.ScalarOrSchedule,
     *,
     mask: Any = None,
+    every: int = 1,
+    radius: Any = "init",
+    granularity: Any = "leaf",
+    groups: Any = None,
+    layer_axes: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Hyperball: both weights and updates of each matrix have a fixed norm.
 
@@ -135,7 +140,8 @@ def hyperball(
 
     Where :func:`nap_optax.nap` fixes the norm of the weights alone, here the learning
     rate *is* the relative update (before the projection), whatever ``inner`` gives.
-    Other leaves descend by :math:`\eta u`.
+    Other leaves descend by :math:`\eta u`. With Adam's direction this is AdamH, with
+    Muon's (``optax.contrib.scale_by_muon``) MuonH.
 
     .. warning::
         ``inner`` is a preconditioner that is not negated yet and has no learning rate,
@@ -148,17 +154,30 @@ def hyperball(
       mask: which leaves are matrices; see :func:`nap_optax.project_weights`, whose
         default it shares. The authors leave out embeddings and train what is left out
         at a rate of its own: for that, use ``optax.partition``.
+      every: project at every k-th update; see :func:`nap_optax.project_weights`.
+        Updates are brought to their norm at all of them.
+      radius: the norm :math:`R` to hold; see :func:`nap_optax.project_weights`. Updates
+        are brought to the same.
+      granularity: over which axes both norms are taken; see
+        :func:`nap_optax.project_weights`. With ``"unit"``, the learning rate is the
+        relative update of each output unit.
+      groups: leaves with one norm together; see :func:`nap_optax.project_weights`.
+        Their updates have one norm together, too: a member's share of it is what
+        ``inner`` gives.
+      layer_axes: which axes enumerate layers that are stacked into one leaf; see
+        :func:`nap_optax.project_weights`.
 
     Returns:
       A transformation whose ``update`` needs ``params`` and takes ``rewarm``. A leaf
-      that is zero at ``init`` has no norm to keep and is treated as not selected, with
-      the warning of :func:`nap_optax.project_weights`. An update that is zero, or whose
-      norm is not finite, stays as it is.
+      (or unit) that is zero at ``init`` has no norm to keep, unless ``radius`` is a
+      number: it is treated as not selected, and ``init`` warns. An update that is zero,
+      or whose norm is not finite, stays as it is.
 
     Raises:
-      ValueError: in ``update`` if ``params`` is missing. Under
-        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask")``, with
-        ``"learning_rate"`` if that is a schedule.
+      ValueError: as :func:`nap_optax.project_weights`. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask", "every",
+        "granularity", "groups", "layer_axes")``, with ``"learning_rate"`` if that is a
+        schedule.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -176,11 +195,33 @@ def hyperball(
     _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
-    projection = project_weights(mask=mask)
+    projection = project_weights(
+        radius,
+        granularity=granularity,
+        mask=mask,
+        groups=groups,
+        layer_axes=layer_axes,
+        every=every,
+    )
 
     def init_fn(params: optax.Params) -> HyperballState:
+        # As the projection's own `init`, but that warnings name what the caller called.
+        targets = _targets.measure(
+            params,
+            radius=radius,
+            granularity=granularity,
+            mask=mask,
+            groups=groups,
+            layer_axes=layer_axes,
+            name="hyperball",
+        )
         return HyperballState(
-            inner.init(params), rate.init(params), projection.init(params)
+            inner.init(params),
+            rate.init(params),
+            ProjectWeightsState(
+                projection_step=jnp.zeros([], jnp.int32),
+                target_norm=_boxes.per_parameter(params, targets),
+            ),
         )
 
     def update_fn(
@@ -193,7 +234,7 @@ def hyperball(
         inner_state, rate_state, projection_state = state
         updates, inner_state = inner.update(updates, inner_state, params, **extra_args)
         updates = _to_norms(
-            updates, projection_state.target_norm, jax.tree.structure(params)
+            updates, params, projection_state.target_norm, radius, groups
         )
         updates, rate_state = rate.update(updates, rate_state, params, **extra_args)
         updates, projection_state = projection.update(updates, projection_state, params)
@@ -202,24 +243,32 @@ def hyperball(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _to_norms(updates: optax.Updates, targets: Any, treedef: Any) -> optax.Updates:
+def _to_norms(
+    updates: optax.Updates, params: optax.Params, targets: Any, radius: Any, groups: Any
+) -> optax.Updates:
     """Brings each update to the norm of its weights, where they have one to keep."""
-    new, radii = treedef.flatten_up_to(updates), treedef.flatten_up_to(targets)
+    treedef: Any = jax.tree.structure(params)
+    new, norms = treedef.flatten_up_to(updates), _boxes.leaves_at(params, targets)
+    radii = _leaves.per_leaf(radius, params, "radius")
+    labels = _targets.group_labels(groups, params)
     held = [
         i
-        for i, (update, radius) in enumerate(zip(new, radii, strict=True))
-        if update is not None and not isinstance(radius, optax.MaskedNode)
+        for i, (update, norm) in enumerate(zip(new, norms, strict=True))
+        if update is not None and not isinstance(norm, optax.MaskedNode)
     ]
-    if not held:
-        return updates
-    # Stacked, so that all norms are known before any is used: if leaves are sharded,
-    # they make one message, and the norms of the projection another.
-    factors = _norms.ratio(
-        jnp.stack([radii[i].astype(float) for i in held]),
-        jnp.stack([_norms.leaf_norm(new[i]).astype(float) for i in held]),
-    )
-    for i, factor in zip(held, factors, strict=True):
-        new[i] = _norms.scaled(new[i], factor)
+    own = [
+        _norms.norm(_norms.widened(new[i]), _norms.axes_of(jnp.shape(new[i]), norms[i]))
+        for i in held
+    ]
+    if jax.device_count() > 1 and not _leaves.is_part():
+        # Leaves may be sharded: with all norms known before any is used, they make one
+        # message, and those of the projection another. On one device it would only
+        # force every update through memory.
+        own = _order.after(own, [jnp.sum(norm) for norm in own])
+    joint = _targets.join(own, [labels[i] for i in held])
+    for i, norm in zip(held, joint, strict=True):
+        target = _targets.current(norms[i], radii[i])
+        new[i] = _norms.scaled(new[i], _norms.ratio(target, norm.astype(target.dtype)))
     return jax.tree.unflatten(treedef, new)
 
 

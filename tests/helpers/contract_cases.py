@@ -62,6 +62,7 @@ NO_NUMBER = {
     "donation_spares_hyperparameters": "it has no numeric argument",
 }
 ADAM = {"none_gradients": "optax.scale_by_adam refuses a gradient that is None"}
+NO_MEMBER = "a group is projected as one: refused, with its own test"
 NO_VALUE = {"linen_train_state": "TrainState cannot pass the value it needs"}
 PROJECTION_STATIC = ("granularity", "mask", "groups", "every")
 REWARMING_STATIC = ("schedule", "detector", "flip_sign")
@@ -76,6 +77,8 @@ NAP_STATIC = (
     "groups",
     "reset_inner",
 )
+HYPERBALL_STATIC = ("inner", "mask", "every", "granularity", "groups")
+LEAF_BY_LEAF_STATIC = ("inner", "leaves_at_once")
 SIGNAL = {"value": 1.5, "rewarm": True}
 # Some leaves, but not all, of every tree that the checks use.
 OUTPUT = masks.by_path([(".*bias|.*gain", True), (".*", False)])
@@ -114,8 +117,7 @@ CASES = [
         {"groups": lambda tree: jax.tree.map(lambda _: "all", tree)},
         static_args=PROJECTION_STATIC,
         all_reduces=1,
-        skips=NO_NUMBER
-        | {"none_gradients": "a group is projected as one: refused, with its own test"},
+        skips=NO_NUMBER | {"none_gradients": NO_MEMBER},
     ),
     Case(
         "project_weights-siblings",
@@ -345,7 +347,7 @@ CASES = [
         nap_optax.hyperball,
         {"inner": relaxed_adam(), "learning_rate": 0.1},
         SIGNAL,
-        ("inner", "mask"),
+        HYPERBALL_STATIC,
         sweep=lambda rate: nap_optax.hyperball(relaxed_adam(), rate),
         # The norms of the updates come before those of the weights.
         all_reduces=2,
@@ -356,9 +358,42 @@ CASES = [
         nap_optax.hyperball,
         {"inner": optax.identity(), "learning_rate": decaying(0.1)},
         SIGNAL,
-        ("inner", "learning_rate", "mask"),
+        (*HYPERBALL_STATIC, "learning_rate"),
         sweep=lambda peak: nap_optax.hyperball(optax.identity(), decaying(peak)),
         all_reduces=2,
+    ),
+    Case(
+        "hyperball-unit",
+        nap_optax.hyperball,
+        {
+            "inner": optax.identity(),
+            "learning_rate": 0.1,
+            "granularity": "unit",
+            "every": 4,
+            "radius": 2.0,
+        },
+        SIGNAL,
+        HYPERBALL_STATIC,
+        sweep=lambda radius: nap_optax.hyperball(
+            optax.identity(), 0.1, granularity="unit", radius=radius
+        ),
+        all_reduces=2,
+    ),
+    Case(
+        "hyperball-groups",
+        nap_optax.hyperball,
+        {
+            "inner": optax.identity(),
+            "learning_rate": 0.1,
+            "groups": lambda tree: jax.tree.map(lambda _: "all", tree),
+        },
+        SIGNAL,
+        HYPERBALL_STATIC,
+        sweep=lambda rate: nap_optax.hyperball(
+            optax.identity(), rate, groups=lambda tree: jax.tree.map(lambda _: 0, tree)
+        ),
+        all_reduces=2,
+        skips={"none_gradients": NO_MEMBER},
     ),
     Case(
         "nap",
@@ -420,5 +455,45 @@ CASES = [
         ),
         all_reduces=1,
         skips=ADAM,
+    ),
+    Case(
+        "leaf_by_leaf",
+        nap_optax.leaf_by_leaf,
+        {"inner": nap_optax.project_weights(granularity="unit")},
+        static_args=LEAF_BY_LEAF_STATIC,
+        sweep=lambda radius: nap_optax.leaf_by_leaf(nap_optax.project_weights(radius)),
+        all_reduces=1,
+    ),
+    Case(
+        "leaf_by_leaf-nap",
+        nap_optax.leaf_by_leaf,
+        {
+            "inner": nap_optax.nap(
+                relaxed_adam(), decaying(0.1), scale_decay=0.3, every=2
+            )
+        },
+        SIGNAL,
+        LEAF_BY_LEAF_STATIC,
+        sweep=lambda radius: nap_optax.leaf_by_leaf(
+            nap_optax.nap(relaxed_adam(), decaying(0.1), radius=radius)
+        ),
+        # Each leaf is looked at in a branch of its own.
+        all_reduces=2,
+        skips=ADAM,
+    ),
+    Case(
+        "leaf_by_leaf-hyperball",
+        nap_optax.leaf_by_leaf,
+        {
+            "inner": nap_optax.hyperball(optax.identity(), decaying(0.1)),
+            "leaves_at_once": 3,
+        },
+        SIGNAL,
+        LEAF_BY_LEAF_STATIC,
+        sweep=lambda peak: nap_optax.leaf_by_leaf(
+            nap_optax.hyperball(optax.identity(), decaying(peak))
+        ),
+        # The head's norms come after the block's two.
+        all_reduces=3,
     ),
 ]

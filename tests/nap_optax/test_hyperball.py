@@ -74,7 +74,7 @@ def test_a_leaf_that_is_zero_at_init_descends_as_if_not_selected() -> None:
     params = {"zero": jnp.zeros((2, 2)), "w": jnp.ones((2, 2))}
     grads = {"zero": jnp.ones((2, 2)), "w": jnp.ones((2, 2))}
     tx = hyperball(optax.identity(), 0.1)
-    with pytest.warns(UserWarning, match="'zero' is zero"):
+    with pytest.warns(UserWarning, match="hyperball: 'zero' is zero"):
         state = tx.init(params)
     for i in (1, 2):
         updates, state = tx.update(grads, state, params)
@@ -110,3 +110,98 @@ def test_an_alias_for_inner_would_ascend(params: Any) -> None:
     up, _ = step(hyperball(optax.sgd(1.0), 0.1), grads, params)
     assert jnp.sum(down["head"]["kernel"]) < jnp.sum(params["head"]["kernel"])
     assert jnp.sum(up["head"]["kernel"]) > jnp.sum(params["head"]["kernel"])
+
+
+def test_a_number_as_the_radius_holds_a_leaf_that_is_zero_at_init() -> None:
+    """As the warning of such a leaf advises."""
+    params = {"w": jnp.zeros((2, 2))}
+    new, state = step(
+        hyperball(optax.identity(), 0.1, radius=2.0), {"w": jnp.eye(2)}, params
+    )
+    np.testing.assert_allclose(new["w"], -np.sqrt(2) * np.eye(2), rtol=1e-6)
+    assert optax.tree.get(state, "target_norm")["w"] == 2
+
+
+def test_a_radius_that_changes_is_that_of_updates_too() -> None:
+    tx = optax.inject_hyperparams(
+        hyperball, static_args=("inner", "mask", "every", "granularity", "groups")
+    )(optax.identity(), 0.75, radius=optax.exponential_decay(4.0, 1, 0.5))
+    params = jnp.array([[4.0, 0.0]])
+    state = tx.init(params)
+    for radius in (4.0, 2.0):
+        updates, state = tx.update(jnp.array([[0.0, -0.1]]), state, params)
+        moved = params + jnp.array([[0.0, 0.75 * radius]])
+        want = radius * moved / jnp.linalg.norm(moved)
+        np.testing.assert_allclose(params + updates, want, rtol=1e-6)
+
+
+def test_units_by_hand() -> None:
+    # Units are columns, of norms 5 and 2; updates of norms 10 and 0.1 get the same.
+    params = jnp.array([[3.0, 0.0], [4.0, 2.0]])
+    grads = jnp.array([[-8.0, 0.1], [6.0, 0.0]])
+    new, _ = step(hyperball(optax.identity(), 0.75, granularity="unit"), grads, params)
+    # (3, 4) + 0.75 (4, -3), which is at a right angle, and so on.
+    want = 0.8 * np.array([[3.0 + 3.0, -1.5], [4.0 - 2.25, 2.0]])
+    np.testing.assert_allclose(new, want, rtol=1e-6)
+
+
+def test_groups_by_hand() -> None:
+    # A joint norm of 5, and 10 of the updates.
+    params = {"a": jnp.array([[3.0]]), "b": jnp.array([[0.0, 4.0]])}
+    grads = {"a": jnp.array([[-8.0]]), "b": jnp.array([[0.0, 6.0]])}
+    tx = hyperball(optax.identity(), 0.75, groups={"a": "g", "b": "g"})
+    new, state = step(tx, grads, params)
+    np.testing.assert_allclose(new["a"], [[0.8 * (3 + 3)]], rtol=1e-6)
+    np.testing.assert_allclose(new["b"], [[0, 0.8 * (4 - 2.25)]], rtol=1e-6)
+    assert optax.tree.get(state, "target_norm")["a"] == 5
+
+
+def test_a_member_of_a_group_without_gradient_is_refused() -> None:
+    params = {"a": jnp.ones((1, 1)), "b": jnp.ones((1, 2))}
+    tx = hyperball(optax.identity(), 0.1, groups={"a": "g", "b": "g"})
+    with pytest.raises(ValueError, match="a member has None for its update"):
+        tx.update({"a": None, "b": jnp.ones((1, 2))}, tx.init(params), params)
+
+
+def test_every_second_update_restores_the_weights_and_all_are_of_the_norm() -> None:
+    params = jnp.array([[4.0, 0.0]])
+    tx = hyperball(optax.identity(), 0.75, every=2)
+    state, grads = tx.init(params), jnp.array([[0.0, -0.1]])
+    for want in ([[4.0, 3.0]], [[4.0, 6.0]], [[16 / 52**0.5, 24 / 52**0.5 + 3]]):
+        updates, state = tx.update(grads, state, params)
+        params = params + updates
+        np.testing.assert_allclose(params, want, rtol=1e-6)
+
+
+def orthogonalized(matrix: Any) -> Any:
+    """Muon's five steps of Newton and Schulz, as published (Jordan et al., 2024)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / np.linalg.norm(x)
+    for _ in range(5):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.T if tall else x
+
+
+def test_over_muon_it_is_muon_h() -> None:
+    """The published rule written out: R Norm(W - rate R Norm(Muon(g)))."""
+    rate, beta = 0.1, 0.9
+    draw = np.random.default_rng(0).normal
+    weights = draw(size=(6, 4))
+    radius = np.linalg.norm(weights)
+    momentum = np.zeros((6, 4))
+    params = jnp.asarray(weights, jnp.float32)
+    tx = hyperball(optax.contrib.scale_by_muon(beta=beta, nesterov=False), rate)
+    state = tx.init(params)
+    for _ in range(5):
+        grad = draw(size=(6, 4))
+        momentum = beta * momentum + grad
+        direction = orthogonalized(momentum)
+        moved = weights - rate * radius * direction / np.linalg.norm(direction)
+        weights = radius * moved / np.linalg.norm(moved)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = tx.update(jnp.asarray(grad, jnp.float32), state, params)
+        params = params + updates
+        np.testing.assert_allclose(params, weights, rtol=1e-4, atol=1e-5)
