@@ -24,6 +24,7 @@ __all__ = [
     "path_name",
     "per_leaf",
     "reject_hyperparameter",
+    "works_on_shapes",
 ]
 
 
@@ -162,6 +163,20 @@ def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None
             "optax.inject_hyperparams, name the argument that takes it in static_args, "
             f'such as static_args=("{argument}",)'
         )
+
+
+def works_on_shapes(init_fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Lets an ``init`` that computes with the parameters take their shapes only.
+
+    It returns shapes, then: ``jax.ShapeDtypeStruct`` in, ``jax.ShapeDtypeStruct`` out.
+    """
+
+    def init(params: Any) -> Any:
+        if any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(params)):
+            return jax.eval_shape(init_fn, params)
+        return init_fn(params)
+
+    return init
 
 
 _IS_PART = contextvars.ContextVar("_IS_PART", default=False)

@@ -45,9 +45,11 @@ def measure(
     Raises:
       ValueError: if the options do not fit the parameters or each other.
     """
+    _reject_bare_vector(params, mask, groups, name)
     paths, leaves = _leaves.named_leaves(params)
     labels = group_labels(groups, params)
-    chosen, stacked = _chosen(mask, params, labels, paths, layer_axes, name)
+    chosen, stacked = _masks.selected(mask, params, name, layer_axes, report=False)
+    chosen = _with_groups(chosen, mask, labels, paths)
     radii = _leaves.per_leaf(radius, params, "radius")
     axes = _leaves.per_leaf(granularity, params, "granularity", is_leaf=_layers.is_axes)
     targets: list[Any] = [optax.MaskedNode()] * len(leaves)
@@ -157,15 +159,22 @@ def _layer_shape(norm: jax.Array) -> tuple[int, ...]:
     return (norm.size,) if norm.ndim else ()
 
 
-def _chosen(
-    mask: Any,
-    params: optax.Params,
-    labels: Labels,
-    paths: Sequence[str],
-    layer_axes: Any,
-    name: str,
-) -> tuple[list[bool], list[tuple[int, ...]]]:
-    chosen, stacked = _masks.selected(mask, params, name, layer_axes, report=False)
+def _reject_bare_vector(params: Any, mask: Any, groups: Any, name: str) -> None:
+    # The default mask may select nothing, as in a partition of biases; but of one array
+    # with one dimension, which is what optax.flatten makes of all leaves, it never can.
+    if mask is None and groups is None and _leaves.ndim(params) == 1:
+        raise ValueError(
+            f"{name}: the parameters are one vector, as inside optax.flatten, so "
+            "the default mask selects nothing; flatten what comes before it, as in "
+            "nap(optax.flatten(optax.scale_by_adam()), ...), or pass mask=True to "
+            "hold the norm of the vector"
+        )
+
+
+def _with_groups(
+    selected: Sequence[bool], mask: Any, labels: Labels, paths: Sequence[str]
+) -> list[bool]:
+    chosen = list(selected)
     for i, label in enumerate(labels):
         if label is None:
             continue
@@ -175,7 +184,7 @@ def _chosen(
                 "it out of the group, or let the mask select it"
             )
         chosen[i] = True
-    return chosen, stacked
+    return chosen
 
 
 def _check_groups(

@@ -187,6 +187,7 @@ def measure_elr(*, layer_axes: Any = None) -> optax.GradientTransformationExtraA
       0.0996
     """
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> MeasureElrState:
         measured = effective_learning_rate(params, params, layer_axes=layer_axes)
         return MeasureElrState(relative_update=optax.tree.zeros_like(measured))
@@ -277,6 +278,7 @@ def hold_elr(
     """
     _checks.scalar("power", power, "a number of 0 or more", lambda number: number >= 0)
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> HoldElrState:
         chosen, stacks = _masks.selected(mask, params, "hold_elr", layer_axes)
         paths, leaves = _leaves.named_leaves(params)

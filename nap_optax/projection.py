@@ -131,6 +131,7 @@ def project_weights(
     """
     every = _checks.static_count("every", every)
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> ProjectWeightsState:
         targets = _targets.measure(
             params,

@@ -204,6 +204,7 @@ def hyperball(
         every=every,
     )
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> HyperballState:
         # As the projection's own `init`, but that warnings name what the caller called.
         targets = _targets.measure(

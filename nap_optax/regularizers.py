@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _boxes, _checks, _masks, _norms, _report, masks
+from nap_optax import _boxes, _checks, _leaves, _masks, _norms, _report, masks
 
 __all__ = ["L2InitState", "decay_scales", "l2_init"]
 
@@ -166,6 +166,7 @@ def l2_init(
     """
     _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> L2InitState:
         chosen, _ = _masks.selected(
             masks.floating if mask is None else mask, params, "l2_init"

@@ -96,6 +96,7 @@ def spectral_regularization(
     _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
     _checks.scalar("exponent", exponent, "a number of 1 or more", lambda k: k >= 1)
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> SpectralRegularizationState:
         name = "spectral_regularization"
         chosen, stacks = _masks.selected(mask, params, name, layer_axes)

@@ -22,9 +22,6 @@ import nap_optax
 from helpers.contract_cases import NAP_STATIC, standard_promotion
 
 ROWS: dict[str, Callable[[], None]] = {}
-XFAILS: dict[str, str] = {
-    "flatten": "init does not refuse a bare vector yet",
-}
 
 
 def row(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
@@ -547,22 +544,7 @@ def check_periodic_update() -> None:
 # The rows themselves.
 
 
-def rows() -> list[Any]:
-    return [
-        pytest.param(
-            name,
-            id=name,
-            marks=pytest.mark.xfail(
-                raises=pytest.fail.Exception, strict=True, reason=XFAILS[name]
-            )
-            if name in XFAILS
-            else (),
-        )
-        for name in ROWS
-    ]
-
-
-@pytest.mark.parametrize("name", rows())
+@pytest.mark.parametrize("name", ROWS)
 def test_row(name: str) -> None:
     wrapper = name.partition(" ")[0]
     if not any(hasattr(place, wrapper) for place in (optax.contrib, optax)):
