@@ -327,6 +327,7 @@ def perceptron(seed: int, names: Any = None) -> Any:
 @pytest.fixture
 def mesh() -> Iterator[None]:
     """What NNX needs for the metadata of a sharding."""
+    pytest.importorskip("flax.nnx")
     auto = jax.sharding.AxisType.Auto
     with jax.set_mesh(jax.make_mesh((1,), ("model",), axis_types=(auto,))):
         yield
