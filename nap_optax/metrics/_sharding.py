@@ -6,6 +6,7 @@ said how the result is. Elsewhere the compiler sees to both, and nothing is done
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import jax
@@ -75,5 +76,5 @@ def _sharding(array: jax.Array) -> NamedSharding | None:
 def _resharded(array: jax.Array, sharding: NamedSharding) -> jax.Array:
     reshard: Any = getattr(jax.sharding, "reshard", None)
     if reshard is None:  # where jax 0.6 has it
-        from jax.experimental.shard import reshard
+        reshard = importlib.import_module("jax.experimental.shard").reshard
     return reshard(array, sharding)
