@@ -1,7 +1,9 @@
 """Puts fresh weights in the place of trained ones, in part or as a whole.
 
 Plain functions, for the caller to apply between updates: each takes parameters and
-returns parameters. They work under ``jit``, ``lax.cond`` and ``vmap``.
+returns parameters. They work under ``jit``, ``lax.cond`` and ``vmap``. Outside ``jit``
+they return new buffers throughout, so that a step may have those donated that it is
+given next. What is no number among the leaves, as a module's functions, is passed on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from nap_optax import _boxes, _checks, _leaves, _masks, _norms, masks
@@ -18,6 +21,7 @@ __all__ = ["reset_leaves", "shrink_and_perturb"]
 
 # Fields of this library's states that say where training began.
 _REFERENCES = frozenset({"initial_weights", "reference_norm", "target_norm"})
+_NUMBERS = (int, float, complex)
 
 
 def shrink_and_perturb(
@@ -49,11 +53,11 @@ def shrink_and_perturb(
       shrink: the factor :math:`a \ge 0` of the trained ones; may be traced.
       perturb: the factor :math:`b \ge 0` of the fresh ones; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
-        parameters to one. Default: all of a floating-point dtype, as in the paper
-        (:func:`nap_optax.masks.floating`).
+        parameters to one. Default: all arrays of a floating-point dtype, as in the
+        paper (:func:`nap_optax.masks.floating`).
 
     Returns:
-      The new parameters, in the dtypes of ``params``. Other leaves are passed on.
+      The new parameters, in the dtypes of ``params``. Other leaves are copied.
 
     Raises:
       ValueError: if a factor is not a number of 0 or more, or the trees do not fit.
@@ -74,8 +78,8 @@ def shrink_and_perturb(
     _check_shapes(params, fresh_params)
 
     def mixed(param: Any, fresh: Any, select: bool) -> Any:
-        if not select:
-            return param
+        if not select or not _is_numeric(param):
+            return _copied(param)
         dtype = _norms.norm_dtype(param)
         new = jnp.asarray(shrink, dtype) * jnp.asarray(param, dtype) + jnp.asarray(
             perturb, dtype
@@ -116,8 +120,9 @@ def reset_leaves(
 
     Args:
       tx: the transformation that ``opt_state`` is of.
-      params: the parameters.
-      opt_state: the state of ``tx``.
+      params: the parameters, or a whole module if ``opt_state`` is of its arrays.
+      opt_state: the state of ``tx``; its leaves may be in boxes, as in the
+        ``opt_state`` of ``nnx.Optimizer``.
       fresh_params: newly initialised parameters, of the same structure and shapes.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: all. Static: to decide at run time whether to reset,
@@ -127,7 +132,7 @@ def reset_leaves(
       The new parameters and the new state, of the same structure, shapes and dtypes.
 
     Raises:
-      ValueError: if ``tx`` is no transformation, or the trees do not fit.
+      ValueError: if ``tx`` is no transformation, or the trees or the state do not fit.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -147,37 +152,119 @@ def reset_leaves(
     chosen = _masks.resolve(True if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 
-    def replaced(param: Any, fresh: Any, select: bool) -> Any:
-        return jnp.asarray(fresh, jnp.result_type(param)) if select else param
+    new_params = jax.tree.map(
+        lambda param, fresh, select: _replaced(param, fresh) if select else param,
+        params,
+        fresh_params,
+        chosen,
+    )
+    start, belongs = _started(tx, new_params, chosen, opt_state)
+    leaves, treedef = jax.tree.flatten(opt_state)
+    new_leaves = [
+        _replaced(old, new) if select else old
+        for old, new, select in zip(leaves, start, belongs, strict=True)
+    ]
+    # Buffers of their own: of the parameters, of the caller's trees and of each other.
+    new_state = jax.tree.unflatten(treedef, map(_copied, new_leaves))
+    return jax.tree.map(_copied, new_params), new_state
 
-    new_params = jax.tree.map(replaced, params, fresh_params, chosen)
-    # Which of the state's leaves belong to a selected leaf of the parameters.
+
+def _started(
+    tx: optax.GradientTransformation, params: Any, chosen: Any, opt_state: Any
+) -> tuple[list[Any], list[bool]]:
+    """The leaves of a first state, and which of them belong to a chosen parameter.
+
+    They are in the order of those of ``opt_state``, whose structure may be another:
+    that of its boxes.
+    """
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(opt_state)]
+    refusals = []
+    # The state of a module is one of its arrays, or of what is trained of them.
+    for is_param in (lambda _: True, _is_array, _leaves.is_floating):
+        own = jax.tree.map(lambda p, keep=is_param: p if keep(p) else None, params)
+        selects = jax.tree.map(
+            lambda p, select, keep=is_param: select if keep(p) else None, params, chosen
+        )
+        try:
+            state = tx.init(own)
+        except (TypeError, ValueError) as error:  # of what is no parameter
+            refusals.append(error)
+            continue
+        start = jax.tree.leaves(state)
+        if [jnp.shape(leaf) for leaf in start] == shapes:
+            return start, _belonging(tx, state, selects)
+    raise ValueError(
+        "opt_state does not fit: it is not what tx.init gives for these parameters"
+    ) from next(iter(refusals), None)
+
+
+def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> list[bool]:
+    """Which leaves of a state belong to a chosen parameter and are no references."""
+
+    def labelled(value: Any) -> Any:
+        return jax.tree.unflatten(jax.tree.structure(value), _labels(value, chosen))
+
     with _boxes.mapped_as_parameters():
         belongs = optax.tree.map_params(
             tx,
-            lambda value, select: value if _is_masked(value) else select,
-            opt_state,
-            chosen,
+            labelled,
+            state,
             transform_non_params=lambda _: False,
-            is_leaf=_is_masked,
+            is_leaf=lambda _: True,  # what is kept of all parameters, as one value
         )
-    new_state = jax.tree_util.tree_map_with_path(
-        lambda path, select, old, new: (
-            new if select and not _is_reference(path) else old
-        ),
-        belongs,
-        opt_state,
-        tx.init(new_params),
-    )
-    return new_params, new_state
+    return [
+        select and not _is_reference(path)
+        for path, select in jax.tree_util.tree_leaves_with_path(belongs)
+    ]
 
 
-def _is_masked(value: Any) -> bool:
-    return isinstance(value, optax.MaskedNode)
+def _labels(value: Any, chosen: Any) -> list[bool]:
+    """For each leaf of what a state keeps of parameters, whether that one is chosen."""
+    selects = set(jax.tree.leaves(chosen))
+    num_leaves = len(jax.tree.leaves(value))
+    # Of one kind the trees need not be of one structure: the state may lack the box of
+    # a parameter, or have a node of its own in a parameter's place.
+    if num_leaves == 0 or len(selects) <= 1:
+        return [selects == {True}] * num_leaves
+    inside, chosen_inside = _children(value), _children(chosen)
+    if len(inside) != len(chosen_inside):
+        raise ValueError(
+            "opt_state does not fit: what it keeps of the parameters has another "
+            f"structure, {jax.tree.structure(value)}"
+        )
+    pairs = zip(inside, chosen_inside, strict=True)
+    return [label for pair in pairs for label in _labels(*pair)]
+
+
+def _children(node: Any) -> list[Any]:
+    return jax.tree.leaves(node, is_leaf=lambda inner: inner is not node)
 
 
 def _is_reference(path: Any) -> bool:
     return any(getattr(key, "name", None) in _REFERENCES for key in path)
+
+
+def _replaced(old: Any, new: Any) -> Any:
+    """The new value, in the dtype of an old array; what is no number stays."""
+    if _is_array(old) and not _is_key(old):
+        return jnp.asarray(new, old.dtype)
+    return new if _is_array(old) or isinstance(old, _NUMBERS) else old
+
+
+def _copied(leaf: Any) -> Any:
+    return jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf
+
+
+def _is_numeric(leaf: Any) -> bool:
+    return isinstance(leaf, _NUMBERS) or (_is_array(leaf) and not _is_key(leaf))
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic)
 
 
 def _check_shapes(params: optax.Params, fresh_params: optax.Params) -> None:
@@ -190,8 +277,9 @@ def _check_shapes(params: optax.Params, fresh_params: optax.Params) -> None:
         )
     fresh = jax.tree.leaves(fresh_params)
     for path, leaf, new in zip(*_leaves.named_leaves(params), fresh, strict=True):
-        if jnp.shape(leaf) != jnp.shape(new):
+        shape, own_shape = (getattr(value, "shape", ()) for value in (new, leaf))
+        if shape != own_shape:
             raise ValueError(
                 f"fresh_params does not fit the parameters: {path!r} has the shape "
-                f"{jnp.shape(new)}, not {jnp.shape(leaf)}"
+                f"{shape}, not {own_shape}"
             )

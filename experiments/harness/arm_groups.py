@@ -14,10 +14,11 @@ from typing import Any
 from experiments.harness import files
 from experiments.harness.config import per_member_fields, settings
 from experiments.harness.family import Family
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, tell
 from experiments.harness.run_directory import (
     RunDirectory,
     is_finished,
+    other_settings,
     read_config,
     read_rows,
 )
@@ -74,8 +75,14 @@ def groups(
 def run(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
 ) -> None:
-    """Trains every arm with every seed, or what of it is left to do."""
+    """Trains every arm with every seed, or what of it is left to do.
+
+    Raises:
+      UserError: some of it was run with other defaults, or under other settings of JAX
+        while something is left to do: arms are compared with each other.
+    """
     todo = groups(family, arms, seeds)
+    _check_settings(family, todo, directory)
     for number, group in enumerate(todo, start=1):
         if _is_finished(family, group, directory):
             continue
@@ -130,6 +137,23 @@ def _is_finished(family: Family[Any], group: Group, directory: Path) -> bool:
     path = _path(family, group, directory)
     _refuse_other_defaults(family, group, path)
     return is_finished(path)
+
+
+def _check_settings(
+    family: Family[Any], todo: Sequence[Group], directory: Path
+) -> None:
+    """Compares the settings of JAX that groups were run under with those now."""
+    finished = all([_is_finished(family, group, directory) for group in todo])
+    for group in todo:
+        path = _path(family, group, directory)
+        differ = ", ".join(other_settings(path))
+        if differ and not finished:
+            raise UserError(
+                f"{path} was run under other settings of JAX than the rest would be: "
+                f"{differ}; name another directory, or set them as they are there"
+            )
+        if differ:
+            tell(f"{path} is finished, its results are as it ran: {differ}")
 
 
 def _refuse_other_defaults(family: Family[Any], group: Group, path: Path) -> None:

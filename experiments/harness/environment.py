@@ -1,22 +1,53 @@
-"""What a run was computed with: versions, commit and devices.
+"""What a run was computed with: settings of JAX, versions, commit and devices.
 
-XLA chooses its programs by version, device and number of threads, and they round
+Some settings decide what is drawn and in which precision: under others it is another
+run. XLA chooses its programs by version, device and number of threads, and they round
 differently: a run that continues elsewhere is right, but its last bits may differ.
 """
 
+import enum
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy")
+_UNKNOWN = object()
+# What is drawn from a seed, and in which precision everything is computed.
+_DECISIVE = (
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_random_seed_offset",
+    "jax_high_dynamic_range_gumbel",
+    "jax_enable_x64",
+    "jax_explicit_x64_dtypes",
+    "jax_numpy_dtype_promotion",
+    "jax_default_matmul_precision",
+)
+# Other programs for the same numbers.
+_ROUNDING = (
+    "jax_disable_jit",
+    "jax_use_direct_linearize",
+    "jax_softmax_custom_jvp",
+    "jax_optimization_level",
+    "jax_exec_time_optimization_effort",
+)
+
+
+def decisive_settings() -> dict[str, Any]:
+    """The settings of JAX that decide results, as JSON.
+
+    As this thread has them now, set by the environment, by `jax.config` or by a context
+    manager. One that this version of JAX does not know is left out.
+    """
+    return _settings(_DECISIVE)
 
 
 def describe() -> dict[str, Any]:
-    """Versions, commit of the checkout and a fingerprint of the devices, as JSON."""
+    """Versions, commit of the checkout, devices and what else rounds, as JSON."""
     import jax
 
     device = jax.devices()[0]
@@ -33,6 +64,7 @@ def describe() -> dict[str, Any]:
             "cpu_cores": _available_cores(),
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
         },
+        "rounding": _settings(_ROUNDING),
     }
 
 
@@ -49,6 +81,17 @@ def differences(
             yield from differences(before, after, f"{prefix}{key}.")
         elif before != after:
             yield prefix + key, before, after
+
+
+def _settings(names: Iterable[str]) -> dict[str, Any]:
+    import jax
+
+    values = {name: getattr(jax.config, name, _UNKNOWN) for name in names}
+    return {
+        name: value.name.lower() if isinstance(value, enum.Enum) else value
+        for name, value in values.items()
+        if value is not _UNKNOWN
+    }
 
 
 def _version(package: str) -> str | None:

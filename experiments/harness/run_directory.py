@@ -1,9 +1,10 @@
 """One run on disk, so that the same command continues it.
 
-A directory belongs to one config and, at any moment, to one process. What lies in
-`metrics.jsonl` depends on the config only: clock times go elsewhere, and a run that
-continues first cuts the file back to what its checkpoint covers. So a run killed at
-any moment and continued leaves the same bytes as one never stopped.
+A directory belongs to one config, to one choice of the settings of JAX that decide
+results and, at any moment, to one process. What lies in `metrics.jsonl` depends on
+these only: clock times go elsewhere, and a run that continues first cuts the file back
+to what its checkpoint covers. So a run killed at any moment and continued leaves the
+same bytes as one never stopped.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
-_MARK = "run_directory_version"
+_MARK, _SETTINGS = "run_directory_version", "jax_settings"
 _LEFTOVERS = {".lock", ".config.json.tmp"}
 
 
@@ -34,8 +35,9 @@ class RunDirectory:
     """A context manager for the directory of one run.
 
     On entering, `summary` is the summary of a finished run (nothing is locked then and
-    nothing should be computed), or None. Otherwise the directory is locked until the
-    exit, also for a process that dies by `kill -9`.
+    nothing should be computed; a line says where the settings of JAX are others than it
+    ran under), or None. Otherwise the directory is locked until the exit, also for a
+    process that dies by `kill -9`.
 
     Args:
       path: Created if it does not exist.
@@ -48,8 +50,8 @@ class RunDirectory:
       saving_share: Largest part of the time spent on saving, however large the state.
 
     Raises:
-      UserError: The path is a file, holds something else or another config, or another
-        process uses it.
+      UserError: The path is a file, holds something else, another config or an
+        unfinished run under other settings of JAX, or another process uses it.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class RunDirectory:
         self._checkpoint_seconds = checkpoint_seconds
         self._saving_share = saving_share
         self._open_files = contextlib.ExitStack()
+        self._other_settings: list[str] = []
         self._metrics: BinaryIO | None = None
         self._checkpoints: Checkpoints | None = None
         self._saved_at = time.monotonic()
@@ -78,7 +81,11 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         self._inspect()
         if self.summary is not None:
-            tell(f"{self.path} holds this run, finished: its results are shown again")
+            under = f", as it ran: {', '.join(self._other_settings)}"
+            tell(
+                f"{self.path} holds this run, finished: its results are shown again"
+                + (under if self._other_settings else "")
+            )
             return self
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -120,7 +127,12 @@ class RunDirectory:
 
         Returns:
           The newest usable checkpoint and its step, or (`state`, `step`).
+
+        Raises:
+          UserError: The run ran to its end under other settings of JAX, so nothing can
+            go on from there.
         """
+        self._refuse_other_settings()
         from experiments.harness.checkpoints import Checkpoints
 
         path = self.path / METRICS
@@ -196,7 +208,18 @@ class RunDirectory:
         with contextlib.suppress(FileNotFoundError, ValueError):
             # One that cannot be read is written again.
             self.summary = json.loads((self.path / SUMMARY).read_text())
+        self._other_settings = _other_settings(saved)
+        if self.summary is None:
+            self._refuse_other_settings()
         return saved
+
+    def _refuse_other_settings(self) -> None:
+        if self._other_settings:
+            raise UserError(
+                f"{self.path} holds a run under other settings of JAX: "
+                f"{', '.join(self._other_settings)}; name another directory, or set "
+                "them as they are there to continue it"
+            )
 
     def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:
         differ = [
@@ -217,14 +240,22 @@ class RunDirectory:
         now = files.to_json(environment.describe())
         if saved is None:
             text = files.dump_json(
-                {_MARK: 1, "config": self._config, "environment": now}, indent=2
+                {
+                    _MARK: 1,
+                    "config": self._config,
+                    _SETTINGS: environment.decisive_settings(),
+                    "environment": now,
+                },
+                indent=2,
             )
             files.write_atomically(self.path / CONFIG, f"{text}\n".encode())
             return
         changed = [
             f"{name} was {before} and is {after}"
             for name, before, after in environment.differences(
-                saved["environment"], now
+                # What older directories do not say is taken to be as it is now.
+                {"rounding": now["rounding"], **saved["environment"]},
+                now,
             )
         ]
         if changed:
@@ -252,6 +283,27 @@ def read_config(path: Path) -> dict[str, Any] | None:
     """The config that a directory was made for, if it is one of ours."""
     saved = _read_description(path / CONFIG)
     return saved["config"] if saved else None
+
+
+def other_settings(path: Path) -> list[str]:
+    """What differs, in words, between the settings of JAX that a run had and those now.
+
+    Nothing where they are alike, or where there is no run or one of before they were
+    recorded.
+    """
+    saved = _read_description(path / CONFIG)
+    return _other_settings(saved) if saved else []
+
+
+def _other_settings(saved: Mapping[str, Any]) -> list[str]:
+    here = environment.decisive_settings()
+    there = saved.get(_SETTINGS, {})
+    # Of settings that one version of JAX lacks, nothing is known.
+    return [
+        f"{name} is {there[name]} there and {now} here"
+        for name, now in here.items()
+        if there.get(name, now) != now
+    ]
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:

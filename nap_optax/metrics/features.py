@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nap_optax import _norms
+from nap_optax.metrics import _sharding
 
 __all__ = [
     "activation_pattern_change",
@@ -69,6 +70,7 @@ def feature_covariance_change(
       <https://arxiv.org/abs/2507.20057>`_, 2025, equation 3
     """
     _check_pair(features_a, features_b)
+    features_b = _sharding.alike(features_b, features_a)
     unit_a, unit_b = _unit_norm(features_a), _unit_norm(features_b)
     total, difference = unit_a + unit_b, unit_a - unit_b
     cross = _gram(total, difference)
@@ -125,6 +127,7 @@ def activation_pattern_change(
     _check_pair(features_a, features_b)
     if norm not in ("mean", "frobenius"):
         raise ValueError(f"norm must be 'mean' or 'frobenius', got {norm!r}.")
+    features_b = _sharding.alike(features_b, features_a)
     switched = (jnp.asarray(features_a) > 0) != (jnp.asarray(features_b) > 0)
     if norm == "mean":
         return jnp.mean(switched, dtype=jnp.float32)
@@ -197,7 +200,13 @@ def _unit_norm(features: jax.Array) -> jax.Array:
 
 def _gram(left: jax.Array, right: jax.Array) -> jax.Array:
     """leftᵀ right, in full precision on every device."""
-    return jnp.matmul(left.T, right, precision="highest")
+    sharding = _sharding.on_all_devices(left, right)
+    if sharding is None:
+        return jnp.matmul(left.T, right, precision="highest")
+    rows = (((0,), (0,)), ((), ()))
+    return jax.lax.dot_general(
+        left, right, rows, precision="highest", out_sharding=sharding
+    )
 
 
 def _check_pair(features_a: jax.Array, features_b: jax.Array) -> None:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nap_optax import _norms
+from nap_optax.metrics import _sharding
 
 __all__ = ["effective_rank", "stable_rank"]
 
@@ -88,7 +89,8 @@ def _relative_singular_values(features: jax.Array) -> tuple[jax.Array, jax.Array
         raise ValueError(
             f"features must have shape (n, d), got shape {jnp.shape(features)}."
         )
-    singular_values = jnp.linalg.svd(_norms.widened(features), compute_uv=False)
+    matrix = _sharding.replicated(_norms.widened(features))
+    singular_values = jnp.linalg.svd(matrix, compute_uv=False)
     largest = jnp.max(singular_values, initial=0)
     is_zero = largest == 0
     return singular_values / jnp.where(is_zero, 1, largest), is_zero

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ import numpy as np
 import pytest
 
 from experiments.grokking.family import FAMILY as GROKKING
-from experiments.harness import arm_groups, family, files
+from experiments.harness import arm_groups, environment, family, files
 from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.config import per_member_fields
 from experiments.harness.family import Family
 from experiments.harness.members import hyperparameters
+from experiments.harness.messages import UserError
+from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -318,6 +321,121 @@ def test_an_arm_of_a_group_is_the_run_of_its_own_command(case, finished, tmp_pat
     updates, seconds = arm_groups.cost(case.family, arms, 2)
     assert updates == 2 * sum(arm.num_steps for arm in arms.values())
     assert seconds > 0
+
+
+SETTINGS = {
+    "JAX_DEFAULT_PRNG_IMPL": "rbg",
+    "JAX_THREEFRY_PARTITIONABLE": "false",
+    "JAX_RANDOM_SEED_OFFSET": "1",
+    "JAX_HIGH_DYNAMIC_RANGE_GUMBEL": "true",
+    "JAX_ENABLE_X64": "true",
+    "JAX_EXPLICIT_X64_DTYPES": "allow",
+    "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+}
+
+
+def test_another_setting_in_the_environment_is_refused(tmp_path):
+    """As a user changes it: between the commands that start and continue a run."""
+    config = dataclasses.replace(
+        PARITY.config_class(num_steps=4, eval_every=2), run_directory=tmp_path / "run"
+    )
+    with RunDirectory(config.run_directory, config, ignored=PARITY.ignored):
+        pass
+    assert {name.lower() for name in SETTINGS} == set(environment.decisive_settings())
+    started = {
+        name: programs.start(
+            "helpers.checkout.parity",
+            flags(config),
+            compiled=tmp_path / "compiled",
+            stderr=subprocess.PIPE,
+            **{name: value},
+        )
+        for name, value in SETTINGS.items()
+    }
+    said = {name: process.communicate()[1] for name, process in started.items()}
+    assert {process.returncode for process in started.values()} == {1}
+    for name, err in said.items():
+        assert err.count("\n") == 1
+        assert f"settings of JAX: {name.lower()} is " in err
+        assert f" there and {SETTINGS[name]} here; name another" in err.lower()
+    assert not (config.run_directory / "metrics.jsonl").exists()
+    assert family.run(PARITY, config)[1]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_a_run_is_continued_under_its_own_settings_only(
+    tmp_path, monkeypatch, num_seeds
+):
+    """Each under the settings that it has, and to the bits of one never stopped."""
+    config = PARITY.config_class(
+        num_steps=8, eval_every=2, checkpoint_seconds=0.0, num_seeds=num_seeds
+    )
+
+    def run(name):
+        path = tmp_path / name
+        family.run(PARITY, dataclasses.replace(config, run_directory=path))
+        return (path / "metrics.jsonl").read_bytes()
+
+    whole = run("whole")
+    with jax.default_prng_impl("rbg"):
+        assert run("other") != whole
+    record = RunDirectory.record
+
+    def record_some(self, step, *args):
+        record(self, step, *args)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "record", record_some)
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped")
+    with (
+        jax.default_prng_impl("rbg"),
+        pytest.raises(UserError, match="prng_impl is threefry2x32 there and rbg here"),
+    ):
+        run("stopped")
+    assert run("stopped") == whole
+
+
+def test_a_finished_run_says_under_which_settings_it_ran(tmp_path, capsys):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    _, summary = family.run(PARITY, config)
+    capsys.readouterr()
+    with jax.default_prng_impl("rbg"):
+        assert family.run(PARITY, config)[1] == summary
+    err = capsys.readouterr().err
+    assert "its results are shown again, as it ran: jax_default_prng_impl is" in err
+    assert err.count("\n") == 1
+
+
+def test_arms_are_not_run_under_two_settings(tmp_path, capsys):
+    arms = {
+        "narrow": PARITY.config_class(num_steps=2, eval_every=2, width=4),
+        "wide": PARITY.config_class(num_steps=2, eval_every=2, width=8),
+    }
+    first = {"narrow": arms["narrow"]}
+    arm_groups.run(PARITY, first, [0], tmp_path)
+    capsys.readouterr()
+    with jax.default_prng_impl("rbg"):
+        # One is left to do, and would be compared with the one that is there.
+        with pytest.raises(UserError, match="than the rest would be: jax_default_prng"):
+            arm_groups.run(PARITY, arms, [0], tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        arm_groups.run(PARITY, first, [0], tmp_path)
+        assert "its results are as it ran: jax_default_prng_impl is threefry2x32" in (
+            capsys.readouterr().err
+        )
+    arm_groups.run(PARITY, arms, [0], tmp_path)
+    assert len(list(arm_groups.rows(PARITY, arms, [0], tmp_path))) == 2
+    # One that is not finished would be as wrong to go on with.
+    next(tmp_path.glob("*/summary.json")).unlink()
+    with (
+        jax.default_prng_impl("rbg"),
+        pytest.raises(UserError, match="than the rest would be: jax_default_prng"),
+    ):
+        arm_groups.run(PARITY, arms, [0], tmp_path)
 
 
 @pytest.mark.slow

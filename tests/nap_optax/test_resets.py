@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -57,7 +58,7 @@ def test_shrink_and_perturb_by_hand(params: Any, fresh: Any) -> None:
 
 def test_shrink_and_perturb_chooses_leaves(params: Any, fresh: Any) -> None:
     got = shrink_and_perturb(params, fresh, 0.4, 0.1, mask=masks.matrices)
-    assert got["block"]["scale"] is params["block"]["scale"]
+    assert_equal(got["block"]["scale"], params["block"]["scale"])
     np.testing.assert_allclose(got["head"]["kernel"], [[0.0, 1.2]], rtol=1e-6)
     counts = {"count": jnp.ones(2, jnp.int32)}
     assert_equal(shrink_and_perturb(counts, counts, 0.5, 0.5), counts)
@@ -277,6 +278,208 @@ def test_dtypes_and_none_leaves(params: Any, fresh: Any) -> None:
     for got, old in ((new, half), (new_state, state)):
         assert jax.tree.map(jnp.result_type, got) == jax.tree.map(jnp.result_type, old)
     np.testing.assert_array_equal(np.asarray(new["head"]["kernel"], float), [[0, 4]])
+
+
+# Buffers.
+
+
+@pytest.mark.parametrize("mask", [None, HEAD], ids=["all", "head"])
+def test_the_callers_buffers_outlive_a_donating_step(
+    params: Any, fresh: Any, mask: Any
+) -> None:
+    tx = optax.chain(chain(), remember())
+    state = tx.init(params)
+    jitted = jax.jit(
+        lambda *trees: jax.tree.map(lambda leaf: leaf + 1, trees), donate_argnums=(0, 1)
+    )
+    kept = params, state, fresh
+    before = jax.tree.map(np.asarray, kept)
+    for _ in range(2):  # a policy and its target, from the same trees
+        jitted(*reset_leaves(tx, params, state, fresh, mask=mask))
+        jitted(shrink_and_perturb(params, fresh, 0.4, 0.1, mask=mask), 0)
+    jitted(
+        reset_leaves(tx, params, state, fresh, mask=mask),
+        reset_leaves(tx, params, state, fresh, mask=mask),
+    )
+    assert_equal(kept, before)
+
+
+def remember() -> Any:
+    """A state that shares the buffers of the parameters."""
+    return optax.GradientTransformation(
+        lambda params: params, lambda updates, state, _=None: (updates, state)
+    )
+
+
+# Boxes of Flax, and modules as parameters.
+
+
+def perceptron(seed: int, names: Any = None) -> Any:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class MLP(nnx.Module):
+        def __init__(self, rngs: Any) -> None:
+            init = nnx.initializers.lecun_normal()
+            if names is not None:
+                init = nnx.with_partitioning(init, names)
+            self.body = nnx.Linear(4, 8, rngs=rngs, kernel_init=init)
+            self.dropout = nnx.Dropout(0.1, rngs=rngs)
+            self.head = nnx.Linear(8, 1, rngs=rngs)
+
+    return MLP(nnx.Rngs(seed))
+
+
+@pytest.fixture
+def mesh() -> Iterator[None]:
+    """What NNX needs for the metadata of a sharding."""
+    pytest.importorskip("flax.nnx")
+    auto = jax.sharding.AxisType.Auto
+    with jax.set_mesh(jax.make_mesh((1,), ("model",), axis_types=(auto,))):
+        yield
+
+
+@pytest.mark.usefixtures("mesh")
+@pytest.mark.parametrize("pure", [False, True], ids=["boxed", "pure"])
+@pytest.mark.parametrize(
+    ("tx", "names"),
+    [(chain(), None), (optax.adam(0.1), (None, "model"))],
+    ids=["chain", "sharded"],
+)
+def test_nnx_optimizer(tx: Any, names: Any, pure: bool) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    model, other = perceptron(0, names), perceptron(1, names)
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    params, fresh = (nnx.state(module, nnx.Param) for module in (model, other))
+    with standard_promotion():
+        optimizer.update(model, jax.tree.map(jnp.ones_like, params))
+    trained = nnx.as_pure(nnx.state(model, nnx.Param))
+    trees = (nnx.state(model, nnx.Param), fresh)
+    if pure:
+        trees = tuple(map(nnx.as_pure, trees))
+    got = reset_leaves(tx, trees[0], optimizer.opt_state, trees[1], mask=HEAD)
+    assert jax.tree.structure(got[0]) == jax.tree.structure(trees[0])
+    assert jax.tree.structure(got[1]) == jax.tree.structure(optimizer.opt_state)
+    nnx.update(model, got[0])
+    nnx.update(optimizer.opt_state, nnx.state(got[1]))
+    now = nnx.as_pure(nnx.state(model, nnx.Param))
+    assert_equal(now["head"], nnx.as_pure(fresh)["head"])
+    assert_equal(now["body"], trained["body"])
+    state = nnx.as_pure(optimizer.opt_state)
+    mu = optax.tree.get(state, "mu")
+    assert np.all(np.asarray(mu["body"]["kernel"]) != 0)
+    assert not np.any(mu["head"]["kernel"])
+    assert optax.tree.get(state, "count") == 1
+    with standard_promotion():
+        optimizer.update(model, jax.tree.map(jnp.ones_like, params))
+    assert optax.tree.get(nnx.as_pure(optimizer.opt_state), "count") == 2
+
+
+def test_boxes_of_linen(params: Any, fresh: Any) -> None:
+    nn = pytest.importorskip("flax.linen")
+
+    def boxed(tree: Any) -> Any:
+        kernel = nn.Partitioned(tree["block"]["kernel"], (None, "model"))
+        return tree | {"block": tree["block"] | {"kernel": kernel}}
+
+    tx = chain()
+    want = reset_leaves(tx, *train(tx, params), fresh, mask=HEAD)
+    trained, state = train(tx, boxed(params))
+    got = reset_leaves(tx, trained, state, boxed(fresh), mask=HEAD)
+    for tree, before, plain in zip(got, (trained, state), want, strict=True):
+        assert jax.tree.structure(tree) == jax.tree.structure(before)
+        for leaf, other in zip(*map(jax.tree.leaves, (tree, plain)), strict=True):
+            np.testing.assert_array_equal(leaf, other)
+    mixed = shrink_and_perturb(trained, boxed(fresh), 0.4, 0.1)
+    assert jax.tree.structure(mixed) == jax.tree.structure(trained)
+
+
+def test_a_state_may_lack_boxes_or_have_nodes_of_its_own() -> None:
+    nn = pytest.importorskip("flax.linen")
+
+    def init(params: Any) -> Any:
+        if not jax.tree.leaves(params):
+            return {"pairs": params, "bare": params}
+        pairs = jax.tree.map(lambda leaf: (leaf, -leaf), params)
+        return {"pairs": pairs, "bare": nn.meta.unbox(params)}
+
+    tx = optax.GradientTransformation(init, lambda *_: _)  # type: ignore[arg-type]
+    params = {
+        "body": {"kernel": nn.Partitioned(jnp.ones(1), ("model",))},
+        "head": {"kernel": nn.Partitioned(jnp.ones(1), ("model",))},
+    }
+    fresh = jax.tree.map(lambda leaf: 3 * leaf, params)
+    _, state = reset_leaves(tx, params, tx.init(params), fresh, mask=HEAD)
+    assert jax.tree.structure(state) == jax.tree.structure(tx.init(params))
+    assert [leaf.item() for leaf in jax.tree.leaves(state)] == [1, 3, 1, -1, 3, -3]
+
+
+def whole_module(scale: float) -> Any:
+    """What a module of Equinox has among its leaves."""
+    return {
+        "activation": jax.nn.relu,
+        "count": jnp.int32(scale),
+        "frozen": None,
+        "head": {"kernel": jnp.full((2, 2), scale)},
+        "key": jax.random.key(int(scale)),
+        "rate": scale / 8,
+        "inference": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "is_param",
+    [
+        lambda leaf: isinstance(leaf, jax.Array) and leaf.ndim > 0,
+        lambda leaf: isinstance(leaf, jax.Array),
+    ],
+    ids=["floating", "arrays"],
+)
+def test_whole_modules(is_param: Any) -> None:
+    module, fresh = whole_module(1.0), whole_module(2.0)
+    tx = optax.chain(optax.trace(0.9), nap_optax.project_weights())
+    params = jax.tree.map(lambda leaf: leaf if is_param(leaf) else None, module)
+    state = tx.init(params)
+    state = jax.tree.map(
+        lambda leaf: leaf + 1 if jnp.issubdtype(leaf.dtype, jnp.number) else leaf, state
+    )
+    new, new_state = reset_leaves(tx, module, state, fresh)
+    assert new["activation"] is jax.nn.relu
+    assert (new["rate"], new["inference"], new["frozen"]) == (0.25, False, None)
+    assert new["count"] == 2
+    assert new["key"] == fresh["key"]
+    np.testing.assert_array_equal(new["head"]["kernel"], 2.0)
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    trace = optax.tree.get(new_state, "trace")
+    np.testing.assert_array_equal(trace["head"]["kernel"], 0.0)
+    assert optax.tree.get(new_state, "projection_step") == 1
+    new, new_state = reset_leaves(
+        tx, module, state, fresh, mask=lambda tree: jax.tree.map(lambda _: False, tree)
+    )
+    assert new["key"] == module["key"]
+    assert jax.tree.structure(new_state) == jax.tree.structure(state)
+    assert_equal(
+        optax.tree.get(new_state, "trace")["head"],
+        optax.tree.get(state, "trace")["head"],
+    )
+
+
+def test_shrink_and_perturb_of_whole_modules() -> None:
+    module, fresh = whole_module(1.0), whole_module(2.0)
+    for mask in (None, True):
+        new = shrink_and_perturb(module, fresh, 0.5, 0.25, mask=mask)
+        assert jax.tree.structure(new) == jax.tree.structure(module)
+        assert new["activation"] is jax.nn.relu
+        assert new["key"] == module["key"]
+        np.testing.assert_array_equal(new["head"]["kernel"], 1.0)
+    assert shrink_and_perturb(module, fresh, 0.5, 0.25)["rate"] == 1 / 8
+
+
+def test_a_state_of_other_parameters_is_refused(params: Any, fresh: Any) -> None:
+    tx = optax.adam(0.1)
+    with pytest.raises(ValueError, match="opt_state does not fit: it is not what"):
+        reset_leaves(tx, params, tx.init(params["head"]), fresh)
+    with pytest.raises(ValueError, match="opt_state does not fit"):
+        reset_leaves(tx, params, optax.sgd(0.1).init(params), fresh)
 
 
 @pytest.mark.parametrize("reset", [shrink_and_perturb, reset_leaves])

@@ -1,3 +1,5 @@
+import json
+
 import jax
 
 from experiments.harness import environment
@@ -14,6 +16,7 @@ def test_differences_are_dotted_and_see_missing_names():
 
 
 def test_describe_says_what_decides_the_last_bits(monkeypatch):
+    jax.devices()  # XLA reads its flags when it starts, and would not know this one
     monkeypatch.setenv("XLA_FLAGS", "--something")
     described = environment.describe()
     assert described["versions"]["jax"] == jax.__version__
@@ -29,3 +32,21 @@ def test_describe_says_what_decides_the_last_bits(monkeypatch):
 def test_no_git_is_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment.describe()["git_commit"] is None
+
+
+def test_decisive_settings_are_those_of_this_moment():
+    before = environment.decisive_settings()
+    assert before["jax_default_prng_impl"] == "threefry2x32"
+    assert before["jax_explicit_x64_dtypes"] == "warn"
+    with jax.default_prng_impl("rbg"), jax.numpy_dtype_promotion("strict"):
+        assert environment.decisive_settings() == {
+            **before,
+            "jax_default_prng_impl": "rbg",
+            "jax_numpy_dtype_promotion": "strict",
+        }
+    assert json.dumps(before)
+
+
+def test_a_setting_that_this_jax_lacks_is_left_out(monkeypatch):
+    monkeypatch.setattr(environment, "_DECISIVE", ("jax_enable_x64", "jax_gone"))
+    assert environment.decisive_settings() == {"jax_enable_x64": False}

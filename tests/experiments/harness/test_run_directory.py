@@ -3,6 +3,7 @@ import json
 import os
 import sys
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -196,6 +197,84 @@ def test_continuing_elsewhere_warns_in_one_line(tmp_path, capsys):
     assert err.count("\n") == 1
     assert "versions.jaxlib was 0.0.1 and is" in err
     assert "device.cpu_cores was 99 and is" in err
+
+
+# Each as the environment, and as a context manager would set it.
+SETTINGS = [
+    ("jax_default_prng_impl", jax.default_prng_impl, "rbg"),
+    ("jax_threefry_partitionable", jax.threefry_partitionable, False),
+    ("jax_enable_x64", jax.enable_x64, True),
+    ("jax_numpy_dtype_promotion", jax.numpy_dtype_promotion, "strict"),
+    ("jax_default_matmul_precision", jax.default_matmul_precision, "highest"),
+]
+
+
+@pytest.mark.parametrize(("name", "set_to", "value"), SETTINGS)
+def test_other_settings_of_jax_are_refused(tmp_path, name, set_to, value):
+    with opened(tmp_path):
+        pass
+    before = getattr(jax.config, name)
+    before = getattr(before, "value", before)
+    message = f"{name} is {before} there and {value} here; name another directory"
+    with set_to(value), pytest.raises(UserError, match=message):
+        opened(tmp_path).__enter__()
+    with opened(tmp_path):
+        pass
+    with set_to(value), opened(tmp_path / "own"):
+        pass
+    message = f"{name} is {value} there and {before} here"
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path / "own").__enter__()
+
+
+def test_all_settings_that_differ_are_in_the_line(tmp_path):
+    with opened(tmp_path):
+        pass
+    with (
+        jax.enable_x64(True),
+        jax.default_prng_impl("rbg"),
+        pytest.raises(UserError, match=r"prng_impl is .*, jax_enable_x64 is False "),
+    ):
+        opened(tmp_path).__enter__()
+
+
+def test_a_directory_of_before_settings_were_recorded_is_continued(tmp_path, capsys):
+    with opened(tmp_path):
+        pass
+    path = tmp_path / "config.json"
+    saved = json.loads(path.read_text())
+    del saved["jax_settings"]
+    del saved["environment"]["rounding"]
+    path.write_text(json.dumps(saved))
+    with jax.default_prng_impl("rbg"), opened(tmp_path):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_a_finished_run_under_other_settings_is_shown_but_not_gone_on_from(
+    tmp_path, capsys
+):
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.record(1, [{"a": 1}], state_at(1))
+        run.finish({"accuracy": 0.5})
+    with jax.default_prng_impl("rbg"), opened(tmp_path) as run:
+        assert run.summary == {"accuracy": 0.5}
+        assert [row["a"] for row in run.rows()] == [1]
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "as it ran: jax_default_prng_impl is threefry2x32 there and rbg" in err
+        # Its state would be continued with what other settings draw.
+        with pytest.raises(UserError, match="threefry2x32 there and rbg here"):
+            run.restore(state_at(0))
+
+
+def test_what_only_rounds_is_a_warning(tmp_path, capsys):
+    with opened(tmp_path):
+        pass
+    with jax.disable_jit(), opened(tmp_path):
+        pass
+    assert "rounding.jax_disable_jit was False and is True" in capsys.readouterr().err
 
 
 def test_checkpoints_are_due_by_the_clock_and_by_what_they_cost(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def call(main, monkeypatch, capsys, argv):
     return code, *capsys.readouterr()
 
 
-def start(module, argv, compiled):
+def start(module, argv, compiled, stderr=subprocess.DEVNULL, **environment):
     """Starts a command; what several such processes compile alike is compiled once."""
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
@@ -45,9 +45,15 @@ def start(module, argv, compiled):
     return subprocess.Popen(
         [sys.executable, "-m", module, *argv],
         cwd=ROOT,
-        env={**os.environ, **cache, "PYTHONPATH": str(ROOT / "tests")},
-        stderr=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            **cache,
+            "PYTHONPATH": str(ROOT / "tests"),
+            **environment,
+        },
+        stderr=stderr,
         stdout=subprocess.DEVNULL,
+        text=True,
     )
 
 
