@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _boxes, _checks, _leaves, _masks, _norms, masks
+from nap_optax import _boxes, _checks, _leaves, _masks, _norms
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
@@ -74,7 +74,7 @@ def shrink_and_perturb(
     """
     for name, number in (("shrink", shrink), ("perturb", perturb)):
         _checks.scalar(name, number, "a number of 0 or more", lambda n: n >= 0)
-    chosen = _masks.resolve(masks.floating if mask is None else mask, params)
+    chosen = _masks.resolve(_float_arrays if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 
     def mixed(param: Any, fresh: Any, select: bool) -> Any:
@@ -180,7 +180,7 @@ def _started(
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(opt_state)]
     refusals = []
     # The state of a module is one of its arrays, or of what is trained of them.
-    for is_param in (lambda _: True, _is_array, _leaves.is_floating):
+    for is_param in (lambda _: True, _is_array, _is_float_array):
         own = jax.tree.map(lambda p, keep=is_param: p if keep(p) else None, params)
         selects = jax.tree.map(
             lambda p, select, keep=is_param: select if keep(p) else None, params, chosen
@@ -261,6 +261,15 @@ def _is_numeric(leaf: Any) -> bool:
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _float_arrays(params: Any) -> Any:
+    # Not the numbers of a module that are no parameters, such as a dropout's rate.
+    return jax.tree.map(_is_float_array, params)
+
+
+def _is_float_array(leaf: Any) -> bool:
+    return _is_array(leaf) and _leaves.is_floating(leaf)
 
 
 def _is_array(leaf: Any) -> bool:

@@ -21,7 +21,7 @@ def test_by_hand():
             nu={"w": jnp.array([[4.0, 0.0]]), "scale": jnp.ones(2)},
         ),
         nap_optax.MeasureElrState({"w": jnp.array(0.1), "scale": jnp.array(9.0)}),
-        {"learning_rate": jnp.array(0.5)},
+        {"last_learning_rate": jnp.array(0.5)},
     )
     grads = {"w": jnp.array([[6.0, 0.0]]), "scale": 100 * jnp.ones(2)}
     logits = jnp.array([[30.0, 0.0, 10.0], [1.0, 3.0, 0.0]])
@@ -47,7 +47,7 @@ def test_gradients_that_keep_their_size_have_a_ratio_of_one():
     state, rest = (
         tx.init(params),
         {
-            "learning_rate": jnp.array(0.0),
+            "last_learning_rate": jnp.array(0.0),
             "relative_update": {"w": jnp.array(0.0)},
         },
     )

@@ -51,7 +51,7 @@ def learning_rates(num_steps=20, losses=None, **settings):
             value=1.0 if losses is None else losses[step],
             rewarm=asks and data_arrive,
         )
-        rates.append(float(optax.tree.get(state, "learning_rate")))
+        rates.append(float(optax.tree.get(state, "last_learning_rate")))
     return np.asarray(rates)
 
 
