@@ -95,6 +95,22 @@ def total(updates: Any) -> Any:
     return sum(map(jnp.sum, jax.tree.leaves(updates)))
 
 
+def by_position(updates: Any, _: Any) -> Any:
+    """Of no other leaf, but of how many come before."""
+    leaves = enumerate(jax.tree.leaves(updates))
+    return jax.tree.unflatten(
+        jax.tree.structure(updates), [(1.0 + i) * jnp.asarray(u) for i, u in leaves]
+    )
+
+
+def keep_a_total(updates: Any, _: Any, params: Any = None) -> Any:
+    return updates, total(updates)
+
+
+def keep_a_list(updates: Any, state: Any, params: Any = None) -> Any:
+    return updates, state
+
+
 REFUSED = {
     "groups": nap_optax.project_weights(
         groups=lambda tree: jax.tree.map(lambda _: "all", tree)
@@ -104,20 +120,12 @@ REFUSED = {
     "noise by leaf": optax.add_noise(0.1, 0.5, 0),
     "apply_if_finite": optax.apply_if_finite(optax.sgd(0.1), 3),
     "a state of all leaves": optax.scale_by_lbfgs(),
-    # It would work on a leaf, but counts them.
-    "position": optax.stateless(
-        lambda updates, params: jax.tree.unflatten(
-            jax.tree.structure(updates),
-            [i * u for i, u in enumerate(map(jnp.asarray, jax.tree.leaves(updates)))],
-        )
-    ),
+    "position": optax.stateless(by_position),
     "a norm in a shared state": optax.GradientTransformation(
-        lambda params: jnp.float32(0),
-        lambda updates, state, params=None: (updates, total(updates)),
+        lambda _: jnp.float32(0), keep_a_total
     ),
     "a state that is a list": optax.GradientTransformation(
-        lambda params: jax.tree.leaves(params),
-        lambda updates, state, params=None: (updates, state),
+        jax.tree.leaves, keep_a_list
     ),
     "a state of another structure inside": optax.sm3(0.1),
 }
@@ -126,7 +134,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_leafwise_is_refused_by_init(name: str) -> None:
     tx = leaf_by_leaf(REFUSED[name])
-    with standard_promotion(), pytest.raises(ValueError, match="^leaf_by_leaf: "):
+    with standard_promotion(), pytest.raises(ValueError, match=r"^leaf_by_leaf: "):
         tx.init(tree(0))
 
 
