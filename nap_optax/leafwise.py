@@ -179,12 +179,13 @@ class _Whole:
     def moved(self, part: range, updates: Any) -> list[jax.Array]:
         """The new weights, as far as there are any."""
         new = self.treedef.flatten_up_to(updates)
-        return [
-            # Written as optax.apply_updates does, so that XLA computes it once.
-            jnp.asarray(self.params[i] + new[i]).astype(jnp.result_type(self.params[i]))
-            for i in part
-            if new[i] is not None and jnp.size(new[i])
-        ]
+        with jax.numpy_dtype_promotion("standard"):  # updates may be wider
+            return [
+                # Written as optax.apply_updates does, so that XLA computes it once.
+                jnp.asarray(weight + new[i]).astype(jnp.result_type(weight))
+                for i, weight in enumerate(self.params)
+                if i in part and new[i] is not None and jnp.size(new[i])
+            ]
 
     def together(self, done: Sequence[Any], size: int) -> tuple[Any, Any]:
         """The updates and the state of the whole tree, of those of its parts."""
