@@ -41,8 +41,9 @@ def leaf_by_leaf(
 
     What looks at all leaves, such as ``optax.clip_by_global_norm``, comes before it, in
     a chain around it. ``init`` checks that nothing inside does: it traces the update of
-    the whole tree and of its parts, and compares what they compute. That takes about
-    as long as to trace two more updates.
+    the whole tree and of its parts, and compares what they compute. This and the trace
+    of an update grow with the square of the number of leaves: for 300 they take seconds
+    each, a quarter of that with ``leaves_at_once=4``.
 
     Args:
       inner: the transformation. What it computes for a leaf may depend on that leaf, on
