@@ -45,7 +45,7 @@ test: setup
 	@$(PYTEST)
 
 test-fast: setup
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not thorough"
 
 lint: setup
 	@$(BIN)/ruff format --check .

@@ -1,8 +1,9 @@
-"""Runs the Python examples of README.md and of the pages under `docs/`."""
+"""Runs the Python examples of README.md and of `docs/`; sets the compiler's effort."""
 
 from __future__ import annotations
 
 import doctest
+import os
 import re
 from collections.abc import Iterable
 
@@ -10,6 +11,10 @@ import pytest
 from sybil import Document, Region, Sybil
 from sybil.example import Example
 from sybil.parsers.myst import PythonCodeBlockParser
+
+# Tests compile thousands of small programs, each run a few times. The library's tests
+# on the wheel (`.ci/run wheel`, `oldest`) have the optimisation that users have.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 def sections(document: Document) -> Iterable[Region]:

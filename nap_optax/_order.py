@@ -8,7 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["after"]
+from nap_optax import _leaves
+
+__all__ = ["after", "together"]
 
 
 def after(values: Any, others: Sequence[jax.Array]) -> Any:
@@ -37,3 +39,25 @@ def after(values: Any, others: Sequence[jax.Array]) -> Any:
         bits |= jax.lax.bitcast_convert_type(number, jnp.int32)
     always = bits != 0
     return jax.tree.map(lambda x: jnp.where(always, x, jnp.zeros_like(x)), values)
+
+
+def together(norms: Sequence[jax.Array]) -> list[jax.Array]:
+    """The same norms, of which none is used before all are known.
+
+    Norms of sharded leaves then make one message. On one device nothing is done: it
+    would only force all that was measured through memory.
+
+    Args:
+      norms: of several leaves, of any shape.
+
+    Returns:
+      The norms.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> print(together([jnp.float32(1.0), jnp.ones(2)]))
+      [Array(1., dtype=float32), Array([1., 1.], dtype=float32)]
+    """
+    if jax.device_count() == 1 or _leaves.is_part():
+        return list(norms)
+    return after(list(norms), [jnp.sum(norm) for norm in norms])

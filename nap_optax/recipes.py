@@ -261,12 +261,8 @@ def _to_norms(
         _norms.norm(_norms.widened(new[i]), _norms.axes_of(jnp.shape(new[i]), norms[i]))
         for i in held
     ]
-    if jax.device_count() > 1 and not _leaves.is_part():
-        # Leaves may be sharded: with all norms known before any is used, they make one
-        # message, and those of the projection another. On one device it would only
-        # force every update through memory.
-        own = _order.after(own, [jnp.sum(norm) for norm in own])
-    joint = _targets.join(own, [labels[i] for i in held])
+    # Those of the projection make another message, if leaves are sharded.
+    joint = _targets.join(_order.together(own), [labels[i] for i in held])
     for i, norm in zip(held, joint, strict=True):
         target = _targets.current(norms[i], radii[i])
         new[i] = _norms.scaled(new[i], _norms.ratio(target, norm.astype(target.dtype)))

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from nap_optax import _boxes, _checks, _layers, _leaves, _masks, _norms
+from nap_optax import _boxes, _checks, _layers, _leaves, _masks, _norms, _order
 
 __all__ = ["SpectralRegularizationState", "spectral_regularization"]
 
@@ -213,18 +212,10 @@ def _slope(sigma: jax.Array, found: jax.Array, exponent: Any) -> jax.Array:
 def _units(
     vectors: Sequence[jax.Array], axes: Sequence[tuple[int, ...]]
 ) -> tuple[list[jax.Array], list[jax.Array]]:
-    """The vectors at norm 1 (zero without a norm to divide by), and their norms.
-
-    Joined, so that all norms are known before any is used: if leaves are sharded, they
-    make one message.
-    """
-    norms = [_norms.norm(vector, at) for vector, at in zip(vectors, axes, strict=True)]
-    joined = jnp.concatenate([norm.reshape(-1).astype(float) for norm in norms])
-    ends = np.cumsum([norm.size for norm in norms])[:-1]
-    sizes = [
-        size.reshape(norm.shape).astype(norm.dtype)
-        for size, norm in zip(jnp.split(joined, ends), norms, strict=True)
-    ]
+    """The vectors at norm 1 (zero without a norm to divide by), and their norms."""
+    sizes = _order.together(
+        [_norms.norm(vector, at) for vector, at in zip(vectors, axes, strict=True)]
+    )
     units = []
     for vector, size in zip(vectors, sizes, strict=True):
         usable = _norms.is_usable(size)

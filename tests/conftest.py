@@ -71,7 +71,8 @@ def call_on_8_devices(run_python: Callable[..., str]) -> Callable[[str, str], An
             path,
             function,
             PYTHONPATH=os.pathsep.join(sys.path),  # the helpers of tests, among others
-            XLA_FLAGS="--xla_force_host_platform_device_count=8",
+            XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} "
+            "--xla_force_host_platform_device_count=8",
             JAX_NUMPY_RANK_PROMOTION="raise",
             JAX_NUMPY_DTYPE_PROMOTION="strict",
         )

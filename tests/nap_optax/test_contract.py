@@ -30,10 +30,14 @@ COMBINES_ALL_REDUCES = jax.__version_info__ >= (0, 8, 1)
 
 
 def cases() -> list[Any]:
-    """All of them; the first of each transformation is not slow."""
+    """All of them; those that are not the first of a transformation are thorough."""
     first = {case.factory: case for case in reversed(CASES)}.values()
-    slow = {case.name: () if case in first else pytest.mark.slow for case in CASES}
-    return [pytest.param(case, id=case.name, marks=slow[case.name]) for case in CASES]
+    return [
+        pytest.param(
+            case, id=case.name, marks=() if case in first else pytest.mark.thorough
+        )
+        for case in CASES
+    ]
 
 
 @pytest.fixture(params=cases())

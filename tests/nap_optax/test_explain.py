@@ -79,7 +79,7 @@ def test_wrappers_hide_leaves_and_not_transformations() -> None:
 
 
 def test_leaves_that_a_wrapper_makes_have_rows() -> None:
-    rows, _ = explained(optax.flatten(nap_optax.project_weights()), {"a": jnp.eye(2)})
+    rows, _ = explained(optax.flatten(nap_optax.hold_elr()), {"a": jnp.eye(2)})
     assert rows["a"] == ["(2, 2)", "-"]
     assert "no: 1 dimension" in {cell for row in rows.values() for cell in row}
 

@@ -41,6 +41,7 @@ def start(module, argv, compiled, stderr=subprocess.DEVNULL, **environment):
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "",  # their steps are many, unlike those of a test
     }
     return subprocess.Popen(
         [sys.executable, "-m", module, *argv],

@@ -133,7 +133,7 @@ def on_8_devices(call_on_8_devices: Callable[[str, str], Any]) -> Any:
 
 
 @needs_explicit_axes
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sharded_features_on_8_devices(on_8_devices: Any) -> None:
     found = on_8_devices(differences)
     assert len(found) == len(METRICS) * 8 * 4
@@ -142,18 +142,19 @@ def test_sharded_features_on_8_devices(on_8_devices: Any) -> None:
 
 @needs_explicit_axes
 def test_sharded_features_on_one_device() -> None:
-    found = differences("auto", "both")
+    found = differences("both")
     assert {name: d for name, d in found.items() if not d < 1e-5} == {}
 
 
 @needs_explicit_axes
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_gradients_on_8_devices(on_8_devices: Any) -> None:
     found = on_8_devices(gradients)
     assert {name: d for name, d in found.items() if not d < 1e-5} == {}
 
 
 @needs_explicit_axes
+@pytest.mark.slow
 def test_sharded_batches_on_8_devices(on_8_devices: Any) -> None:
     assert {n: d for n, d in on_8_devices(batches).items() if not d < 1e-5} == {}
 
