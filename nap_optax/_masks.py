@@ -86,15 +86,13 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
     return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
 
 
-def chosen(
-    mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]] | None = None
-) -> list[bool]:
+def chosen(mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]]) -> list[bool]:
     """Resolves the mask of a transformation, the matrices for ``None``.
 
     Args:
       mask: in any form that :func:`resolve` takes, or ``None``.
       tree: the parameters.
-      layer_axes: of each leaf; ``None`` for those that Flax names.
+      layer_axes: of each leaf.
 
     Returns:
       A boolean for each leaf; ``False`` for those of no floating-point dtype.
@@ -104,7 +102,7 @@ def chosen(
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> chosen(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
+      >>> chosen(None, {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}, [(), ()])
       [False, True]
     """
     if mask is not None:
@@ -112,8 +110,6 @@ def chosen(
             jax.tree.leaves(resolve(mask, tree)), jax.tree.leaves(tree), strict=True
         )
         return [select and _leaves.is_floating(leaf) for select, leaf in pairs]
-    if layer_axes is None:
-        layer_axes = _layers.layer_axes(None, tree)
     return _matrices(tree, layer_axes)
 
 
