@@ -168,3 +168,18 @@ def test_what_is_no_transformation_or_rate() -> None:
                 make(optax.scale_by_adam(), rate)
     with pytest.raises(ValueError, match=r"inner=Detector.*: must be an optax"):
         nap_optax.restart(nap_optax.cusum())  # type: ignore[arg-type]
+
+
+def test_a_rate_is_changed_in_a_running_state() -> None:
+    """As a hyperparameter; the rate that was last used is a record."""
+    tx = optax.inject_hyperparams(nap_optax.nap, static_args=STATIC)(
+        inner=optax.identity(), learning_rate=0.1
+    )
+    params = {"w": jnp.eye(2)}
+    state = tx.init(params)
+    state = optax.tree.set(state, learning_rate=jnp.float32(0.01))
+    _, state = tx.update(params, state, params)
+    np.testing.assert_allclose(optax.tree.get(state, "last_learning_rate"), 0.01)
+    alone = nap_optax.nap(optax.identity(), 0.1).init(params)
+    with pytest.raises(KeyError):  # there is nothing that looks settable
+        optax.tree.set(alone, learning_rate=0.01)
