@@ -179,6 +179,7 @@ def _stateless(
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by what a function gives, one factor for each parameter."""
 
+    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> optax.OptState:
         if check is not None:
             check(params)

@@ -200,3 +200,14 @@ def test_no_hyperparameter_is_an_integer(case: Any) -> None:
     state = injected(**arguments).init(only_numbers(whole_module()))
     for name, number in state.hyperparams.items():
         assert jnp.issubdtype(number.dtype, jnp.floating), name
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_init_takes_shapes(case: Any) -> None:
+    """As to restore a checkpoint; `jax.eval_shape` of `init` gives the same."""
+    shapes = jax.eval_shape(lambda: only_numbers(whole_module()))
+    state = case.build().init(shapes)
+    want = jax.eval_shape(case.build().init, shapes)
+    assert jax.tree.structure(state) == jax.tree.structure(want)
+    for one, other in zip(*map(jax.tree.leaves, (state, want)), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
