@@ -9,7 +9,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import jax
@@ -17,10 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-# Whose lines are not the caller's.
-_INNER = tuple(
-    str(Path(str(file)).parent) for file in (__file__, jax.__file__, optax.__file__)
-)
+# Packages whose lines are not the caller's.
+_INNER = frozenset({"nap_optax", "optax", "jax", "flax", "equinox"})
 
 
 def concrete(name: str, value: Any) -> np.ndarray | None:
@@ -103,7 +101,11 @@ def is_transformation(name: str, value: Any) -> None:
     if not isinstance(value, optax.GradientTransformation):
         raise ValueError(
             f"{name}={value!r}: must be an optax.GradientTransformation, such as "
-            "optax.scale_by_adam()"
+            + (
+                "what its gradient_transformation() gives"
+                if hasattr(value, "gradient_transformation")
+                else "optax.scale_by_adam()"
+            )
         )
 
 
@@ -145,8 +147,12 @@ def at_least(minimum: float, *, whole: bool = False, **arguments: Any) -> None:
 
 
 def warn(message: str) -> None:
-    """Warns at the line of the caller's that lies outside this library and optax."""
+    """Warns at the line of the caller's, outside this library and what called it."""
     level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_code.co_filename.startswith(_INNER):
+    while frame.f_back and _package(frame) in _INNER:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

@@ -14,12 +14,19 @@ import numpy as np
 
 from nap_optax import _boxes, _leaves
 
-__all__ = ["axes_within", "check_update_sees", "is_axes", "layer_axes", "named"]
+__all__ = [
+    "axes_within",
+    "check_update_sees",
+    "is_axes",
+    "known_names",
+    "named",
+    "of_leaves",
+]
 
 NAMES = ("layers",)  # what Flax's documentation and its users call that axis
 
 
-def layer_axes(option: Any, params: Any) -> list[tuple[int, ...]]:
+def of_leaves(option: Any, params: Any) -> list[tuple[int, ...]]:
     """Lists the axes of each leaf that enumerate layers.
 
     Args:
@@ -34,7 +41,7 @@ def layer_axes(option: Any, params: Any) -> list[tuple[int, ...]]:
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> layer_axes({"a": -3, "b": ()}, {"a": jnp.ones((3, 2, 2)), "b": jnp.ones(2)})
+      >>> of_leaves({"a": -3, "b": ()}, {"a": jnp.ones((3, 2, 2)), "b": jnp.ones(2)})
       [(0,), ()]
     """
     if option is None:
@@ -59,6 +66,12 @@ def named(names: Sequence[str], params: Any) -> Any:
     )
 
 
+def known_names(params: Any) -> set[str]:
+    """All names of axes that Flax has for some parameters."""
+    nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
+    return {at for node in nodes for at in _boxes.axis_names(node) if at is not None}
+
+
 def axes_within(ndim: int, layer_axes: Sequence[int]) -> tuple[int, ...] | None:
     """The axes of one layer of a leaf; ``None``, for all, if no layers are stacked.
 
@@ -80,8 +93,9 @@ def check_update_sees(option: Any, params: Any, name: str) -> None:
     Raises:
       ValueError: if there are such axes.
     """
-    found = layer_axes(option, params)
-    bare = layer_axes(option, _boxes.unboxed(params))
+    found = of_leaves(option, params)
+    with _leaves.part_of_a_tree():  # in which rules and names may find nothing
+        bare = of_leaves(option, _boxes.unboxed(params))
     if found == bare:
         return
     nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
@@ -91,8 +105,9 @@ def check_update_sees(option: Any, params: Any, name: str) -> None:
         if one != other and hasattr(node, "get_metadata"):  # of NNX
             raise ValueError(
                 f"{name}: {path!r} is a stack of layers, as Flax says, but "
-                "nnx.Optimizer does not pass that on to update: pass "
-                'layer_axes=masks.axes_named("layers")(nnx.state(model, nnx.Param))'
+                "nnx.Optimizer does not pass that on to update: call the function, by "
+                'default masks.axes_named("layers"), on nnx.state(model, nnx.Param), '
+                "and pass the tree that it returns as layer_axes"
             )
 
 

@@ -61,8 +61,8 @@ def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
       >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
       (['dense/bias', 'dense/kernel'], [2.0, 1.0])
     """
-    nodes = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_boxes.is_box)[0]
-    return [path_name(path) for path, _ in nodes], jax.tree.leaves(tree)
+    leaves = jax.tree_util.tree_flatten_with_path(_boxes.unboxed(tree))[0]
+    return [path_name(path) for path, _ in leaves], [leaf for _, leaf in leaves]
 
 
 def per_leaf(
@@ -94,7 +94,7 @@ def per_leaf(
     if not jax.tree.leaves(tree):
         # optax.tree.map_params calls init on a placeholder without leaves.
         return []
-    if callable(option) and not _is_tree_for(option, tree, is_leaf):
+    if callable(option) and not _is_tree(option):
         option = option(tree)
     leaves = jax.tree.leaves(option, is_leaf=is_leaf)
     treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
@@ -112,16 +112,11 @@ def per_leaf(
     ]
 
 
-def _is_tree_for(option: Any, tree: Any, is_leaf: Callable[[Any], bool] | None) -> bool:
+def _is_tree(option: Any) -> bool:
     """Whether something callable, such as a module of booleans, is a tree of values."""
-    treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
-    if jax.tree_util.treedef_is_leaf(treedef):
+    if isinstance(option, jax.tree_util.Partial):
         return False
-    try:
-        treedef.flatten_up_to(tree)
-    except ValueError:
-        return False
-    return True
+    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(option))
 
 
 def is_floating(leaf: Any) -> bool:

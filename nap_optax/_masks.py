@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nap_optax import _checks, _layers, _leaves, _report
 
-__all__ = ["chosen", "matrices", "resolve", "selected"]
+__all__ = ["chosen", "matrices", "reasons", "resolve", "selected"]
 
 
 def matrices(tree: Any, layer_axes: Any = None) -> Any:
@@ -41,7 +40,7 @@ def matrices(tree: Any, layer_axes: Any = None) -> Any:
     """
     _leaves.reject_hyperparameter(tree, "matrices")
     return jax.tree.unflatten(
-        jax.tree.structure(tree), _matrices(tree, _layers.layer_axes(layer_axes, tree))
+        jax.tree.structure(tree), _matrices(tree, _layers.of_leaves(layer_axes, tree))
     )
 
 
@@ -138,7 +137,13 @@ def _reason(mask: Any, path: str, leaf: Any, layer_axes: Sequence[int]) -> str:
 
 
 def selected(
-    mask: Any, tree: Any, name: str, layer_axes: Any = None, *, report: bool = True
+    mask: Any,
+    tree: Any,
+    name: str,
+    layer_axes: Any = None,
+    *,
+    report: bool = True,
+    may_be_vector: bool = False,
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
     """What :func:`chosen` gives and the layer axes, with warnings, for ``init``.
 
@@ -153,33 +158,59 @@ def selected(
       name: of the transformation.
       layer_axes: its option of that name.
       report: to tell :func:`nap_optax.explain`; else the caller does.
+      may_be_vector: whether there is a use for one array of one dimension, of which the
+        default mask selects nothing.
 
     Returns:
       For each leaf, whether it is selected, and its layer axes.
 
     Raises:
-      ValueError: as :func:`resolve`, or if ``layer_axes`` does not fit.
+      ValueError: as :func:`resolve`, if ``layer_axes`` does not fit, or if the default
+        mask is asked to choose from one vector.
     """
-    axes = _layers.layer_axes(layer_axes, tree)
+    axes = _layers.of_leaves(layer_axes, tree)
     select = chosen(mask, tree, axes)
     if report:
         _report.add(
             name, tree, lambda: [r or "yes" for r in reasons(mask, tree, axes, select)]
         )
-    if mask is not None and select and not any(select):
+    if mask is None and may_be_vector is False:
+        _reject_bare_vector(tree, name)
+    if not (mask is None or mask is True) and select and not any(select):
         _checks.warn(f"{name}: the mask selects none of the leaves")
     if mask is None and layer_axes is None:
         _warn_of_names(tree, name, axes)
     return select, axes
 
 
-def _warn_of_names(tree: Any, name: str, layer_axes: Sequence[Sequence[int]]) -> None:
-    kept = [
-        f"{path!r} {jnp.shape(leaf)}"
-        for path, leaf, axes in zip(
-            *_leaves.named_leaves(tree), layer_axes, strict=True
+def _reject_bare_vector(params: Any, name: str) -> None:
+    # The default mask may select nothing, as in a partition of biases; but of one array
+    # with one dimension, which is what optax.flatten makes of all leaves, it never can.
+    if _leaves.ndim(params) == 1:
+        raise ValueError(
+            f"{name}: the parameters are one vector, as inside optax.flatten, so the "
+            "default mask selects nothing; flatten what comes before it, as in "
+            "nap(optax.flatten(optax.scale_by_adam()), ...), or pass mask=True to "
+            "choose the vector"
         )
-        if _leaves.has_two_dimensions(leaf, axes) and _leaves.is_vector(path)
+
+
+def _warn_of_names(tree: Any, name: str, layer_axes: Sequence[Sequence[int]]) -> None:
+    paths, leaves = _leaves.named_leaves(tree)
+    kernels = [
+        (path.rpartition("/")[0], leaf.shape)
+        for path, leaf in zip(paths, leaves, strict=True)
+        if _leaves.is_matrix(path, leaf, ())
+    ]
+    kept = [
+        f"{path!r} {leaf.shape}"
+        for path, leaf, axes in zip(paths, leaves, layer_axes, strict=True)
+        if _leaves.has_two_dimensions(leaf, ())
+        and _leaves.is_vector(path)
+        and not axes
+        # As a bias for each head of an attention: its kernel ends in its shape.
+        and (path.rpartition("/")[0], leaf.shape)
+        not in [(at, shape[-leaf.ndim :]) for at, shape in kernels]
     ]
     if kept:
         _checks.warn(

@@ -44,8 +44,8 @@ def after(values: Any, others: Sequence[jax.Array]) -> Any:
 def together(norms: Sequence[jax.Array]) -> list[jax.Array]:
     """The same norms, of which none is used before all are known.
 
-    Norms of sharded leaves then make one message. On one device nothing is done: it
-    would only force all that was measured through memory.
+    Norms of sharded leaves then make one message, in a program for several devices. On
+    one nothing is done: it would only force all that was measured through memory.
 
     Args:
       norms: of several leaves, of any shape.
@@ -58,6 +58,7 @@ def together(norms: Sequence[jax.Array]) -> list[jax.Array]:
       >>> print(together([jnp.float32(1.0), jnp.ones(2)]))
       [Array(1., dtype=float32), Array([1., 1.], dtype=float32)]
     """
-    if jax.device_count() == 1 or _leaves.is_part():
+    is_compiled = any(isinstance(norm, jax.core.Tracer) for norm in norms)
+    if jax.device_count() == 1 or not is_compiled or _leaves.is_part():
         return list(norms)
     return after(list(norms), [jnp.sum(norm) for norm in norms])

@@ -24,7 +24,7 @@ def measure(
     mask: Any,
     groups: Any,
     layer_axes: Any,
-    name: str = "project_weights",
+    name: str,
 ) -> list[Any]:
     """The norm to hold each leaf at, in the order of the leaves.
 
@@ -45,10 +45,11 @@ def measure(
     Raises:
       ValueError: if the options do not fit the parameters or each other.
     """
-    _reject_bare_vector(params, mask, groups, name)
     paths, leaves = _leaves.named_leaves(params)
     labels = group_labels(groups, params)
-    chosen, stacked = _masks.selected(mask, params, name, layer_axes, report=False)
+    chosen, stacked = _masks.selected(
+        mask, params, name, layer_axes, report=False, may_be_vector=groups is not None
+    )
     chosen = _with_groups(chosen, mask, labels, paths)
     radii = _leaves.per_leaf(radius, params, "radius")
     axes = _leaves.per_leaf(granularity, params, "granularity", is_leaf=_layers.is_axes)
@@ -95,15 +96,17 @@ def _explained(
 
 
 def _explained_target(target: jax.Array, label: Hashable | None) -> str:
+    if not _norms.is_readable(target):
+        return "norm of init" if label is None else f"norm of init, group {label!r}"
     norms = np.ravel(target)
     usable = norms[np.ravel(_norms.is_usable(target))]
     if not usable.size:
-        return "free: zero"
+        return "free: not finite" if np.any(norms) else "free: zero"
     text = f"norm {usable.min():.4g}"
     if norms.size > 1:
         text = f"{norms.size} norms, {usable.min():.4g} to {usable.max():.4g}"
     if usable.size < norms.size:
-        text += f", {norms.size - usable.size} free: zero"
+        text += f", {norms.size - usable.size} free"
     return text if label is None else f"{text}, group {label!r}"
 
 
@@ -157,18 +160,6 @@ def join(values: Sequence[jax.Array], labels: Labels) -> list[jax.Array]:
 def _layer_shape(norm: jax.Array) -> tuple[int, ...]:
     """One number for each layer; of leaves without layers, one number."""
     return (norm.size,) if norm.ndim else ()
-
-
-def _reject_bare_vector(params: Any, mask: Any, groups: Any, name: str) -> None:
-    # The default mask may select nothing, as in a partition of biases; but of one array
-    # with one dimension, which is what optax.flatten makes of all leaves, it never can.
-    if mask is None and groups is None and _leaves.ndim(params) == 1:
-        raise ValueError(
-            f"{name}: the parameters are one vector, as inside optax.flatten, so "
-            "the default mask selects nothing; flatten what comes before it, as in "
-            "nap(optax.flatten(optax.scale_by_adam()), ...), or pass mask=True to "
-            "hold the norm of the vector"
-        )
 
 
 def _with_groups(

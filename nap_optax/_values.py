@@ -102,7 +102,9 @@ class Values:
                 self._number(("cond", index, chosen))
                 for chosen in zip(*branches, strict=True)
             ]
-        key = name, self._option(params), tuple(inputs)
+        key: Hashable = (name, self._option(params), tuple(inputs))
+        if "callback" in name:  # what it calls cannot be compared
+            key = (key, self._of_its_own(equation))
         return [self._number((key, i)) for i in range(len(equation.outvars))]
 
     def _option(self, option: Any) -> Hashable:
@@ -112,9 +114,31 @@ class Values:
             return tuple(map(self._option, option))
         if isinstance(option, np.ndarray | jax.Array):
             return self._constant(option)
-        constants = tuple(map(self._constant, getattr(option, "consts", ())))
-        # Functions and such are spelled with their address, another in each trace.
-        return re.sub("0x[0-9a-f]+", "", str(option)), constants
+        if hasattr(option, "eqns") or hasattr(option, "jaxpr"):
+            # Functions and such are spelled with their address, another in each trace.
+            return re.sub("0x[0-9a-f]+", "", str(option)), self._inside(option)
+        return re.sub("0x[0-9a-f]+", "", str(option))
+
+    def _inside(self, program: Any) -> Hashable:
+        """What a program's text does not show: the constants of all within it."""
+        own = tuple(map(self._constant, getattr(program, "consts", ())))
+        inner = tuple(
+            self._inside(part)
+            for equation in getattr(program, "jaxpr", program).eqns
+            for option in equation.params.values()
+            for part in (option if isinstance(option, tuple | list) else (option,))
+            if hasattr(part, "eqns") or hasattr(part, "jaxpr")
+        )
+        callbacks = tuple(
+            self._of_its_own(equation)
+            for equation in getattr(program, "jaxpr", program).eqns
+            if "callback" in equation.primitive.name
+        )
+        return own, inner, callbacks
+
+    def _of_its_own(self, thing: Any) -> int:
+        self._kept.append(thing)
+        return self._number(("own", id(thing)))
 
     def _constant(self, constant: Any) -> int:
         if not isinstance(constant, jax.core.Tracer):
@@ -122,8 +146,7 @@ class Values:
             if size <= LARGEST_CONSTANT and _is_number(constant):
                 array = np.asarray(constant)
                 return self._number((array.shape, str(array.dtype), array.tobytes()))
-        self._kept.append(constant)
-        return self._number(("constant", id(constant)))
+        return self._of_its_own(constant)
 
 
 def _is_number(constant: Any) -> bool:

@@ -109,7 +109,7 @@ def clip_weights(
             )
             return inside.astype(jnp.result_type(update))
 
-        stacks = _layers.layer_axes(layer_axes, params)
+        stacks = _layers.of_leaves(layer_axes, params)
         bounds = _bounds(params, _masks.chosen(mask, params, stacks), stacks)
         return jax.tree.map(clipped, params, updates, bounds), state
 

@@ -74,7 +74,7 @@ def effective_learning_rate(
     axes = [
         _layers.axes_within(_leaves.ndim(leaf), stacked)
         for leaf, stacked in zip(
-            jax.tree.leaves(params), _layers.layer_axes(layer_axes, params), strict=True
+            jax.tree.leaves(params), _layers.of_leaves(layer_axes, params), strict=True
         )
     ]
     return _relative_updates(updates, params, axes)
@@ -124,7 +124,7 @@ def nominal_effective_learning_rate(
 
     Returns:
       A tree as that of :func:`effective_learning_rate`; 0 where the parameters are all
-      zero or of no floating-point dtype.
+      zero (at a ``power`` of 0, the rate) or of no floating-point dtype.
 
     Raises:
       ValueError: if an argument is not a number, ``power`` not 0 or more, or
@@ -153,7 +153,7 @@ def nominal_effective_learning_rate(
         rate, exponent = (jnp.asarray(x, norm.dtype) for x in (learning_rate, power))
         return _over(rate, norm**exponent)
 
-    stacks = _layers.layer_axes(layer_axes, params)
+    stacks = _layers.of_leaves(layer_axes, params)
     leaves = jax.tree.leaves(params)
     return _boxes.per_parameter(params, list(map(nominal, leaves, stacks)))
 
@@ -404,7 +404,7 @@ def limit_elr(
     ) -> tuple[optax.Updates, optax.OptState]:
         del extra_args
         _checks.has_params("limit_elr", params)
-        stacks = _layers.layer_axes(layer_axes, params)
+        stacks = _layers.of_leaves(layer_axes, params)
         chosen = _masks.chosen(mask, params, stacks)
 
         def limited(

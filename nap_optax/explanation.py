@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-import jax.numpy as jnp
 import optax
 
 from nap_optax import _checks, _leaves, _report
@@ -45,10 +44,10 @@ def explain(
       ... }
       >>> tx = nap_optax.nap(optax.scale_by_adam(), 1e-3, scale_decay=0.1)
       >>> nap_optax.explain(tx, params)
-      leaf          shape   decay_scales  project_weights
-      dense/bias    (4,)    no: mask      no: 1 dimension
-      dense/kernel  (4, 4)  no: mask      norm 4
-      norm/scale    (4,)    decay 0.1     no: 1 dimension
+      leaf          shape   decay_scales         project_weights
+      dense/bias    (4,)    no: not named scale  no: 1 dimension
+      dense/kernel  (4, 4)  no: not named scale  norm 4
+      norm/scale    (4,)    decay 0.1            no: 1 dimension
     """
     _checks.is_transformation("tx", tx)
     with (
@@ -60,7 +59,7 @@ def explain(
     paths, leaves = _leaves.named_leaves(params)
     # Of other paths where a wrapper, such as optax.flatten, makes other leaves.
     paths += sorted({path for c in columns for path in c.cells} - set(paths))
-    shapes = [str(jnp.shape(leaf)) for leaf in leaves]
+    shapes = [str(getattr(leaf, "shape", "-")) for leaf in leaves]
     shapes += ["-"] * (len(paths) - len(leaves))
     table = [
         ["leaf", *paths],

@@ -44,7 +44,7 @@ def scale_by_layer(factors: Any) -> optax.GradientTransformationExtraArgs:
       >>> print(updates["body"]["kernel"], updates["head"]["kernel"])
       [1. 1.] [0.1 0.1]
     """
-    return _stateless("scale_by_layer", lambda params: _factors(factors, params))
+    return _reported("scale_by_layer", lambda params: _factors(factors, params))
 
 
 def fast_features(
@@ -161,7 +161,7 @@ def even_ratio(
     """
 
     def factors_of(params: optax.Params) -> list[Any]:
-        stacks = _layers.layer_axes(layer_axes, params)
+        stacks = _layers.of_leaves(layer_axes, params)
         chosen = _masks.chosen(mask, params, stacks)
         return _even_factors(chosen, jax.tree.leaves(params), stacks)
 
@@ -175,17 +175,14 @@ def even_ratio(
 def _stateless(
     name: str,
     factors_of: Callable[[optax.Params], list[Any]],
-    check: Callable[[optax.Params], Any] | None = None,
+    check: Callable[[optax.Params], Any],
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by what a function gives, one factor for each parameter."""
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> optax.OptState:
-        if check is not None:
-            check(params)
+        check(params)
         jax.eval_shape(lambda: factors_of(params))  # only to raise its errors early
-        if name != "even_ratio":
-            _report.add(name, params, lambda: list(map(_text, factors_of(params))))
         return optax.EmptyState()
 
     def update_fn(
@@ -205,6 +202,17 @@ def _stateless(
         return jax.tree.unflatten(treedef, scaled), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _reported(
+    name: str, factors_of: Callable[[optax.Params], list[Any]]
+) -> optax.GradientTransformationExtraArgs:
+    """With numbers that are known before an update."""
+
+    def report(params: optax.Params) -> None:
+        _report.add(name, params, lambda: list(map(_text, factors_of(params))))
+
+    return _stateless(name, factors_of, check=report)
 
 
 def _text(factor: Any) -> str:
@@ -241,7 +249,7 @@ def _divided(
             )
         return [1 / factor if out == divide_output else None for out in is_output]
 
-    return _stateless(name, factors_of)
+    return _reported(name, factors_of)
 
 
 def _even_factors(

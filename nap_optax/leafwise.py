@@ -61,8 +61,8 @@ def leaf_by_leaf(
         where ``inner`` needs an extra argument other than ``value`` and ``rewarm``) if
         ``inner`` does not treat each leaf (or each part of as many leaves) by itself,
         or keeps its state in a form that ``optax.tree.map_params`` does not know; in
-        ``update`` if ``params`` is missing. Under ``optax.inject_hyperparams``, pass
-        ``static_args=("inner", "leaves_at_once")``.
+        ``update`` if ``params`` is missing; in ``init`` if a leaf is no array. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("inner", "leaves_at_once")``.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -92,6 +92,7 @@ def leaf_by_leaf(
             checked.add(kind)
 
     def init_fn(params: optax.Params) -> optax.OptState:
+        _check_arrays(params)
         state = inner.init(params)
         if jax.tree.leaves(params):  # optax.tree.map_params gives it none
             extra_args = {"value": jnp.float32(1), "rewarm": False}
@@ -127,6 +128,15 @@ def leaf_by_leaf(
         return whole.together(done, size)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _check_arrays(params: Any) -> None:
+    for path, leaf in zip(*_leaves.named_leaves(params), strict=True):
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, float | int):
+            raise ValueError(
+                f"leaf_by_leaf: {path!r} is {leaf!r}, not an array: give it the arrays "
+                "of a module only, as eqx.partition(module, eqx.is_array)"
+            )
 
 
 class _UntraceableError(Exception):
@@ -185,7 +195,7 @@ class _Whole:
                 # Written as optax.apply_updates does, so that XLA computes it once.
                 jnp.asarray(weight + new[i]).astype(jnp.result_type(weight))
                 for i, weight in enumerate(self.params)
-                if i in part and new[i] is not None and jnp.size(new[i])
+                if i in part and _leaves.is_floating(new[i]) and jnp.size(new[i])
             ]
 
     def together(self, done: Sequence[Any], size: int) -> tuple[Any, Any]:

@@ -68,6 +68,10 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
     Returns:
       A function from parameters to a tree of tuples of axes, without boxes.
 
+    Raises:
+      ValueError: if there is no name or one is no string; from that function, if no
+        parameter has an axis of one of the names.
+
     Examples:
       >>> from flax import linen as nn
       >>> import jax.numpy as jnp
@@ -75,7 +79,22 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
       >>> axes_named("layers")({"kernel": kernel, "bias": jnp.ones(2)})
       {'bias': (), 'kernel': (0,)}
     """
-    return lambda tree: _layers.named(names, tree)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"names={names!r}: must be one or several strings")
+
+    def choose(tree: Any) -> Any:
+        axes = _layers.named(names, tree)
+        found = bool(jax.tree.leaves(axes))  # of tuples; empty ones have none
+        if jax.tree.leaves(tree) and not found and not _leaves.is_part():
+            known = sorted(_layers.known_names(tree))
+            raise ValueError(
+                f"no axis is called {_listed(names)}; Flax knows {_listed(known)}"
+                if known
+                else f"no axis is called {_listed(names)}: Flax names none here"
+            )
+        return axes
+
+    return choose
 
 
 def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:

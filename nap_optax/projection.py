@@ -129,6 +129,28 @@ def project_weights(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
+    return projection_of(
+        "project_weights",
+        radius,
+        granularity=granularity,
+        mask=mask,
+        groups=groups,
+        layer_axes=layer_axes,
+        every=every,
+    )
+
+
+def projection_of(
+    name: str,
+    radius: Any,
+    *,
+    granularity: Any,
+    mask: Any,
+    groups: Any,
+    layer_axes: Any,
+    every: int,
+) -> optax.GradientTransformationExtraArgs:
+    """As :func:`project_weights`, for what errors and warnings call by a name."""
     every = _checks.static_count("every", every)
 
     @_leaves.works_on_shapes
@@ -140,6 +162,7 @@ def project_weights(
             mask=mask,
             groups=groups,
             layer_axes=layer_axes,
+            name=name,
         )
         return ProjectWeightsState(
             projection_step=jnp.zeros([], jnp.int32),
@@ -153,7 +176,7 @@ def project_weights(
         **extra_args: Any,
     ) -> tuple[optax.Updates, ProjectWeightsState]:
         del extra_args
-        _checks.has_params("project_weights", params)
+        _checks.has_params(name, params)
         treedef: Any = jax.tree.structure(params)
         new = treedef.flatten_up_to(updates)
         targets = _boxes.leaves_at(params, state.target_norm)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from nap_optax import _boxes, _checks, _leaves, _norms, _order, _targets, detectors
-from nap_optax.projection import ProjectWeightsState, project_weights
+from nap_optax.projection import project_weights, projection_of
 from nap_optax.regularizers import decay_scales
 from nap_optax.rewarming import restart, scale_by_rewarming
 
@@ -72,8 +72,11 @@ def nap(
       ``rewarm``.
 
     Raises:
-      ValueError: if a detector is given with a constant learning rate, which re-warming
-        cannot change, and ``reset_inner`` is false. Under
+      ValueError: as :func:`nap_optax.project_weights` and
+        :func:`nap_optax.decay_scales`; if ``inner`` is no transformation or
+        ``learning_rate`` not a number of 0 or more; if a detector is given with a
+        constant learning rate, which re-warming cannot change, and ``reset_inner`` is
+        false. Under
         ``optax.inject_hyperparams``, pass ``static_args`` with every argument but
         ``scale_decay`` and a numeric ``learning_rate``.
 
@@ -174,7 +177,8 @@ def hyperball(
       or whose norm is not finite, stays as it is.
 
     Raises:
-      ValueError: as :func:`nap_optax.project_weights`. Under
+      ValueError: as :func:`nap_optax.project_weights`; if ``inner`` is no
+        transformation or ``learning_rate`` not a number of 0 or more. Under
         ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask", "every",
         "granularity", "groups", "layer_axes")``, with ``"learning_rate"`` if that is a
         schedule.
@@ -195,7 +199,8 @@ def hyperball(
     _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
-    projection = project_weights(
+    projection = projection_of(
+        "hyperball",
         radius,
         granularity=granularity,
         mask=mask,
@@ -204,25 +209,9 @@ def hyperball(
         every=every,
     )
 
-    @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> HyperballState:
-        # As the projection's own `init`, but that warnings name what the caller called.
-        targets = _targets.measure(
-            params,
-            radius=radius,
-            granularity=granularity,
-            mask=mask,
-            groups=groups,
-            layer_axes=layer_axes,
-            name="hyperball",
-        )
         return HyperballState(
-            inner.init(params),
-            rate.init(params),
-            ProjectWeightsState(
-                projection_step=jnp.zeros([], jnp.int32),
-                target_norm=_boxes.per_parameter(params, targets),
-            ),
+            inner.init(params), rate.init(params), projection.init(params)
         )
 
     def update_fn(

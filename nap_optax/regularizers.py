@@ -72,11 +72,12 @@ def decay_scales(
                 f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
                 "would do nothing; name the scales by mask, or leave it out"
             )
-        rate_text = "traced" if rate is None else f"{rate:.4g}"
+        text = "of a traced rate" if rate is None else _rounded(rate)
+        left_out = "no: not named scale" if mask is None else "no: mask"
         _report.add(
             "decay_scales",
             params,
-            lambda: [f"decay {rate_text}" if scale else "no: mask" for scale in chosen],
+            lambda: [f"decay {text}" if scale else left_out for scale in chosen],
         )
         return optax.EmptyState()
 
@@ -168,9 +169,7 @@ def l2_init(
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> L2InitState:
-        chosen, _ = _masks.selected(
-            masks.floating if mask is None else mask, params, "l2_init"
-        )
+        chosen, _ = _masks.selected(True if mask is None else mask, params, "l2_init")
         # Of the parameters' shapes, so in their boxes; what is left out is in none.
         nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
         copies = map(_copied, nodes, chosen)
@@ -203,6 +202,10 @@ def l2_init(
         return jax.tree.unflatten(treedef, pulls), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _rounded(rate: np.ndarray) -> str:
+    return f"{rate.item():.4g}" if rate.size == 1 else str(rate)
 
 
 def _copied(node: Any, selected: bool) -> Any:

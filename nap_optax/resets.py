@@ -8,6 +8,7 @@ given next. What is no number among the leaves, as a module's functions, is pass
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -186,7 +187,9 @@ def _started(
             lambda p, select, keep=is_param: select if keep(p) else None, params, chosen
         )
         try:
-            state = tx.init(own)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # said when training began
+                state = tx.init(own)
         except (TypeError, ValueError) as error:  # of what is no parameter
             refusals.append(error)
             continue
@@ -252,6 +255,8 @@ def _replaced(old: Any, new: Any) -> Any:
 
 
 def _copied(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return np.copy(leaf)
     return jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf
 
 

@@ -127,7 +127,7 @@ def spectral_regularization(
         if not held:
             return updates, state
         leaves = jax.tree.leaves(params)
-        stacks = _layers.layer_axes(layer_axes, params)
+        stacks = _layers.of_leaves(layer_axes, params)
         gradients, lefts = _penalty_gradients(
             [jnp.asarray(leaves[i], vectors[i].dtype) for i in held],
             [vectors[i] for i in held],

@@ -47,7 +47,10 @@ def _promote(x: jax.typing.ArrayLike) -> jax.Array:
 
 
 def _norm(x: jax.Array) -> jax.Array:
-  return jnp.sqrt(jnp.sum(numerics.abs_sq(x)))
+  squared = jnp.sum(numerics.abs_sq(x))
+  # The root has no derivative at zero, where it would be NaN in all it touches.
+  is_zero = squared == 0
+  return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squared)))
 
 
 def _is_matrix(x: jax.typing.ArrayLike) -> bool:

@@ -71,7 +71,7 @@ def test_wrappers_hide_leaves_and_not_transformations() -> None:
     rows, below = explained(tx, params)
     assert rows == {
         "leaf": ["shape", "decay_scales", "project_weights", "scale_by_layer"],
-        "a": ["(2, 2)", "no: mask", "norm 2", "times 0.5"],
+        "a": ["(2, 2)", "no: not named scale", "norm 2", "times 0.5"],
         "b": ["(2, 2)", "-", "-", "-"],
         "norm/scale": ["(2,)", "decay 0.3", "no: 1 dimension", "times 0.5"],
     }
@@ -79,9 +79,29 @@ def test_wrappers_hide_leaves_and_not_transformations() -> None:
 
 
 def test_leaves_that_a_wrapper_makes_have_rows() -> None:
-    rows, _ = explained(optax.flatten(nap_optax.hold_elr()), {"a": jnp.eye(2)})
+    rows, _ = explained(optax.flatten(nap_optax.scale_by_layer(0.5)), {"a": W})
     assert rows["a"] == ["(2, 2)", "-"]
-    assert "no: 1 dimension" in {cell for row in rows.values() for cell in row}
+    assert "times 0.5" in {cell for row in rows.values() for cell in row}
+
+
+def test_shapes_alone_have_no_norms_yet() -> None:
+    shapes = jax.eval_shape(lambda: PARAMS)
+    tx = nap_optax.nap(optax.scale_by_adam(), 0.1, layer_axes=AXES)
+    rows, _ = explained(tx, shapes)
+    assert rows["attention/kernel"][-1] == "norm of init"
+
+
+def test_a_module_has_rows_for_what_is_no_array() -> None:
+    module = {"w": W, "activation": jax.nn.relu}
+    rows, _ = explained(nap_optax.project_weights(), module)
+    assert rows["activation"] == ["-", "no: not floating point"]
+
+
+def test_what_has_no_norm_says_why() -> None:
+    params = {"a": jnp.full((2, 2), jnp.inf), "b": jnp.zeros((2, 2))}
+    rows, _ = explained(nap_optax.project_weights(), params)
+    assert rows["a"][-1] == "free: not finite"
+    assert rows["b"][-1] == "free: zero"
 
 
 def test_numbers_that_are_traced_are_not_shown() -> None:

@@ -179,6 +179,21 @@ def test_without_the_option_a_stack_is_one_leaf_but_scales_are_not_projected() -
     )
 
 
+def test_the_bias_of_each_head_of_an_attention_is_not_warned_of() -> None:
+    attention = {"bias": jnp.ones((2, 3)), "kernel": jnp.ones((4, 2, 3))}
+    nap_optax.project_weights().init({"query": attention})
+
+
+def test_a_warning_points_at_the_line_of_the_caller() -> None:
+    train_state = pytest.importorskip("flax.training.train_state")
+    tx = nap_optax.project_weights()
+    with pytest.warns(UserWarning, match="layer_axes") as caught:
+        train_state.TrainState.create(
+            apply_fn=None, params=stacked(unrolled(0)), tx=optax.chain(tx)
+        )
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("layer_axes", [(), AXES], ids=["none", "given"])
 def test_who_says_which_axes_is_not_warned(layer_axes: Any) -> None:
     nap_optax.project_weights(layer_axes=layer_axes).init(stacked(unrolled(0)))

@@ -111,7 +111,27 @@ def keep_a_list(updates: Any, state: Any, params: Any = None) -> Any:
     return updates, state
 
 
+def in_a_loop(updates: Any, params: Any = None) -> Any:
+    """Counts the leaves in a constant of a program within a program."""
+    scale = np.full((1,), 1 / len(jax.tree.leaves(updates)), np.float32)
+    scaled = jax.jit(lambda u: u * scale.reshape((1,) * u.ndim).astype(u.dtype))
+
+    def body(_: Any, u: Any) -> Any:
+        return scaled(u)
+
+    return jax.tree.map(lambda u: jax.lax.fori_loop(0, 1, body, u), updates)
+
+
+def by_callback(updates: Any, params: Any = None) -> Any:
+    num = len(jax.tree.leaves(updates))
+    return jax.tree.map(
+        lambda u: jax.pure_callback(lambda x: np.asarray(x) * num, u, u), updates
+    )
+
+
 REFUSED = {
+    "a constant in a loop": optax.stateless(in_a_loop),
+    "a callback": optax.stateless(by_callback),
     "groups": nap_optax.project_weights(
         groups=lambda tree: jax.tree.map(lambda _: "all", tree)
     ),

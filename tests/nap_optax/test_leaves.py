@@ -121,6 +121,30 @@ def test_a_partial_function_is_a_function() -> None:
     assert state.target_norm["w"].shape == ()
 
 
+def test_a_callable_tree_that_does_not_fit_is_not_called(module: Any) -> None:
+    tx = nap_optax.project_weights(mask=module(True, (True, False)))
+    with pytest.raises(ValueError, match="mask does not fit the parameters"):
+        tx.init(module(W, W))
+
+
+def test_a_box_may_hold_a_tree() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    inside = {"scale": B, "kernel": W}
+    params = {"a": nnx.Param(inside)}
+    assert masks.paths(params) == ["a/kernel", "a/scale"]
+    for case in CASES:
+        if case.name in ("project_weights-leaf", "hold_elr", "l2_init", "measure_elr"):
+            tx = case.build()
+            got, _ = tx.update(params, tx.init(params), params)
+            plain = {"a": inside}
+            want, _ = tx.update(plain, tx.init(plain), plain)
+            jax.tree.map(
+                np.testing.assert_array_equal,
+                jax.tree.leaves(got),
+                jax.tree.leaves(want),
+            )
+
+
 # Whole modules: functions, integers and keys among the parameters.
 
 

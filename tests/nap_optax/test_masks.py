@@ -251,3 +251,15 @@ def test_bad_patterns_and_rules() -> None:
 
 def test_public_paths() -> None:
     assert masks.__all__ == sorted(masks.__all__)
+
+
+def test_names_of_axes_that_no_parameter_has_are_refused() -> None:
+    linen = pytest.importorskip("flax.linen")
+    box = linen.Partitioned(jnp.ones((3, 2, 2)), names=("layers", None, "mlp"))
+    with pytest.raises(ValueError, match="no axis is called 'layer'; Flax knows 'lay"):
+        masks.axes_named("layer")({"kernel": box})
+    with pytest.raises(ValueError, match="Flax names none here"):
+        masks.axes_named("layers")({"kernel": MATRIX})
+    for names in ((), (["layers"],)):
+        with pytest.raises(ValueError, match="must be one or several strings"):
+            masks.axes_named(*names)
