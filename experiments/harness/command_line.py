@@ -22,7 +22,17 @@ from experiments.harness.messages import UserError, print_line
 
 _Config = typing.TypeVar("_Config")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space is left."""
+_AWAY = (
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+)
 _REFUSED = (
     errno.EACCES,
     errno.EPERM,
@@ -32,6 +42,8 @@ _REFUSED = (
     errno.EEXIST,
     errno.ELOOP,
     errno.ENAMETOOLONG,
+    errno.ENOLCK,
+    errno.ENOTSUP,
 )
 
 
@@ -120,8 +132,10 @@ def _advice(error: OSError) -> str | None:
     what = error.strerror or str(error)
     where = f" ({os.fspath(error.filename)!s})" if error.filename else ""
     again = "run the same command again to continue"
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return f"{what}{where}: free some space or raise the limit, then {again}"
+    if error.errno in _AWAY:
+        return f"{what}{where}: the storage is away; when it is back, {again}"
     if error.errno in _REFUSED:
         return (
             f"{what}{where}: choose another directory, or make it writable and {again}"

@@ -73,8 +73,8 @@ def test_a_checkpoint_covers_exactly_the_metrics_before_it(tmp_path, monkeypatch
         run.restore(state_at(0))
         saves = []
 
-        def save(step, state, *, metrics_bytes):
-            saves.append((metrics_bytes, list(synced)))
+        def save(step, state, covered):
+            saves.append((covered.num_bytes, list(synced)))
 
         monkeypatch.setattr(run._checkpoints, "save", save)
         synced.clear()
@@ -280,21 +280,28 @@ def test_what_only_rounds_is_a_warning(tmp_path, capsys):
 def test_checkpoints_are_due_by_the_clock_and_by_what_they_cost(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with opened(tmp_path, checkpoint_seconds=60.0) as run:
-        run.restore(state_at(0))
-        assert not run.checkpoint_due(1)
-        clock[0] += 60
-        assert run.checkpoint_due(1)
 
-        def slow_save(step, state, *, metrics_bytes):
-            clock[0] += 10
+    def save(run, step, seconds):
+        def slow_save(step, state, covered):
+            clock[0] += seconds
 
         monkeypatch.setattr(run._checkpoints, "save", slow_save)
-        run.record(1, [], state_at(1))
-        clock[0] += 199  # 10 s of saving may be 5 % of the time: every 200 s
+        run.record(step, [], state_at(step))
+
+    with opened(tmp_path, checkpoint_seconds=60.0) as run:
+        run.restore(state_at(0))
+        # At once, so that a run that is killed ever so often gets on.
+        assert run.checkpoint_due(1)
+        save(run, 1, seconds=30)  # the first includes the start of orbax
+        clock[0] += 59
         assert not run.checkpoint_due(2)
         clock[0] += 1
         assert run.checkpoint_due(2)
+        save(run, 2, seconds=10)
+        clock[0] += 199  # 10 s of saving may be 5 % of the time: every 200 s
+        assert not run.checkpoint_due(3)
+        clock[0] += 1
+        assert run.checkpoint_due(3)
 
 
 def test_recording_before_restoring_is_a_bug(tmp_path):

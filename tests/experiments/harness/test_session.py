@@ -40,7 +40,7 @@ def assert_as_reference(toy, reference, assert_same_bits):
         name = "metrics.jsonl"
         assert (path / name).read_bytes() == (expected_path / name).read_bytes()
         checkpoints = Checkpoints(path / "checkpoints")
-        restored = checkpoints.restore(toy.build(config)[1], metrics_bytes=1 << 30)
+        restored = checkpoints.restore(toy.build(config)[1])
         checkpoints.close()
         assert restored.step == config.num_steps
         assert_same_bits(restored.state, expected_state)
@@ -55,6 +55,7 @@ def test_a_run_leaves_these_files(reference):
         "checkpoints",
         "clock.jsonl",
         "config.json",
+        "finished.json",
         "loss.png",
         "metrics.jsonl",
         "summary.json",
