@@ -16,9 +16,9 @@ import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.harness import argument_errors
+from experiments.harness import argument_errors, interrupts
 from experiments.harness.help_text import with_help_in_one_line
-from experiments.harness.messages import UserError, print_line
+from experiments.harness.messages import UserError, print_line, warn
 
 _Config = typing.TypeVar("_Config")
 
@@ -95,6 +95,15 @@ def run(main: Callable[[], object]) -> int:
     can mend (no space, no permission) give one line and 1, an interrupt gives one line
     and 130; every other exception is a bug and passes through.
     """
+    _open_streams()
+    with interrupts.handled():
+        try:
+            return _exit_code(main)
+        finally:
+            _drop_unwritable_streams()
+
+
+def _exit_code(main: Callable[[], object]) -> int:
     try:
         main()
         sys.stdout.flush()
@@ -102,11 +111,11 @@ def run(main: Callable[[], object]) -> int:
         print_line(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print_line("interrupted: run the same command again to continue")
-        return 130
+        interrupts.check()  # where there was a signal, its line comes last
+        print_line(interrupts.LINE)
+        return interrupts.CODE
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         advice = _advice(error)
@@ -115,6 +124,38 @@ def run(main: Callable[[], object]) -> int:
         print_line(f"error: {advice}")
         return 1
     return 0
+
+
+def _open_streams() -> None:
+    """Makes the streams of the process usable, whatever it was started with.
+
+    The number of one that is closed would be that of the next file that is opened, into
+    which a library would then print. What an encoding lacks is spelt out.
+    """
+    closed = sys.stdout is None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            opened = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 -- for good
+            setattr(sys, name, opened)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if closed:
+        warn("stdout is closed: what would be printed there is not shown")
+
+
+def _drop_unwritable_streams() -> None:
+    """Lets Python flush its streams at the end in silence."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _expanded(config: typing.Any) -> typing.Any:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from experiments.harness import environment, files, saved_steps
+from experiments.harness import environment, files, interrupts, saved_steps
 from experiments.harness.config import settings
 from experiments.harness.messages import UserError, tell, warn
 from experiments.harness.saved_steps import Choice, Covered
@@ -115,14 +115,20 @@ class RunDirectory:
                 + (under if self._other_settings else "")
             )
             return self
+        # With what takes long to import, while nothing has to be left in order.
+        from experiments.harness import checkpoints  # noqa: F401
+
+        now = files.to_json(environment.describe())
         with contextlib.ExitStack() as stack:
+            stack.enter_context(interrupts.held())
             stack.enter_context(_made(self.path))
             stack.enter_context(_locked(self.path / _LOCK))
             # Another process may have been here before the lock was ours.
             saved = self._inspect()
             if self.summary is None:
                 self._choice = self._look_before_writing()
-                self._describe(saved)
+                interrupts.check()
+                self._describe(saved, now)
             self._open_files = stack.pop_all()
         return self
 
@@ -200,6 +206,7 @@ class RunDirectory:
         """
         if self._metrics is None or self._checkpoints is None:
             raise RuntimeError("call restore() before record()")
+        interrupts.check()
         for row in rows:
             line = {"step": step, **{name: row[name] for name in sorted(row)}}
             written = files.dump_json(line).encode() + b"\n"
@@ -317,9 +324,10 @@ class RunDirectory:
                 "name another directory, or use its settings to continue it"
             )
 
-    def _describe(self, saved: Mapping[str, Any] | None) -> None:
+    def _describe(
+        self, saved: Mapping[str, Any] | None, now: Mapping[str, Any]
+    ) -> None:
         """Writes `config.json`, or warns if the run continues elsewhere."""
-        now = files.to_json(environment.describe())
         if saved is None:
             text = files.dump_json(
                 {
