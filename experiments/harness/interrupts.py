@@ -23,7 +23,8 @@ _held: list[bool] = []
 def during_imports() -> None:
     """Gives a command its line while it still imports what it needs."""
     on_main = threading.current_thread() is threading.main_thread()
-    if os.path.basename(sys.argv[0]) in ("-m", "__main__.py") and on_main:
+    # As Python has it until the module of the command is found.
+    if sys.argv[0] == "-m" and on_main:
         _handle()
 
 
