@@ -17,6 +17,7 @@ from experiments.grokking.config import Config
 from experiments.harness.checks import check, check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
+from experiments.harness.family import figure_may_fail
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory, default_path, read_rows
 
@@ -166,9 +167,10 @@ def demo(config: DemoConfig) -> None:
     memorise, arms = _train(config)
     path = config.path / "grokking_on_demand.png"
     ends = {name: outcomes.outcome(rows) for name, rows in arms.items()}
-    figures.draw_arms(
-        memorise, arms, config.memorise_steps, path, title=outcomes.title(ends)
-    )
+    with figure_may_fail(path):
+        figures.draw_arms(
+            memorise, arms, config.memorise_steps, path, title=outcomes.title(ends)
+        )
     print(_table(memorise[-1], arms, ends))
     print(path)
     print(outcomes.sentence(ends, config.memorise_steps))

@@ -1,10 +1,6 @@
 """Checkpoints that are whole or not used: a thin layer on orbax.
 
-Beside the files that orbax writes for a step lies one of ours, written last: how many
-bytes of metrics the checkpoint covers, what the state looks like and a digest of
-orbax's files. Without it the checkpoint was never finished. If the digest does not
-match, the checkpoint is set aside and the one before it is used; the files are compared
-before orbax reads them, for data cut short may read as zeros.
+`saved_steps` says which of them are whole, by files that lie beside orbax's.
 
 Saving is synchronous: it takes tens of milliseconds once in a while, and an error
 surfaces where it happens.
@@ -12,8 +8,6 @@ surfaces where it happens.
 
 import contextlib
 import errno
-import hashlib
-import json
 import logging
 import os
 import re
@@ -27,11 +21,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from experiments.harness import files
+from experiments.harness import saved_steps
 from experiments.harness.environment import differences
 from experiments.harness.messages import UserError, warn
-
-_ABOUT = "about.json"
+from experiments.harness.saved_steps import Choice, Covered
 
 
 class Restored(NamedTuple):
@@ -39,135 +32,118 @@ class Restored(NamedTuple):
 
     step: int
     state: Any
-    metrics_bytes: int
+    covered: Covered
 
 
 class Checkpoints:
     """The newest checkpoints of one run.
 
     Args:
-      directory: Created if it does not exist.
+      directory: Created when it is first used, if it does not exist.
       keep: How many to keep; two, so that one remains when the newest is damaged.
+      read_only: Change nothing: what cannot be used stays where it is.
     """
 
-    def __init__(self, directory: Path, *, keep: int = 2):
+    def __init__(self, directory: Path, *, keep: int = 2, read_only: bool = False):
         self._directory = directory.resolve()
         self._keep = keep
-        self._manager = self._open()
+        self._read_only = read_only
+        self._opened: ocp.CheckpointManager | None = None
 
-    def save(self, step: int, state: Any, *, metrics_bytes: int) -> None:
+    def save(self, step: int, state: Any, covered: Covered) -> None:
         """Writes a checkpoint; when it returns, the checkpoint is whole.
 
         Args:
           step: Its name; greater than that of all saved before.
           state: A pytree of arrays, `None` and typed keys among them.
-          metrics_bytes: How much of the metrics file, already on disk, it covers.
+          covered: How much of the metrics file, already on disk, it covers.
 
         Raises:
           OSError: The disk is full or not writable; older checkpoints are untouched.
           ValueError: There is a checkpoint of this or a later step.
         """
         with _quiet(), _disk_errors(self._directory):
-            saved = self._manager.save(step, args=ocp.args.StandardSave(state))
+            saved = self._manager().save(step, args=ocp.args.StandardSave(state))
         if not saved:
             raise ValueError(f"step {step} is not after the last one saved")
-        about = {
-            "metrics_bytes": metrics_bytes,
-            "leaves": _signature(state),
-            "digest": _digest(self._directory / str(step)),
-        }
-        path = self._directory / str(step) / _ABOUT
-        files.write_atomically(path, files.dump_json(about).encode())
+        saved_steps.note(self._directory, step, _signature(state), covered)
 
-    def restore(self, target: Any, *, metrics_bytes: int) -> Restored | None:
+    def restore(self, target: Any, choice: Choice | None = None) -> Restored | None:
         """Reads the newest usable checkpoint, or None if there is none.
 
         Args:
           target: A state of the same structure, concrete or abstract; arrays come
             back with its shardings.
-          metrics_bytes: Size of the metrics file: a checkpoint that covers more than
-            there is cannot be continued.
+          choice: By `saved_steps.choose`; by default whatever the metrics are.
 
         Raises:
-          UserError: The checkpoint was written with another structure of the state.
+          UserError: The checkpoint was written with another structure of the state, or
+            one is out of reach.
         """
-        damaged = False
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            if not (self._directory / str(step) / _ABOUT).exists():
-                self._remove(step)
-                continue
-            try:
-                about = self._check_files(step, metrics_bytes)
-            except ValueError as error:
-                damaged = True
-                self._set_aside(step)
-                warn(f"the checkpoint of step {step} is damaged, set aside: {error}")
-                continue
-            _check_signature(step, about["leaves"], _signature(target))
-            return Restored(step, self._read(step, target), about["metrics_bytes"])
-        if damaged:
-            warn("no usable checkpoint is left: starting from the first step")
-        return None
+        if choice is None:
+            choice = saved_steps.choose(self._directory)
+        usable = choice.usable
+        if usable is not None:
+            _check_signature(usable.step, usable.leaves, _signature(target))
+        if not self._read_only:
+            self._clear(choice)
+        if usable is None:
+            return None
+        return Restored(usable.step, self._read(usable.step, target), usable.covered)
 
     def close(self) -> None:
         """Releases orbax's resources."""
-        self._manager.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax's, once it is known that nothing is in its way."""
+        if self._opened is None:
+            with _quiet(), _disk_errors(self._directory):
+                self._opened = self._open()
+        return self._opened
 
     def _open(self) -> ocp.CheckpointManager:
-        with _quiet(), _disk_errors(self._directory):
-            return ocp.CheckpointManager(
-                self._directory,
-                options=ocp.CheckpointManagerOptions(
-                    max_to_keep=self._keep,
-                    create=True,
-                    cleanup_tmp_directories=True,
-                    enable_async_checkpointing=False,
-                ),
-            )
-
-    def _check_files(self, step: int, metrics_bytes: int) -> dict[str, Any]:
-        """What was noted when the checkpoint was saved.
-
-        Raises:
-          ValueError: The files are not what they were then.
-        """
-        top = self._directory / str(step)
-        about = json.loads((top / _ABOUT).read_bytes())
-        if not {"digest", "metrics_bytes"} <= set(about):
-            raise ValueError("its description is not what was saved")
-        if about["digest"] != _digest(top):
-            raise ValueError("its files are not what was saved")
-        missing = about["metrics_bytes"] - metrics_bytes
-        if missing > 0:
-            raise ValueError(f"{missing} bytes of the metrics before it are gone")
-        return about
+        if self._read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+            return ocp.CheckpointManager(self._directory, options=options)
+        return ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=self._keep,
+                create=True,
+                cleanup_tmp_directories=True,
+                enable_async_checkpointing=False,
+            ),
+        )
 
     def _read(self, step: int, target: Any) -> Any:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
         with _quiet(), _disk_errors(self._directory):
-            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            return self._manager().restore(
+                step, args=ocp.args.StandardRestore(abstract)
+            )
 
-    def _set_aside(self, step: int) -> None:
-        """Keeps a copy to look at; the step itself will be saved again."""
-        unusable = self._directory.parent / "unusable_checkpoints" / str(step)
-        shutil.rmtree(unusable, ignore_errors=True)
-        shutil.copytree(self._directory / str(step), unusable)
-        self._remove(step)
+    def _clear(self, choice: Choice) -> None:
+        """Moves away what is in the way of going on from the checkpoint chosen."""
+        self.close()  # orbax remembers which steps there were
+        for step in choice.unfinished:
+            shutil.rmtree(self._directory / str(step))
+        aside = self._directory.parent / "unusable_checkpoints"
+        told = []
+        for step, why in sorted({**choice.damaged, **choice.uncovered}.items())[::-1]:
+            saved_steps.set_aside(self._directory / str(step), aside)
+            cannot = "is damaged" if step in choice.damaged else "cannot be used"
+            told.append(f"the checkpoint of step {step} {cannot}, set aside: {why}")
+        if told:
+            warn("; ".join([*told, _start(choice)]))
 
-    def _remove(self, step: int) -> None:
-        with _quiet(), _disk_errors(self._directory):
-            self._manager.delete(step)
 
-
-def _digest(top: Path) -> str:
-    """A hash of the names and contents of all files of a checkpoint but ours."""
-    digest = hashlib.sha256()
-    for path in sorted(top.rglob("*")):
-        if path.is_file() and path.name != _ABOUT:
-            contents = path.read_bytes()
-            digest.update(f"{path.relative_to(top)} {len(contents)} ".encode())
-            digest.update(contents)
-    return digest.hexdigest()
+def _start(choice: Choice) -> str:
+    if choice.usable is None:
+        return "no usable checkpoint is left: starting from the first step"
+    return f"continuing from step {choice.usable.step}"
 
 
 def _signature(state: Any) -> dict[str, str]:

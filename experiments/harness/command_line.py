@@ -16,13 +16,23 @@ import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.harness import argument_errors
+from experiments.harness import argument_errors, interrupts
 from experiments.harness.help_text import with_help_in_one_line
-from experiments.harness.messages import UserError, print_line
+from experiments.harness.messages import UserError, print_line, warn
 
 _Config = typing.TypeVar("_Config")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space is left."""
+_AWAY = (
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+)
 _REFUSED = (
     errno.EACCES,
     errno.EPERM,
@@ -32,6 +42,8 @@ _REFUSED = (
     errno.EEXIST,
     errno.ELOOP,
     errno.ENAMETOOLONG,
+    errno.ENOLCK,
+    errno.ENOTSUP,
 )
 
 
@@ -83,6 +95,15 @@ def run(main: Callable[[], object]) -> int:
     can mend (no space, no permission) give one line and 1, an interrupt gives one line
     and 130; every other exception is a bug and passes through.
     """
+    _open_streams()
+    with interrupts.handled():
+        try:
+            return _exit_code(main)
+        finally:
+            _drop_unwritable_streams()
+
+
+def _exit_code(main: Callable[[], object]) -> int:
     try:
         main()
         sys.stdout.flush()
@@ -90,11 +111,11 @@ def run(main: Callable[[], object]) -> int:
         print_line(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print_line("interrupted: run the same command again to continue")
-        return 130
+        interrupts.check()  # where there was a signal, its line comes last
+        print_line(interrupts.LINE)
+        return interrupts.CODE
     except BrokenPipeError:
         # The reader of our output (`| head`) has left; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         advice = _advice(error)
@@ -103,6 +124,38 @@ def run(main: Callable[[], object]) -> int:
         print_line(f"error: {advice}")
         return 1
     return 0
+
+
+def _open_streams() -> None:
+    """Makes the streams of the process usable, whatever it was started with.
+
+    The number of one that is closed would be that of the next file that is opened, into
+    which a library would then print. What an encoding lacks is spelt out.
+    """
+    closed = sys.stdout is None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            opened = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 -- for good
+            setattr(sys, name, opened)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if closed:
+        warn("stdout is closed: what would be printed there is not shown")
+
+
+def _drop_unwritable_streams() -> None:
+    """Lets Python flush its streams at the end in silence."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _expanded(config: typing.Any) -> typing.Any:
@@ -120,8 +173,10 @@ def _advice(error: OSError) -> str | None:
     what = error.strerror or str(error)
     where = f" ({os.fspath(error.filename)!s})" if error.filename else ""
     again = "run the same command again to continue"
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return f"{what}{where}: free some space or raise the limit, then {again}"
+    if error.errno in _AWAY:
+        return f"{what}{where}: the storage is away; when it is back, {again}"
     if error.errno in _REFUSED:
         return (
             f"{what}{where}: choose another directory, or make it writable and {again}"

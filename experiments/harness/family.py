@@ -4,15 +4,17 @@ From the command line to files, whatever is computed; `harness.arm_groups` runs 
 arms. This module and what it imports leave jax alone, so that `--help` stays quick.
 """
 
+import contextlib
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness.command_line import parse
+from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
-from experiments.harness.messages import warn
+from experiments.harness.messages import UserError, warn
 from experiments.harness.run_directory import RunDirectory, default_path, is_finished
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
@@ -116,18 +118,20 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     code = family.code()
     path = config.run_directory or default_path(family.name, config, family.ignored)
     # Before a directory is made, which would be of no use without data.
-    loaded = None if is_finished(path) else code.load(config)
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    fits = functools.partial(_is_of, seeds)
+    loaded = None if is_finished(path, fits) else code.load(config)
     with RunDirectory(
         path,
         config,
         ignored=family.ignored,
         before=_defaults(family) | dict(family.before),
         checkpoint_seconds=config.checkpoint_seconds,
+        summary_fits=fits,
     ) as directory:
         if directory.summary is None:
             if loaded is None:  # the summary could not be read
                 loaded = code.load(config)
-            seeds = range(config.seed, config.seed + config.num_seeds)
             totals = code.train(
                 directory,
                 [dataclasses.replace(config, seed=seed, num_seeds=1) for seed in seeds],
@@ -142,9 +146,31 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
                     for seed in seeds
                 ]
             )
-        warn_of_divergence(directory.rows())
-        code.draw(directory.rows(), config, directory.path / f"{family.name}.png")
+        rows = directory.rows()
+        warn_of_divergence(rows)
+        figure = directory.path / f"{family.name}.png"
+        with figure_may_fail(figure):
+            code.draw(rows, config, figure)
         return directory.path, directory.summary
+
+
+@contextlib.contextmanager
+def figure_may_fail(path: Path) -> Iterator[None]:
+    """Says that a figure is not written, where it may not be: the results are there."""
+    try:
+        yield
+    except (OSError, UserError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        warn(f"the figure {path} was not written: {why}")
+
+
+def _is_of(seeds: Collection[int], summary: Any) -> bool:
+    """Whether a summary has an entry for each seed."""
+    entries = summary if isinstance(summary, list) else []
+    found = [entry.get("seed") for entry in entries if isinstance(entry, dict)]
+    return found == list(seeds)
 
 
 def _defaults(family: Family[Any]) -> dict[str, Any]:

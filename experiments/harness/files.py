@@ -4,26 +4,166 @@ A file written here is never seen half-written, whenever the process is killed: 
 written under another name, forced to disk and renamed. JSON has no numbers for what is
 not finite, so those are the strings "NaN", "Infinity" and "-Infinity", which `float`
 reads back.
+
+A file that is there and cannot be read is out of reach: it may be whole, on storage
+that is away, so it never counts as absent or damaged. Nothing is written through a
+link.
 """
 
+import contextlib
 import enum
+import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from experiments.harness.messages import UserError
+
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_SEAL = "seal"
+
+
+@contextlib.contextmanager
+def in_reach(path: Path) -> Iterator[None]:
+    """Turns errors of the system while something is read into one line.
+
+    Raises:
+      UserError: What is there cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            why = "a link to nothing, or gone"
+        raise UserError(
+            f"{error.filename or path} is out of reach ({why}), nothing was changed: "
+            "bring it back, then run the same command again"
+        ) from error
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The contents of a file, or None where nothing has this name.
+
+    Raises:
+      UserError: Something has, and it is out of reach or no file.
+    """
+    if not is_file(path):
+        return None
+    with in_reach(path):
+        return path.read_bytes()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of this name; False if nothing has it.
+
+    Raises:
+      UserError: Something has, and it is out of reach or no file.
+    """
+    if not is_there(path):
+        return False
+    with in_reach(path):
+        if stat.S_ISREG(path.stat().st_mode):
+            return True
+    raise UserError(
+        f"{path} has to be a file and is none, nothing was changed: put the file back, "
+        "then run the same command again"
+    )
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name, a link to nothing included."""
+    with in_reach(path):
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def refuse_link(path: Path) -> None:
+    """Refuses to write where it would change a file that has another name as well."""
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link, and nothing is written through one: put the file "
+            "itself there, or link the whole directory"
+        )
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Opens a file for reading and appending, created if it does not exist.
+
+    Raises:
+      UserError: It is a link, has a second name, or is no file.
+    """
+    refuse_link(path)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o666), "ab+")
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return file
+    file.close()
+    raise UserError(
+        f"{path} is no file of its own (a device, or a hard link): put a copy there"
+    )
+
+
+def parse_json(data: bytes) -> Any:
+    """Any JSON.
+
+    Raises:
+      ValueError: It is none.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def digest(data: bytes) -> str:
+    """What tells whether bytes are still the same."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with a checksum of them, for `unseal`."""
+    return {**values, _SEAL: digest(dump_json(dict(values)).encode())}
+
+
+def unseal(data: bytes) -> dict[str, Any]:
+    """The values of a JSON object, without their seal.
+
+    Raises:
+      ValueError: It is none, or not what was sealed. One without a seal passes: it is
+        of before there were seals.
+    """
+    values = parse_json(data)
+    if not isinstance(values, dict):
+        raise ValueError("no JSON object")
+    sealed = values.pop(_SEAL, None)
+    if sealed is not None and sealed != seal(values)[_SEAL]:
+        raise ValueError("not what was written")
+    return values
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces `path` by a file holding `data`, or leaves it as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    """Replaces `path` by a file holding `data`, or leaves it as it was.
+
+    Raises:
+      UserError: It is a link.
+    """
+    refuse_link(path)
+    # Of this process, for others may write the same.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -79,7 +219,7 @@ def open_for_append(path: Path, size: int | None = None) -> BinaryIO:
       size: The number of bytes to keep; by default all up to the last whole line, so
         that a line cut short by a kill is dropped.
     """
-    file = open(path, "ab+")  # noqa: SIM115 -- the caller closes it
+    file = open_own(path)
     if size is None:
         file.seek(0)
         size = file.read().rfind(b"\n") + 1
@@ -92,11 +232,28 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file; a last line cut short is left out.
 
     The three strings for non-finite floats are read as floats.
+
+    Raises:
+      UserError: The file is out of reach.
+      ValueError: A line, whose number it says, is no JSON object.
     """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    return [_restore_floats(json.loads(line)) for line in lines[:-1]]
+    return parse_json_lines(read_bytes(path) or b"")
+
+
+def parse_json_lines(data: bytes) -> list[dict[str, Any]]:
+    """As `read_json_lines`, of the contents of a file."""
+    lines = data.split(b"\n")[:-1]
+    return [_parse_line(number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _parse_line(number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = parse_json(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} is no JSON object")
+    return _restore_floats(row)
 
 
 def _restore_floats(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a user is told besides results: one line at a time, on stderr."""
 
+import contextlib
 import sys
 
 
@@ -18,5 +19,10 @@ def warn(message: str) -> None:
 
 
 def print_line(text: str) -> None:
-    """Prints a text on stderr, as one line whatever it holds."""
-    print(" ".join(text.split()), file=sys.stderr, flush=True)
+    """Prints a text on stderr, as one line whatever it holds.
+
+    Where stderr is closed or full, nobody can be told, and the run goes on.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(" ".join(text.split()), file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ of their own, session by session, so that a run that was stopped and continued k
 how long it took in all.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, TextIO
 
 from experiments.harness import files
+from experiments.harness.messages import warn
 
 _REFRESH_SECONDS = 0.2
+_MOST = 1e12
 
 
 class Progress:
@@ -121,10 +124,11 @@ class Progress:
             left = (self._num_steps - self._step) / rate
             parts += [f"{rate:.4g} steps/s", f"{_duration(left)} left"]
         line = ", ".join(parts + [text] * bool(text))
-        if self._bar is None:
-            print(line, file=self._stream, flush=True)
-        else:
-            self._bar.show(self._step, line)
+        with contextlib.suppress(OSError):  # a closed terminal stops no run
+            if self._bar is None:
+                print(line, file=self._stream, flush=True)
+            else:
+                self._bar.show(self._step, line)
 
 
 class _Bar:
@@ -157,10 +161,11 @@ class _Clock:
     """Seconds of each session, one line for each update."""
 
     def __init__(self, path: Path):
-        last: dict[int, dict[str, Any]] = {
-            row["session"]: row for row in files.read_json_lines(path)
-        }
-        self.earlier_seconds = sum(row["seconds"] for row in last.values())
+        lines = _whole_lines(path)
+        last = {row["session"]: row["seconds"] for row in lines if row is not None}
+        if None in lines:
+            warn(f"{path} is damaged: the time of earlier sessions may be wrong")
+        self.earlier_seconds = sum(last.values())
         self._session = max(last, default=0) + 1
         self._file: BinaryIO = files.open_for_append(path)
 
@@ -171,6 +176,21 @@ class _Clock:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any] | None]:
+    """The lines of a clock, None for one that is none: no clock stops a run."""
+    return [_line(text) for text in (files.read_bytes(path) or b"").split(b"\n")[:-1]]
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        row = files.parse_json(text)
+        session, seconds = row["session"], row["seconds"]
+        right = type(session) is int and 0 < session < _MOST and 0 <= seconds < _MOST
+    except (ValueError, TypeError, LookupError):
+        return None
+    return row if right else None
 
 
 def _duration(seconds: float) -> str:

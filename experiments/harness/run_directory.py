@@ -5,30 +5,46 @@ results and, at any moment, to one process. What lies in `metrics.jsonl` depends
 these only: clock times go elsewhere, and a run that continues first cuts the file back
 to what its checkpoint covers. So a run killed at any moment and continued leaves the
 same bytes as one never stopped.
+
+What a run will read is read before anything is computed. A file that is out of reach
+ends the command and changes nothing; one that is damaged is replaced where what it held
+can be computed again, and named where it cannot. `docs/reliability.md` has the whole.
 """
 
 import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import json
 import os
+import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from experiments.harness import environment, files
+from experiments.harness import environment, files, interrupts, saved_steps
 from experiments.harness.config import settings
 from experiments.harness.messages import UserError, tell, warn
+from experiments.harness.saved_steps import Choice, Covered
 
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+# Written before the summary: digests of the summary and of the metrics.
+FINISHED = "finished.json"
+_LOCK, _CLOCK = ".lock", "clock.jsonl"
+_CHECKPOINTS, _ASIDE = "checkpoints", "unusable_checkpoints"
+_FILES = (CONFIG, METRICS, SUMMARY, FINISHED, _CLOCK)
 _MARK, _SETTINGS = "run_directory_version", "jax_settings"
-_LEFTOVERS = {".lock", ".config.json.tmp"}
+_VERSION = 1
+_LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
+
+
+def _is_filled(summary: Any) -> bool:
+    """What can be said of any summary."""
+    return isinstance(summary, dict | list) and bool(summary)
 
 
 class RunDirectory:
@@ -46,12 +62,17 @@ class RunDirectory:
         itself or how to show progress.
       before: What a field meant in runs that were made before it existed; by default
         that the config is another.
-      checkpoint_seconds: Least time between two checkpoints.
+      checkpoint_seconds: Least time between two checkpoints; the first of a session
+        is at its first evaluation, so that a run gets on however often it is killed.
       saving_share: Largest part of the time spent on saving, however large the state.
+      summary_fits: Whether a summary can be this config's. It decides for runs of
+        before digests of summaries were kept.
 
     Raises:
       UserError: The path is a file, holds something else, another config or an
-        unfinished run under other settings of JAX, or another process uses it.
+        unfinished run under other settings of JAX, or another process uses it. Or a
+        file of it is out of reach, a link where something would be written, or damaged
+        where nothing is left to compute it from.
     """
 
     def __init__(
@@ -63,6 +84,7 @@ class RunDirectory:
         before: Mapping[str, Any] | None = None,
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
+        summary_fits: Callable[[Any], bool] = _is_filled,
     ):
         self.path = Path(path).expanduser()
         self.summary: Any = None
@@ -71,34 +93,42 @@ class RunDirectory:
         self._before: dict[str, Any] = files.to_json(dict(before or {}))
         self._checkpoint_seconds = checkpoint_seconds
         self._saving_share = saving_share
+        self._summary_fits = summary_fits
         self._open_files = contextlib.ExitStack()
         self._other_settings: list[str] = []
         self._metrics: BinaryIO | None = None
         self._checkpoints: Checkpoints | None = None
+        self._choice = Choice()
+        self._recorded: Any = None  # the digest of the metrics, while they grow
         self._saved_at = time.monotonic()
+        self._num_saves = 0
         self._save_seconds = 0.0
 
     def __enter__(self) -> "RunDirectory":
+        _refuse_undecodable(self.path)
         self._inspect()
         if self.summary is not None:
+            _read_metrics(self.path)
             under = f", as it ran: {', '.join(self._other_settings)}"
             tell(
                 f"{self.path} holds this run, finished: its results are shown again"
                 + (under if self._other_settings else "")
             )
             return self
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError:  # as /proc says it
-            raise UserError(
-                f"{self.path} cannot be created: choose another directory"
-            ) from None
+        # With what takes long to import, while nothing has to be left in order.
+        from experiments.harness import checkpoints  # noqa: F401
+
+        now = files.to_json(environment.describe())
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(self.path / ".lock"))
+            stack.enter_context(interrupts.held())
+            stack.enter_context(_made(self.path))
+            stack.enter_context(_locked(self.path / _LOCK))
             # Another process may have been here before the lock was ours.
             saved = self._inspect()
             if self.summary is None:
-                self._describe(saved)
+                self._choice = self._look_before_writing()
+                interrupts.check()
+                self._describe(saved, now)
             self._open_files = stack.pop_all()
         return self
 
@@ -113,7 +143,7 @@ class RunDirectory:
     @property
     def clock_path(self) -> Path:
         """Where clock times go."""
-        return self.path / "clock.jsonl"
+        return self.path / _CLOCK
 
     def restore(self, state: Any, step: int = 0) -> tuple[Any, int]:
         """Returns the state to start from and its step; call it before `record`.
@@ -135,19 +165,32 @@ class RunDirectory:
         self._refuse_other_settings()
         from experiments.harness.checkpoints import Checkpoints
 
-        path = self.path / METRICS
+        finished = self.summary is not None
+        directory = self.path / _CHECKPOINTS
         self._checkpoints = self._open_files.enter_context(
-            contextlib.closing(Checkpoints(self.path / "checkpoints"))
+            contextlib.closing(Checkpoints(directory, read_only=finished))
         )
-        size = path.stat().st_size if path.exists() else 0
-        restored = self._checkpoints.restore(state, metrics_bytes=size)
-        if self.summary is None:
-            covered = restored.metrics_bytes if restored else 0
-            self._metrics = self._open_files.enter_context(
-                files.open_for_append(path, covered)
-            )
-            self._saved_at = time.monotonic()
+        choice = self._choice
+        if finished:
+            choice = saved_steps.choose(directory, _read_metrics(self.path))
+        restored = self._checkpoints.restore(state, choice)
+        if not finished:
+            directory.mkdir(exist_ok=True)  # first: metrics without it were lost
+            self._continue_metrics(restored.covered.num_bytes if restored else 0)
         return (restored.state, restored.step) if restored else (state, step)
+
+    def _continue_metrics(self, size: int) -> None:
+        """Opens the metrics where they go on."""
+        path = self.path / METRICS
+        metrics = files.read_bytes(path) or b""
+        if metrics[size:] and (self._choice.damaged or self._choice.uncovered):
+            files.write_atomically(self.path / _ASIDE / METRICS, metrics)
+        (self.path / FINISHED).unlink(missing_ok=True)
+        self._metrics = self._open_files.enter_context(
+            files.open_for_append(path, size)
+        )
+        self._recorded = hashlib.sha256(metrics[:size])
+        self._saved_at = time.monotonic()
 
     def record(
         self, step: int, rows: Iterable[Mapping[str, Any]], state: Any = None
@@ -163,33 +206,47 @@ class RunDirectory:
         """
         if self._metrics is None or self._checkpoints is None:
             raise RuntimeError("call restore() before record()")
+        interrupts.check()
         for row in rows:
             line = {"step": step, **{name: row[name] for name in sorted(row)}}
-            self._metrics.write(files.dump_json(line).encode() + b"\n")
+            written = files.dump_json(line).encode() + b"\n"
+            self._metrics.write(written)
+            self._recorded.update(written)
         self._metrics.flush()
         if state is None:
             return
         started = time.monotonic()
         os.fsync(self._metrics.fileno())
         size = os.fstat(self._metrics.fileno()).st_size
-        self._checkpoints.save(step, state, metrics_bytes=size)
+        self._checkpoints.save(step, state, Covered(size, self._recorded.hexdigest()))
         self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - started
+        # The first save starts orbax up, which says nothing of the next.
+        if self._num_saves:
+            self._save_seconds = self._saved_at - started
+        self._num_saves += 1
 
     def checkpoint_due(self, step: int) -> bool:
         """Whether to save at this step; depends on the clock, as no result does."""
         wait = max(self._checkpoint_seconds, self._save_seconds / self._saving_share)
-        return time.monotonic() - self._saved_at >= wait
+        return not self._num_saves or time.monotonic() - self._saved_at >= wait
 
     def rows(self) -> list[dict[str, Any]]:
         """All metrics recorded so far."""
-        return read_rows(self.path)
+        expected = None if self._recorded is None else self._recorded.hexdigest()
+        return _parse_metrics(self.path, _read_metrics(self.path, expected))
 
     def finish(self, summary: Any) -> None:
         """Writes the summary, any JSON: the last step, which marks the run finished."""
         text = files.dump_json(summary, indent=2) + "\n"
-        files.write_atomically(self.path / SUMMARY, text.encode())
-        self.summary = json.loads(text)
+        data = text.encode()
+        metrics = self._recorded
+        if metrics is None:
+            metrics = hashlib.sha256(_read_metrics(self.path))
+        mark = {"summary": files.digest(data), "metrics": metrics.hexdigest()}
+        sealed = files.dump_json(files.seal({_MARK: _VERSION, **mark}), indent=2)
+        files.write_atomically(self.path / FINISHED, f"{sealed}\n".encode())
+        files.write_atomically(self.path / SUMMARY, data)
+        self.summary = files.parse_json(data)
 
     def _inspect(self) -> dict[str, Any] | None:
         """Refuses what is not this run; returns its saved description, if any."""
@@ -199,19 +256,51 @@ class RunDirectory:
             raise UserError(f"{self.path} is not a directory: name another")
         saved = _read_description(self.path / CONFIG)
         if saved is None:
-            if {entry.name for entry in self.path.iterdir()} - _LEFTOVERS:
-                raise UserError(
-                    f"{self.path} holds files but no run: name a new or empty directory"
-                )
+            self._refuse_no_run()
             return None
         self._refuse_another_config(saved["config"])
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            # One that cannot be read is written again.
-            self.summary = json.loads((self.path / SUMMARY).read_text())
+        self.summary = _read_summary(self.path, self._summary_fits)
         self._other_settings = _other_settings(saved)
         if self.summary is None:
             self._refuse_other_settings()
         return saved
+
+    def _refuse_no_run(self) -> None:
+        """Refuses files that are not of a run, or of one that says not of which."""
+        names = set(os.listdir(self.path))
+        if names & {METRICS, _CHECKPOINTS, SUMMARY}:
+            raise UserError(
+                f"{self.path / CONFIG} is gone or damaged: put back a copy of it, or "
+                "name a new directory"
+            )
+        if not all(_LEFTOVERS.fullmatch(name) for name in names):
+            raise UserError(
+                f"{self.path} holds files but no run: name a new or empty directory"
+            )
+
+    def _look_before_writing(self) -> Choice:
+        """What to go on from, after all that would refuse the run later."""
+        directory = self.path / _CHECKPOINTS
+        for path in (self.path / name for name in _FILES):
+            files.refuse_link(path)
+            files.is_file(path)
+        for path in (directory, self.path / _ASIDE, *self.path.glob("*.png")):
+            files.refuse_link(path)
+        metrics = files.read_bytes(self.path / METRICS) or b""
+        if metrics and not files.is_there(directory):
+            raise UserError(
+                f"{directory} is gone: put it back, or remove {METRICS} to start from "
+                "the first step"
+            )
+        choice = saved_steps.choose(directory, metrics)
+        if choice.uncovered and choice.usable is None:
+            step, why = next(iter(choice.uncovered.items()))
+            raise UserError(
+                f"{self.path / METRICS} is damaged and no checkpoint is from before, "
+                f"nothing was changed: put back a copy of it, or name a new directory "
+                f"(step {step}: {why})"
+            )
+        return choice
 
     def _refuse_other_settings(self) -> None:
         if self._other_settings:
@@ -235,13 +324,14 @@ class RunDirectory:
                 "name another directory, or use its settings to continue it"
             )
 
-    def _describe(self, saved: Mapping[str, Any] | None) -> None:
+    def _describe(
+        self, saved: Mapping[str, Any] | None, now: Mapping[str, Any]
+    ) -> None:
         """Writes `config.json`, or warns if the run continues elsewhere."""
-        now = files.to_json(environment.describe())
         if saved is None:
             text = files.dump_json(
                 {
-                    _MARK: 1,
+                    _MARK: _VERSION,
                     "config": self._config,
                     _SETTINGS: environment.decisive_settings(),
                     "environment": now,
@@ -250,11 +340,17 @@ class RunDirectory:
             )
             files.write_atomically(self.path / CONFIG, f"{text}\n".encode())
             return
+        if files.is_there(self.path / SUMMARY):
+            warn(f"{self.path / SUMMARY} is damaged: it is written again")
+        before = saved.get("environment")
+        if not isinstance(before, dict):
+            warn(f"{self.path / CONFIG} does not say with what the run was begun")
+            return
         changed = [
             f"{name} was {before} and is {after}"
             for name, before, after in environment.differences(
                 # What older directories do not say is taken to be as it is now.
-                {"rounding": now["rounding"], **saved["environment"]},
+                {"rounding": now["rounding"], **before},
                 now,
             )
         ]
@@ -269,14 +365,22 @@ def default_path(experiment: str, config: Any, ignored: Collection[str]) -> Path
     return Path("runs") / experiment / digest[:10]
 
 
-def is_finished(path: Path) -> bool:
-    """Whether a directory holds a run that has come to its end."""
-    return (path / SUMMARY).exists()
+def is_finished(path: Path, summary_fits: Callable[[Any], bool] = _is_filled) -> bool:
+    """Whether a directory holds a run that has come to its end.
+
+    Raises:
+      UserError: A file that says so is out of reach.
+    """
+    return _read_summary(path, summary_fits) is not None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The metrics in a directory, in the order of the steps."""
-    return files.read_json_lines(path / METRICS)
+    """The metrics in a directory, in the order of the steps.
+
+    Raises:
+      UserError: They are out of reach or damaged.
+    """
+    return _parse_metrics(path, _read_metrics(path))
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
@@ -307,28 +411,144 @@ def _other_settings(saved: Mapping[str, Any]) -> list[str]:
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:
-    """The contents of a `config.json` that this module wrote, else None."""
+    """The contents of a `config.json` that this module wrote, else None.
+
+    Raises:
+      UserError: It is out of reach, of a newer version, or lacks what it needs.
+    """
     try:
-        saved = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        saved = files.parse_json(files.read_bytes(path) or b"")
+    except ValueError:
         return None
-    return saved if isinstance(saved, dict) and _MARK in saved else None
+    if not isinstance(saved, dict) or _MARK not in saved:
+        return None
+    version, needed = saved[_MARK], (saved.get("config"), saved.get(_SETTINGS, {}))
+    if type(version) is int and version > _VERSION:
+        raise UserError(
+            f"{path} is of a newer version of this program ({_MARK} {version}, and "
+            f"{_VERSION} is known here): use that one, or name another directory"
+        )
+    if version != _VERSION or not all(isinstance(part, dict) for part in needed):
+        raise UserError(
+            f"{path} is damaged: put back a copy of it, or name another directory"
+        )
+    return saved
 
 
-def _locked(path: Path) -> BinaryIO:
-    """Opens a file and holds its lock, which the system drops when the process ends."""
-    file = open(path, "ab+")  # noqa: SIM115 -- open as long as the run
+def _read_summary(path: Path, fits: Callable[[Any], bool]) -> Any:
+    """The summary of a finished run; None if it is not finished or not as written."""
+    data = files.read_bytes(path / SUMMARY)
+    try:
+        summary = files.parse_json(data or b"")
+    except ValueError:
+        return None
+    mark = _read_mark(path)
+    if mark is None:
+        return summary if fits(summary) else None
+    return summary if mark["summary"] == files.digest(data or b"") else None
+
+
+def _read_mark(path: Path) -> dict[str, Any] | None:
+    """The digests of a finished run; None if there are none, or not as written."""
+    try:
+        mark = files.unseal(files.read_bytes(path / FINISHED) or b"")
+    except ValueError:
+        return None
+    return mark if {"summary", "metrics"} <= set(mark) else None
+
+
+def _read_metrics(path: Path, expected: str | None = None) -> bytes:
+    """The bytes of the metrics, if they are those expected or of the finished run."""
+    data = files.read_bytes(path / METRICS) or b""
+    mark = _read_mark(path)
+    if expected is None and mark is not None:
+        expected = mark["metrics"]
+    if expected not in (None, files.digest(data)):
+        raise _damaged_metrics(path, "it is not what was recorded")
+    return data
+
+
+def _parse_metrics(path: Path, data: bytes) -> list[dict[str, Any]]:
+    try:
+        return files.parse_json_lines(data)
+    except ValueError as error:
+        raise _damaged_metrics(path, str(error)) from None
+
+
+def _damaged_metrics(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path / METRICS} is damaged ({why}): put back a copy of it, or remove "
+        f"{SUMMARY} and run the same command again to compute it from a checkpoint"
+    )
+
+
+def _refuse_undecodable(path: Path) -> None:
+    """Refuses names that the libraries of checkpoints would read as others."""
+    whole = os.path.realpath(path)
+    try:
+        same = os.fsencode(whole) == whole.encode()
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise UserError(
+            f"{path} is not UTF-8, or its whole path is not, as checkpoints need it: "
+            "name another directory"
+        )
+
+
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[None]:
+    """Makes a directory; removes it again if it is left empty by an exception."""
+    new = [at for at in (path, *path.parents) if not at.exists()]
+    try:
+        _make(path)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for at in new:
+                at.rmdir()
+        raise
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # as /proc says it
+        raise UserError(f"{path} cannot be created: choose another directory") from None
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, which the system drops when the process ends."""
+    new = not files.is_there(path)
+    file = files.open_own(path)
+    try:
+        _lock(file, path)
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        try:
+            yield
+        except BaseException:
+            if new:  # while it is ours
+                path.unlink(missing_ok=True)
+            raise
+    finally:
+        file.close()
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        # One that gave up may have removed the file that was opened here.
+        ours = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    if not ours:
         file.seek(0)
-        holder = file.read().decode() or "unknown"
-        file.close()
+        holder = re.match(rb"\d+", file.read(20))
         raise UserError(
-            f"{path.parent} is in use by another process ({holder}): wait until it "
+            f"{path.parent} is in use by another process "
+            f"({holder.group().decode() if holder else 'unknown'}): wait until it "
             "ends, or name another directory"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    file.flush()
-    return file
+        )

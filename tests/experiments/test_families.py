@@ -4,6 +4,7 @@ The third family is a test's own: what it needs is what a new experiment has to 
 """
 
 import dataclasses
+import errno
 import itertools
 import json
 import shutil
@@ -410,6 +411,38 @@ def test_a_finished_run_says_under_which_settings_it_ran(tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EROFS, "Read-only file system"), UserError("is a link")]
+)
+def test_a_finished_run_that_is_read_only_is_shown(
+    tmp_path, run_program, monkeypatch, error
+):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    family.run(PARITY, config)
+    (tmp_path / ".lock").unlink()
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(files, "write_atomically", refuse)
+    code, out, err = run_program(PARITY, *flags(config))
+    assert (code, err.count("\n")) == (0, 2)
+    assert f"the figure {tmp_path / 'parity.png'} was not written: " in err
+    assert out.startswith("seed 0: ")
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_summary_of_other_seeds_is_written_again(tmp_path, capsys):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    _, summary = family.run(PARITY, config)
+    (tmp_path / "finished.json").unlink()  # a run of before there were digests
+    other = [{**summary[0], "seed": 1}]
+    (tmp_path / "summary.json").write_text(json.dumps(other))
+    capsys.readouterr()
+    assert family.run(PARITY, config)[1][0]["seed"] == 0
+    assert "summary.json is damaged: it is written again" in capsys.readouterr().err
+
+
 def test_arms_are_not_run_under_two_settings(tmp_path, capsys):
     arms = {
         "narrow": PARITY.config_class(num_steps=2, eval_every=2, width=4),
@@ -473,7 +506,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     finals = []
     for path in (whole, killed):
         checkpoints = Checkpoints(path / "checkpoints")
-        finals.append(checkpoints.restore(target, metrics_bytes=1 << 30))
+        finals.append(checkpoints.restore(target))
         checkpoints.close()
     assert finals[0].step == finals[1].step == config.num_steps
     jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)

@@ -12,6 +12,8 @@ import pytest
 from experiments.harness import checks, command_line
 from experiments.harness.messages import UserError
 
+ROOT = Path(__file__).parents[3]
+
 
 @dataclasses.dataclass(frozen=True)
 class Inner:
@@ -199,6 +201,79 @@ def test_run_is_silent_when_the_reader_of_stdout_leaves():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+STREAMS = """
+import os, sys
+from experiments.harness import command_line, messages
+
+def main():
+    print("results")
+    messages.warn("something")
+    print(os.open(__file__, os.O_RDONLY) > 2, os.path.exists("/proc/self/fd/2"))
+
+sys.exit(command_line.run(main))
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "out", "err"),
+    [
+        (">&-", 0, "", "stdout is closed: what would be|something"),
+        ("2>&-", 0, "results\nTrue True\n", ""),
+        (">&- 2>&- <&-", 0, "", ""),
+        (">/dev/full", 1, "", "No space left"),
+        ("2>/dev/full", 0, "results\nTrue True\n", ""),
+    ],
+)
+def test_a_stream_that_cannot_be_written_is_no_traceback(
+    redirected, code, out, err, tmp_path
+):
+    program = tmp_path / "program.py"
+    program.write_text(STREAMS)
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {redirected}', "sh", sys.executable, program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, out)
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(err.split("|")) * bool(err)
+    assert all(said in line for said, line in zip(err.split("|"), lines, strict=False))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_lacks_is_spelt_out(encoding):
+    script = (
+        "import sys; from experiments.harness import command_line\n"
+        "sys.exit(command_line.run(lambda: print('\\u2265 \\udcff')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b" \\udcff\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_is_shown_in_any_encoding(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.grokking", "--help"],
+        env={
+            **os.environ,
+            **{"PYTHONIOENCODING": encoding, "LC_ALL": "C"},
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"--run-directory" in done.stdout
 
 
 def test_import_needs_neither_jax_nor_tyro():

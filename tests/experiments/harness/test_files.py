@@ -1,6 +1,7 @@
 import enum
 import json
 import math
+import os
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.harness import files
+from experiments.harness.messages import UserError
 
 
 class Color(enum.Enum):
@@ -80,3 +82,71 @@ def test_open_for_append_keeps_whole_lines_or_the_size_given(tmp_path):
         with files.open_for_append(path, size) as file:
             file.write(b"new\n")
         assert path.read_bytes() == kept + b"new\n"
+
+
+def link_to_nothing(path):
+    path.symlink_to(path.with_name("unmounted"))
+
+
+def link_to_itself(path):
+    path.symlink_to(path.name)
+
+
+def link_to_a_file(path):
+    path.with_name("other").write_bytes(b"other")
+    path.symlink_to(path.with_name("other"))
+
+
+@pytest.mark.parametrize(
+    ("put", "why"),
+    [
+        (link_to_nothing, "a link to nothing"),
+        (link_to_itself, "Too many levels"),
+        (Path.mkdir, "has to be a file"),
+        (os.mkfifo, "has to be a file"),
+    ],
+)
+def test_what_is_out_of_reach_is_not_absent(tmp_path, put, why):
+    path = tmp_path / "a"
+    assert files.read_bytes(path) is None
+    put(path)
+    with pytest.raises(UserError, match=f"{path} .*{why}.*nothing was changed"):
+        files.read_bytes(path)
+
+
+@pytest.mark.parametrize("put", [link_to_nothing, link_to_itself, link_to_a_file])
+@pytest.mark.parametrize(
+    "write", [files.open_own, lambda path: files.write_atomically(path, b"new")]
+)
+def test_nothing_is_written_through_a_link(tmp_path, put, write):
+    put(tmp_path / "a")
+    with pytest.raises(UserError, match="is a link"):
+        write(tmp_path / "a")
+    assert [path.read_bytes() for path in tmp_path.glob("other")] in ([], [b"other"])
+    assert not (tmp_path / "unmounted").exists()
+
+
+def test_nothing_is_written_through_the_name_of_a_temporary_file(tmp_path):
+    (tmp_path / "user").write_bytes(b"user's")
+    (tmp_path / f".a.{os.getpid()}.tmp").symlink_to(tmp_path / "user")
+    files.write_atomically(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "user").read_bytes() == b"user's"
+
+
+def test_a_file_with_a_second_name_is_not_appended_to(tmp_path):
+    (tmp_path / "user").write_bytes(b"user's")
+    os.link(tmp_path / "user", tmp_path / "a")
+    with pytest.raises(UserError, match="a hard link"):
+        files.open_own(tmp_path / "a")
+
+
+def test_a_seal_tells_any_change():
+    data = files.dump_json(files.seal({"a": 1, "b": ["x"]})).encode()
+    assert files.unseal(data) == {"a": 1, "b": ["x"]}
+    with pytest.raises(ValueError, match="not what was written"):
+        files.unseal(data.replace(b'"x"', b'"y"'))
+    for other in (b"5", b"[" * 9999, b"", bytes(4)):
+        with pytest.raises(ValueError, match=r".*"):
+            files.unseal(other)
+    assert files.unseal(b'{"a": 1}') == {"a": 1}  # of before there were seals

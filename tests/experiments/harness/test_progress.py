@@ -79,3 +79,32 @@ def test_the_clock_adds_up_sessions(clock, tmp_path):
         {"session": 2, "step": 2, "seconds": 5.0},
         {"session": 2, "step": 3, "seconds": 7.0},
     ]
+
+
+def test_no_clock_stops_a_run(clock, tmp_path, capsys):
+    path = tmp_path / "clock.jsonl"
+    right = b'{"session": 1, "step": 1, "seconds": 5.0}\n'
+    for wrong in (
+        *(b"5", b"{}", b"\0\0", b"[" * 9999, b'{"session": "1", "seconds": 2}'),
+        *(b'{"session": 1, "seconds": NaN}', b'{"session": 1, "seconds": null}'),
+    ):
+        path.write_bytes(right + wrong + b"\n")
+        with Progress(10, quiet=True, clock_path=path, now=clock) as progress:
+            clock.seconds += 2
+            progress.update(2)
+        assert progress.wall_seconds == 7
+        assert path.read_bytes().startswith(right + wrong)
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert f"{path} is damaged" in err
+
+
+def test_a_closed_terminal_stops_no_run(clock):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise OSError(5, "Input/output error")
+
+    with Progress(10, stream=Closed(), now=clock) as progress:
+        clock.seconds += 60
+        progress.update(5)
+    assert progress.steps_per_second is not None

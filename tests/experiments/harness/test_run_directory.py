@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.harness import command_line, environment
+from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_directory import RunDirectory, is_finished, read_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,8 @@ def test_a_checkpoint_covers_exactly_the_metrics_before_it(tmp_path, monkeypatch
         run.restore(state_at(0))
         saves = []
 
-        def save(step, state, *, metrics_bytes):
-            saves.append((metrics_bytes, list(synced)))
+        def save(step, state, covered):
+            saves.append((covered.num_bytes, list(synced)))
 
         monkeypatch.setattr(run._checkpoints, "save", save)
         synced.clear()
@@ -280,23 +281,232 @@ def test_what_only_rounds_is_a_warning(tmp_path, capsys):
 def test_checkpoints_are_due_by_the_clock_and_by_what_they_cost(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with opened(tmp_path, checkpoint_seconds=60.0) as run:
-        run.restore(state_at(0))
-        assert not run.checkpoint_due(1)
-        clock[0] += 60
-        assert run.checkpoint_due(1)
 
-        def slow_save(step, state, *, metrics_bytes):
-            clock[0] += 10
+    def save(run, step, seconds):
+        def slow_save(step, state, covered):
+            clock[0] += seconds
 
         monkeypatch.setattr(run._checkpoints, "save", slow_save)
-        run.record(1, [], state_at(1))
-        clock[0] += 199  # 10 s of saving may be 5 % of the time: every 200 s
+        run.record(step, [], state_at(step))
+
+    with opened(tmp_path, checkpoint_seconds=60.0) as run:
+        run.restore(state_at(0))
+        # At once, so that a run that is killed ever so often gets on.
+        assert run.checkpoint_due(1)
+        save(run, 1, seconds=30)  # the first includes the start of orbax
+        clock[0] += 59
         assert not run.checkpoint_due(2)
         clock[0] += 1
         assert run.checkpoint_due(2)
+        save(run, 2, seconds=10)
+        clock[0] += 199  # 10 s of saving may be 5 % of the time: every 200 s
+        assert not run.checkpoint_due(3)
+        clock[0] += 1
+        assert run.checkpoint_due(3)
 
 
 def test_recording_before_restoring_is_a_bug(tmp_path):
     with opened(tmp_path) as run, pytest.raises(RuntimeError, match="restore"):
         run.record(1, [])
+
+
+def stopped_at_2(path):
+    """A run with two checkpoints, and rows after them."""
+    with opened(path) as run:
+        run.restore(state_at(0))
+        for step in (1, 2):
+            run.record(step, [{"a": step}], state_at(step))
+        run.record(3, [{"a": 3}])
+
+
+def test_damaged_metrics_are_computed_again_from_the_checkpoint_before(
+    tmp_path, capsys
+):
+    stopped_at_2(tmp_path)
+    metrics = tmp_path / "metrics.jsonl"
+    damaged = metrics.read_bytes().replace(b'"a": 2', b'"a": 7')
+    metrics.write_bytes(damaged)
+    capsys.readouterr()
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 1
+        assert [row["a"] for row in run.rows()] == [1]
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "step 2 cannot be used, set aside: the metrics before it are not" in err
+    assert "continuing from step 1" in err
+    aside = tmp_path / "unusable_checkpoints"
+    assert (aside / "metrics.jsonl").read_bytes() == damaged
+    assert (aside / "2" / "about.json").exists()
+
+
+def test_what_was_set_aside_before_is_kept(tmp_path, capsys):
+    for _ in range(2):
+        with opened(tmp_path) as run:
+            run.restore(state_at(0))
+            run.record(1, [{"a": 1}], state_at(1))
+        about = tmp_path / "checkpoints" / "1" / "about.json"
+        about.write_bytes(bytes(9))
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 0
+    names = {path.name for path in (tmp_path / "unusable_checkpoints").iterdir()}
+    assert {"1", "1.1"} <= names
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"step": 1, "b": 1}\n', None])
+def test_metrics_that_no_checkpoint_is_from_before_are_named(tmp_path, damage):
+    stopped_at_2(tmp_path)
+    metrics = tmp_path / "metrics.jsonl"
+    kept = metrics.read_bytes()
+    metrics.unlink()
+    if damage is not None:
+        metrics.write_bytes(damage + kept[len(damage) :] if damage else b"")
+    with pytest.raises(UserError, match=r"metrics.jsonl is damaged .* put back a copy"):
+        opened(tmp_path).__enter__()
+    assert not (tmp_path / "unusable_checkpoints").exists()
+    metrics.write_bytes(kept)
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 2
+
+
+def test_checkpoints_that_are_away_are_not_begun_again(tmp_path):
+    stopped_at_2(tmp_path)
+    (tmp_path / "checkpoints").rename(tmp_path / "away")
+    with pytest.raises(UserError, match="checkpoints is gone: put it back"):
+        opened(tmp_path).__enter__()
+    (tmp_path / "away").rename(tmp_path / "checkpoints")
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 2
+
+
+def test_checkpoints_behind_a_link_are_refused_and_a_directory_behind_one_is_not(
+    tmp_path,
+):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "scratch")
+    stopped_at_2(tmp_path / "run")
+    moved = tmp_path / "moved"
+    (tmp_path / "scratch" / "checkpoints").rename(moved)
+    (tmp_path / "scratch" / "checkpoints").symlink_to(moved)
+    with pytest.raises(UserError, match=r"checkpoints is a link.*the whole directory"):
+        opened(tmp_path / "run").__enter__()
+
+
+def test_the_lock_is_not_taken_through_a_link(tmp_path):
+    user = tmp_path / "thesis.tex"
+    user.write_text("chapter 1")
+    stopped_at_2(tmp_path / "run")
+    (tmp_path / "run" / ".lock").unlink()
+    (tmp_path / "run" / ".lock").symlink_to(user)
+    with pytest.raises(UserError, match=r"\.lock is a link"):
+        opened(tmp_path / "run").__enter__()
+    assert user.read_text() == "chapter 1"
+
+
+def test_a_refusal_leaves_neither_a_lock_nor_a_directory(tmp_path, monkeypatch):
+    stopped_at_2(tmp_path / "run")
+    (tmp_path / "run" / ".lock").unlink()
+    (tmp_path / "run" / "checkpoints").rename(tmp_path / "away")
+    with pytest.raises(UserError, match="is gone"):
+        opened(tmp_path / "run").__enter__()
+    assert not (tmp_path / "run" / ".lock").exists()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunDirectory, "_describe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        opened(tmp_path / "new" / "run").__enter__()
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run_directory_version": 2}, "of a newer version"),
+        ({"run_directory_version": "1"}, "is damaged"),
+        ({"config": None}, "is damaged"),
+        ({"jax_settings": 5}, "is damaged"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused(tmp_path, change, message):
+    stopped_at_2(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(
+        UserError, match=f"config.json {message}|config.json is {message}"
+    ):
+        opened(tmp_path).__enter__()
+
+
+def test_an_environment_that_cannot_be_read_is_a_warning(tmp_path, capsys):
+    stopped_at_2(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"environment": 5}))
+    with opened(tmp_path):
+        pass
+    assert "does not say with what the run was begun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["5", "{}", "[]", "null", "{", '{"accuracy": 0.7}'])
+@pytest.mark.parametrize("with_digests", [True, False])
+def test_a_summary_that_was_not_written_is_written_again(
+    tmp_path, capsys, text, with_digests
+):
+    stopped_at_2(tmp_path)
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.finish({"accuracy": 0.5})
+    assert is_finished(tmp_path)
+    (tmp_path / "summary.json").write_text(text)
+    if not with_digests:  # as in runs of before they were kept
+        (tmp_path / "finished.json").unlink()
+    decided = is_finished(tmp_path, lambda summary: summary == {"accuracy": 0.5})
+    capsys.readouterr()
+    fits = {"summary_fits": lambda summary: summary == {"accuracy": 0.5}}
+    with opened(tmp_path, **fits) as run:
+        assert (run.summary is not None) == decided
+        assert run.summary is None
+        run.restore(state_at(0))
+        run.finish({"accuracy": 0.5})
+    assert "summary.json is damaged: it is written again" in capsys.readouterr().err
+    assert is_finished(tmp_path)
+
+
+def test_damaged_metrics_of_a_finished_run_are_named(tmp_path):
+    stopped_at_2(tmp_path)
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.finish({"accuracy": 0.5})
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_bytes(metrics.read_bytes().replace(b'"a": 1', b'"a": 7'))
+    for read in (opened(tmp_path).__enter__, lambda: read_rows(tmp_path)):
+        with pytest.raises(UserError, match=r"metrics.jsonl is damaged .*copy"):
+            read()
+
+
+@pytest.mark.parametrize("name", [b"a\xffb", "é".encode("latin-1")])
+def test_a_path_that_is_not_utf_8_is_one_line(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    with pytest.raises(UserError, match="is not UTF-8"):
+        opened(path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_gets_on_however_often_it_is_killed(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    save = Checkpoints.save
+
+    def slow_save(self, *args):
+        clock[0] += 1000.0  # the start of orbax
+        save(self, *args)
+
+    monkeypatch.setattr(Checkpoints, "save", slow_save)
+    reached = 0
+    for session in range(1, 4):
+        with opened(tmp_path, checkpoint_seconds=1e6) as run:
+            _, reached = run.restore(state_at(0))
+            assert reached == session - 1
+            # Killed after its first evaluation.
+            due = run.checkpoint_due(reached + 1)
+            run.record(reached + 1, [{"a": 1}], state_at(reached + 1) if due else None)

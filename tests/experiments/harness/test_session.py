@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import subprocess
 import time
 
 import jax
@@ -40,7 +41,7 @@ def assert_as_reference(toy, reference, assert_same_bits):
         name = "metrics.jsonl"
         assert (path / name).read_bytes() == (expected_path / name).read_bytes()
         checkpoints = Checkpoints(path / "checkpoints")
-        restored = checkpoints.restore(toy.build(config)[1], metrics_bytes=1 << 30)
+        restored = checkpoints.restore(toy.build(config)[1])
         checkpoints.close()
         assert restored.step == config.num_steps
         assert_same_bits(restored.state, expected_state)
@@ -55,6 +56,7 @@ def test_a_run_leaves_these_files(reference):
         "checkpoints",
         "clock.jsonl",
         "config.json",
+        "finished.json",
         "loss.png",
         "metrics.jsonl",
         "summary.json",
@@ -244,6 +246,36 @@ def test_killed_many_times_it_ends_the_same(
         process.kill()
         process.communicate()
     assert run_toy("--run-dir", path)[0] == 0
+    assert_as_reference(path)
+
+
+@pytest.mark.slow
+def test_killed_every_few_seconds_it_ends(
+    toy, tmp_path, start_python, assert_as_reference
+):
+    """With no time for a second checkpoint in any of the sessions."""
+    path = tmp_path / "run"
+    argv = [toy.__file__, "--run-dir", path, "--pause-seconds", "0.4"]
+    argv += ["--checkpoint-seconds", "1000"]
+    started = time.monotonic()
+    process = start_python(*argv)
+    while not list(path.glob("checkpoints/*/about.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    # As long as a start and an evaluation take here and now, and half of it again.
+    period = 1.5 * (time.monotonic() - started)
+    for _ in range(12):
+        process = start_python(*argv)
+        try:
+            _, err = process.communicate(timeout=period)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            continue
+        assert (process.returncode, err) == (0, "")
+        break
     assert_as_reference(path)
 
 

@@ -65,6 +65,7 @@ ON_EIGHT_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np
 from experiments.harness import loop, sweep
 from experiments.harness.checkpoints import Checkpoints
+from experiments.harness.saved_steps import Covered
 import sys, pathlib
 sys.path.insert(0, sys.argv[1])
 import test_sweep
@@ -101,14 +102,14 @@ for num in (3, 8):
     state, metrics = chunk_fn(state, table, num_steps=4)
     assert metrics["sum"].shape == (num,)
     checkpoints = Checkpoints(pathlib.Path(sys.argv[2]) / str(num))
-    checkpoints.save(4, state, metrics_bytes=0)
-    restored = checkpoints.restore(state, metrics_bytes=0).state
+    checkpoints.save(4, state, Covered(0, None))
+    restored = checkpoints.restore(state).state
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(restored)):
         assert a.sharding == b.sharding, (num, a.sharding, b.sharding)
     chunk_fn(restored, table, num_steps=4)
     # The same checkpoint on one device, and a state of one device on all.
     alone = jax.device_put(state, jax.devices()[0])
-    restored = checkpoints.restore(alone, metrics_bytes=0).state
+    restored = checkpoints.restore(alone).state
     again, _ = chunk_fn(restored, table, num_steps=4)
     more, _ = chunk_fn(state, table, num_steps=4)
     np.testing.assert_array_equal(again["x"], more["x"])

@@ -40,6 +40,8 @@ class Config:
     """Dispatch step by step, as a convolutional model would on a CPU."""
     pause_seconds: float = 0.0
     """Sleep before each chunk, to give a test time to kill the run."""
+    checkpoint_seconds: float = 0.0
+    """Two checkpoints are at least this many seconds apart."""
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
 
     def __post_init__(self):
@@ -106,8 +108,8 @@ def train(config):
     with RunDirectory(
         config.run_dir,
         config,
-        ignored=("run_dir", "pause_seconds"),
-        checkpoint_seconds=0.0,
+        ignored=("run_dir", "pause_seconds", "checkpoint_seconds"),
+        checkpoint_seconds=config.checkpoint_seconds,
         saving_share=float("inf"),
     ) as run:
         if run.summary is not None:
