@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.grokking import outcomes
 from experiments.grokking.config import Config
-from experiments.harness.checks import check, check_range
+from experiments.grokking.family import FAMILY
+from experiments.harness.checks import INT32_MAX, check, check_numbers, check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
+from experiments.harness.family import require_machine
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import RunDirectory, default_path, read_rows
+from experiments.harness.run_directory import (
+    RunDirectory,
+    default_path,
+    is_finished,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     from experiments.grokking.experiment import Experiment
@@ -64,19 +71,22 @@ class DemoConfig:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("memorise_steps", self.memorise_steps, at_least=1)
-        check_range("rewarm_steps", self.rewarm_steps, at_least=1)
-        check(
-            "memorise_steps",
-            self.memorise_steps,
-            self.memorise_steps % max(1, self.eval_every) == 0,
-            f"a multiple of eval_every={self.eval_every}",
-        )
+        check_numbers(self, apart=("seed",))
+        check_range("eval_every", self.eval_every, at_least=1)
+        check_range("cooldown_steps", self.cooldown_steps, at_least=0)
+        for name in ("memorise_steps", "rewarm_steps"):
+            check_range(name, getattr(self, name), at_least=1)
+            check(
+                name,
+                getattr(self, name),
+                getattr(self, name) % self.eval_every == 0,
+                f"a multiple of eval_every={self.eval_every}",
+            )
         check(
             "rewarm_steps",
             self.rewarm_steps,
-            self.rewarm_steps % max(1, self.eval_every) == 0,
-            f"a multiple of eval_every={self.eval_every}",
+            self.memorise_steps + self.rewarm_steps <= INT32_MAX,
+            f"such that both parts have at most {INT32_MAX} updates",
         )
         shortest = WARMUP_STEPS + self.cooldown_steps
         check(
@@ -85,14 +95,12 @@ class DemoConfig:
             self.rewarm_steps >= shortest,
             f"at least {shortest}: {WARMUP_STEPS} of warm-up and the cool-down",
         )
-        check_range(
-            "low_learning_rate", self.low_learning_rate, above=0, below=float("inf")
-        )
+        check_range("low_learning_rate", self.low_learning_rate, above=0)
         peaks = self.peak_learning_rates
         check(
             "peak_learning_rates",
             peaks,
-            0 < len(peaks) <= 5 and all(0 < peak < float("inf") for peak in peaks),
+            0 < len(peaks) <= 5 and all(peak > 0 for peak in peaks),
             "one to five positive numbers",
         )
         check(
@@ -163,6 +171,9 @@ def demo(config: DemoConfig) -> None:
     """Runs, or continues, both parts; prints a table, the figure and a sentence."""
     from experiments.grokking import figures
 
+    if not is_finished(config.path / "arms"):
+        first, *_ = config.arms.values()
+        require_machine(FAMILY, first, len(config.arms))
     memorise, arms = _train(config)
     path = config.path / "grokking_on_demand.png"
     ends = {name: outcomes.outcome(rows) for name, rows in arms.items()}

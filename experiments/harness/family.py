@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from experiments.harness import memory
 from experiments.harness.command_line import parse
 from experiments.harness.config import IGNORED, RunConfig
+from experiments.harness.memory import Needs
 from experiments.harness.messages import warn
 from experiments.harness.run_directory import RunDirectory, default_path, is_finished
 
@@ -78,6 +80,8 @@ class Family(Generic[ConfigT]):
     """What that estimate is made from, in words."""
     describe: Callable[[Mapping[str, Any], ConfigT], str]
     """A seed's summary in words."""
+    memory: Callable[[ConfigT], Needs] = lambda _: Needs()
+    """What one seed takes of memory at the least; nothing where it is not known."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -116,7 +120,10 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     code = family.code()
     path = config.run_directory or default_path(family.name, config, family.ignored)
     # Before a directory is made, which would be of no use without data.
-    loaded = None if is_finished(path) else code.load(config)
+    loaded = None
+    if not is_finished(path):
+        require_machine(family, config, config.num_seeds)
+        loaded = code.load(config)
     with RunDirectory(
         path,
         config,
@@ -145,6 +152,14 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         warn_of_divergence(directory.rows())
         code.draw(directory.rows(), config, directory.path / f"{family.name}.png")
         return directory.path, directory.summary
+
+
+def require_machine(family: Family[ConfigT], config: ConfigT, num_members: int) -> None:
+    """Raises `UserError` unless the devices are there, and members fit into memory."""
+    from experiments.harness import backend
+
+    backend.require_platform()
+    memory.require(family.memory(config), num_members)
 
 
 def _defaults(family: Family[Any]) -> dict[str, Any]:
