@@ -24,7 +24,6 @@ from experiments.harness.run_directory import read_rows
 
 Run = tuple[int, tuple[int, ...]]
 """A seed, and the cores it may use."""
-HIGHEST_OF_OTHERS = 0.25
 MOST_CORES = 2
 
 
@@ -55,12 +54,6 @@ def read(path: Path) -> dict[str, outcomes.Outcome]:
     }
 
 
-def is_as_promised(ends: Mapping[str, outcomes.Outcome]) -> bool:
-    """The highest peak generalises for good, and nothing else does."""
-    *others, highest = ends.values()
-    return highest.stays and all(other.highest < HIGHEST_OF_OTHERS for other in others)
-
-
 def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
     """A line for each run."""
     header = "| seed | cores | .99 after | lowest, last five | others at most | so |"
@@ -73,7 +66,7 @@ def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
             f"| {seed} | {len(cores)} | {after or 'never'} "
             f"| {highest.lowest_late:.4f} "
             f"| {max(other.highest for other in others):.3f} "
-            f"| {'yes' if is_as_promised(ends) else 'NO'} |"
+            f"| {'yes' if outcomes.is_as_promised(ends) else 'NO'} |"
         )
     return "\n".join(lines)
 
@@ -102,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     about = environment.describe()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print(table(results))
-    promised = sum(is_as_promised(ends) for ends in results.values())
+    promised = sum(outcomes.is_as_promised(ends) for ends in results.values())
     print(f"as promised: {promised} of {len(results)}")
     if promised < len(results):
         raise SystemExit(1)

@@ -8,7 +8,7 @@ rate: it stays low, or is re-warmed to one of two peaks, held and let down again
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,13 +176,14 @@ def demo(config: DemoConfig) -> None:
         require_machine(FAMILY, first, len(config.arms))
     memorise, arms = _train(config)
     path = config.path / "grokking_on_demand.png"
-    ends = {name: outcomes.outcome(rows) for name, rows in arms.items()}
+    ends = _ends(arms)
     figures.draw_arms(
         memorise, arms, config.memorise_steps, path, title=outcomes.title(ends)
     )
     print(_table(memorise[-1], arms, ends))
     print(path)
-    print(outcomes.sentence(ends, config.memorise_steps))
+    for line in _verdict(memorise[-1], ends, config.memorise_steps):
+        print(line)
 
 
 def _train(
@@ -218,10 +219,40 @@ def _train(
                 num_steps=config.memorise_steps + config.rewarm_steps,
                 eval_every=config.eval_every,
             )
-            part.finish(totals)
+            ends = _ends(_by_arm(config, part.rows()))
+            said = outcomes.sentence(ends, config.memorise_steps)
+            part.finish({**totals, "outcome": said})
         rows = part.rows()
     memorise = read_rows(config.path / "memorise")
-    return memorise, {name: [r for r in rows if r["arm"] == name] for name in arms}
+    return memorise, _by_arm(config, rows)
+
+
+def _by_arm(
+    config: DemoConfig, rows: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    return {name: [r for r in rows if r["arm"] == name] for name in config.arms}
+
+
+def _ends(arms: Mapping[str, Sequence[Any]]) -> dict[str, outcomes.Outcome]:
+    return {name: outcomes.outcome(rows) for name, rows in arms.items()}
+
+
+def _verdict(
+    before: Mapping[str, Any], ends: Mapping[str, outcomes.Outcome], rewarm_step: int
+) -> Iterator[str]:
+    """The last lines: what can be seen, and whether it is what the demo promises."""
+    yield outcomes.sentence(ends, rewarm_step)
+    if before["train_accuracy"] < outcomes.LEVEL:
+        yield (
+            "This is not what the demo promises: the network had not memorised "
+            f"(train accuracy {before['train_accuracy']:.2f}). Give it more updates or "
+            "another rate."
+        )
+    elif not outcomes.is_as_promised(ends):
+        yield (
+            "This is not what the demo promises, that the highest peak alone "
+            "generalises for good: docs/grokking.md has its odds. Try another --seed."
+        )
 
 
 def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
@@ -240,7 +271,7 @@ def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
                 num_steps=config.memorise_steps,
                 eval_every=config.eval_every,
             )
-            part.finish(totals)
+            part.finish({**totals, "outcome": outcomes.in_words(part.rows())})
         state, step = part.restore(start.state)
         if step != config.memorise_steps:
             raise UserError(

@@ -5,12 +5,11 @@ arms. This module and what it imports leave jax alone, so that `--help` stays qu
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness import memory
+from experiments.harness import memory, outcomes
 from experiments.harness.command_line import parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
@@ -54,7 +53,7 @@ class Code(Protocol):
         ...
 
     def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
-        """What became of one seed, given its rows."""
+        """What became of one seed, given its rows: in words as `outcome`."""
         ...
 
     def draw(self, rows: Rows, config: Any, path: Path) -> None:
@@ -104,7 +103,9 @@ def main(family: Family[Any]) -> None:
     config = parse(family.config_class, prog=family.prog)
     path, summary = run(family, config)
     for entry in summary:
-        print(f"seed {entry['seed']}: {family.describe(entry, config)}")
+        # Runs of before have none.
+        became = f"{entry['outcome']}; " if "outcome" in entry else ""
+        print(f"seed {entry['seed']}: {became}{family.describe(entry, config)}")
     print(path / f"{family.name}.png")
 
 
@@ -169,13 +170,10 @@ def _defaults(family: Family[Any]) -> dict[str, Any]:
 
 def warn_of_divergence(rows: Rows) -> None:
     """Says for each seed when its loss was no longer a number."""
-    first: dict[int, int] = {}
-    for row in rows:
-        loss = row["train_loss"]
-        if loss is None or not math.isfinite(loss):
-            first.setdefault(row["seed"], row["step"])
-    for seed, step in first.items():
-        warn(
-            f"seed {seed} diverged: its training loss is not finite at step {step}; "
-            "lower learning_rate"
-        )
+    for seed in dict.fromkeys(row["seed"] for row in rows):
+        step = outcomes.diverged_at([row for row in rows if row["seed"] == seed])
+        if step is not None:
+            warn(
+                f"seed {seed} diverged: its training loss is not finite at step {step}"
+                "; lower learning_rate"
+            )
