@@ -8,7 +8,6 @@ XLA's sums depend on the number of cores, and training at a high rate depends on
 so that one seed on one machine says little.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -16,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.options import Parser, count
 from experiments.grokking import outcomes
 from experiments.grokking.demo import DemoConfig
 from experiments.harness import command_line, environment
+from experiments.harness.config import MOST_SEEDS
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import read_rows
 
@@ -73,14 +74,10 @@ def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs what is left to run, and prints a table and the odds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.demo", allow_abbrev=False
-    )
-    parser.add_argument("--seeds", type=int, default=10)
+    parser = Parser("benchmarks.demo", __doc__)
+    parser.add_argument("--seeds", type=count(MOST_SEEDS), default=10)
     parser.add_argument("--directory", type=Path, default=Path("runs/demo-odds"))
-    options = parser.parse_args(argv)
-    if options.seeds < 1:
-        parser.error(f"--seeds {options.seeds}: must be at least 1")
+    options = parser.parsed(argv)
     cores = sorted(os.sched_getaffinity(0))[:MOST_CORES]
     paths: dict[Run, Path] = {}
     singly = [(seed, (cores[seed % len(cores)],)) for seed in range(options.seeds)]

@@ -26,7 +26,7 @@ def study(config: Config) -> None:
     memory.require(memory.Needs(shared=streams_bytes))
     from experiments.detectors import curves, figures, methods, streams, tables
     from experiments.detectors import study as measure
-    from experiments.harness import files
+    from experiments.harness import files, outcomes
 
     if config.peers:
         methods.peers()  # says at once if one is missing
@@ -49,10 +49,14 @@ def study(config: Config) -> None:
     formulas = {name: kind.formula for name, kind in {**simulated, **real}.items()}
     _say("done", started)
     path = config.output_directory / "results.json"
-    record = {"config": vars(config), "formulas": formulas, **results}
+    outcome = outcomes.sentence(curves.diverged(real))
+    record = {"config": vars(config), "formulas": formulas, "outcome": outcome}
+    record |= results
     files.write_atomically(path, (files.dump_json(record, indent=1) + "\n").encode())
     figures.draw(simulated, results, config.output_directory / "detectors.png")
     print(tables.markdown(results))
+    if real:
+        print(outcome)
     print(config.output_directory / "detectors.png")
 
 

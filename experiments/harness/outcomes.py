@@ -1,7 +1,7 @@
 """What became of training, as far as it is the same for every family."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -14,20 +14,27 @@ def diverged_at(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return None
 
 
-def sentence_of_divergence(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many of several arms and seeds diverged, and the first of them."""
-    runs: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+def by_run(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows of several arms and seeds, by a name of each."""
+    runs: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        runs.setdefault((row["arm"], row["seed"]), []).append(row)
-    steps = {run: diverged_at(own) for run, own in runs.items()}
+        runs.setdefault(f"{row['arm']}, seed {row['seed']}", []).append(row)
+    return runs
+
+
+def sentence(steps: Mapping[str, int | None]) -> str:
+    """How many runs diverged, and the first of them.
+
+    Args:
+      steps: by the name of a run, where it diverged.
+    """
     diverged = [
-        f"{arm}, seed {seed}, at update {steps[arm, seed]}"
-        for arm, seed in steps
-        if steps[arm, seed] is not None
+        f"{run}, at update {step}" for run, step in steps.items() if step is not None
     ]
     if not diverged:
-        return f"Training: none of {len(runs)} runs diverged."
+        return f"Training: none of {len(steps)} runs diverged."
     more = f" and {len(diverged) - 1} more" if len(diverged) > 1 else ""
     return (
-        f"Training: {len(diverged)} of {len(runs)} runs diverged ({diverged[0]}{more})."
+        f"Training: {len(diverged)} of {len(steps)} runs diverged "
+        f"({diverged[0]}{more})."
     )
