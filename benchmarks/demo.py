@@ -8,7 +8,6 @@ XLA's sums depend on the number of cores, and training at a high rate depends on
 so that one seed on one machine says little.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -16,15 +15,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.options import Parser, count
 from experiments.grokking import outcomes
 from experiments.grokking.demo import DemoConfig
 from experiments.harness import command_line, environment
+from experiments.harness.config import MOST_SEEDS
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import read_rows
 
 Run = tuple[int, tuple[int, ...]]
 """A seed, and the cores it may use."""
-HIGHEST_OF_OTHERS = 0.25
 MOST_CORES = 2
 
 
@@ -55,12 +55,6 @@ def read(path: Path) -> dict[str, outcomes.Outcome]:
     }
 
 
-def is_as_promised(ends: Mapping[str, outcomes.Outcome]) -> bool:
-    """The highest peak generalises for good, and nothing else does."""
-    *others, highest = ends.values()
-    return highest.stays and all(other.highest < HIGHEST_OF_OTHERS for other in others)
-
-
 def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
     """A line for each run."""
     header = "| seed | cores | .99 after | lowest, last five | others at most | so |"
@@ -73,21 +67,17 @@ def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
             f"| {seed} | {len(cores)} | {after or 'never'} "
             f"| {highest.lowest_late:.4f} "
             f"| {max(other.highest for other in others):.3f} "
-            f"| {'yes' if is_as_promised(ends) else 'NO'} |"
+            f"| {'yes' if outcomes.is_as_promised(ends) else 'NO'} |"
         )
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs what is left to run, and prints a table and the odds."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.demo", allow_abbrev=False
-    )
-    parser.add_argument("--seeds", type=int, default=10)
+    parser = Parser("benchmarks.demo", __doc__)
+    parser.add_argument("--seeds", type=count(MOST_SEEDS), default=10)
     parser.add_argument("--directory", type=Path, default=Path("runs/demo-odds"))
-    options = parser.parse_args(argv)
-    if options.seeds < 1:
-        parser.error(f"--seeds {options.seeds}: must be at least 1")
+    options = parser.parsed(argv)
     cores = sorted(os.sched_getaffinity(0))[:MOST_CORES]
     paths: dict[Run, Path] = {}
     singly = [(seed, (cores[seed % len(cores)],)) for seed in range(options.seeds)]
@@ -102,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     about = environment.describe()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print(table(results))
-    promised = sum(is_as_promised(ends) for ends in results.values())
+    promised = sum(outcomes.is_as_promised(ends) for ends in results.values())
     print(f"as promised: {promised} of {len(results)}")
     if promised < len(results):
         raise SystemExit(1)

@@ -24,11 +24,11 @@ ReLU and its mask 0.25, and kernel gradients that run below the rate. PyTorch 2.
 more: quote it from a quiet machine only.
 """
 
-import argparse
 import importlib.util
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -40,6 +40,8 @@ from jax import lax
 
 import nap_optax
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
+from benchmarks.options import Parser, count
+from experiments.harness import command_line
 from models import GrokkingTransformer
 
 MODULUS = 117
@@ -225,12 +227,12 @@ def report(
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=20, help="steps in a round")
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.grokking_step", __doc__)
+    parser.add_argument("--rounds", type=count(), default=15)
+    parser.add_argument("--steps", type=count(), default=20, help="steps in a round")
     parser.add_argument("--normalize", action="store_true", help="with rms norms")
-    args = parser.parse_args()
+    args = parser.parsed(argv)
 
     x, y = training_pairs()
     model = GrokkingTransformer(
@@ -264,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -26,7 +26,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -35,7 +35,9 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 import nap_optax
+from benchmarks.options import Parser, count
 from benchmarks.projection import Run
+from experiments.harness import command_line, memory
 
 RATE = 1e-3
 # In bfloat16, steps of a thousandth of a weight are lost in its rounding.
@@ -262,23 +264,30 @@ def _in_a_process_of_8_devices(side: int) -> None:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--updates", type=int, default=10_000, help="of the drift")
-    parser.add_argument("--drift-side", type=int, default=64, help="of its matrix")
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.hyperball", __doc__)
+    parser.add_argument("--updates", type=count(), default=10_000, help="of the drift")
+    parser.add_argument(
+        "--drift-side", type=count(8192), default=64, help="of its matrix"
+    )
     parser.add_argument(
         "--sides",
-        type=int,
+        type=count(32_768),
         nargs="*",
         default=[2048, 4096],
         help="of the 12 timed matrices: 50 and 200 million parameters",
     )
-    parser.add_argument("--turns", type=int, default=15, help="of each timed variant")
-    parser.add_argument("--sharded", type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args(arguments)
+    parser.add_argument(
+        "--turns", type=count(), default=15, help="of each timed variant"
+    )
+    parser.add_argument("--sharded", type=count(8192), help=argparse.SUPPRESS)
+    args = parser.parsed(argv)
     if args.sharded:
         sharded_norms(args.sharded)
         return
+    for side in args.sides:
+        # Parameters, gradients and two moments of 12 matrices in float32.
+        memory.require(memory.Needs(member=4 * 4 * 12 * side**2))
     versions = {"jax": jax.__version__, "optax": optax.__version__}
     print(
         f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores {json.dumps(versions)}"
@@ -290,4 +299,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -5,11 +5,14 @@
 Each round starts a new interpreter.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
+
+from benchmarks.options import Parser, count
+from experiments.harness import command_line
 
 PROGRAM = """
 import json, sys, time
@@ -34,10 +37,10 @@ def measure() -> tuple[float, list[str]]:
     return milliseconds, modules
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.import_time", __doc__)
+    parser.add_argument("--rounds", type=count(), default=10)
+    rounds = parser.parsed(argv).rounds
     found = [measure() for _ in range(rounds)]
     times = [milliseconds for milliseconds, _ in found]
     _, modules = found[0]
@@ -47,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

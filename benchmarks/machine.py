@@ -5,15 +5,18 @@
 The other benchmarks divide by these figures, so that they read as shares of a limit.
 """
 
-import argparse
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from benchmarks.options import Parser, count
+from experiments.harness import command_line
 
 MatmulShape = tuple[int, int, int]
 """(rows, contracted, columns) of one matrix product."""
@@ -68,10 +71,10 @@ def memory_bandwidth(num_floats: int = 1 << 26, repeats: int = 10) -> float:
     return 2 * x.nbytes / fastest
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=20)
-    repeats = parser.parse_args().repeats
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.machine", __doc__)
+    parser.add_argument("--repeats", type=count(), default=20)
+    repeats = parser.parsed(argv).repeats
     print(f"{jax.devices()[0].device_kind}, {jax.device_count()} device(s), float32")
     for shape in DEFAULT_SHAPES:
         times = matmul_seconds(shape, repeats)
@@ -85,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -17,9 +17,10 @@ it finishes any, so all of them are held at once. The memory-optimised scheduler
 reported; the option is for the CPU backend only.
 """
 
-import argparse
 import statistics
+import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,6 +29,8 @@ import optax
 
 import nap_optax
 from benchmarks.machine import memory_bandwidth
+from benchmarks.options import Parser, count
+from experiments.harness import command_line
 
 MEMORY_SCHEDULER = {
     "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
@@ -113,12 +116,12 @@ def report(options: dict[str, Any] | None, rounds: int, steps: int) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.projection", __doc__)
+    parser.add_argument("--rounds", type=count(), default=15)
     # A multiple of 16, so that every round holds as many restorations.
-    parser.add_argument("--steps", type=int, default=16, help="steps in a round")
-    args = parser.parse_args()
+    parser.add_argument("--steps", type=count(), default=16, help="steps in a round")
+    args = parser.parsed(argv)
 
     bandwidth = memory_bandwidth()
     adam_bytes = ADAM_ARRAYS * NUM_LEAVES * LEAF_BYTES
@@ -144,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -8,18 +8,23 @@ called once for each seed. Compilation is not counted (single runs of one proces
 share it too). The two take turns; ratios are paired within a round.
 """
 
-import argparse
 import dataclasses
 import functools
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
+from benchmarks.options import Parser, count
 from experiments.grokking.config import Config
 from experiments.grokking.experiment import Experiment as GrokkingExperiment
+from experiments.grokking.family import FAMILY as GROKKING
+from experiments.harness import command_line
+from experiments.harness.config import MOST_SEEDS
+from experiments.harness.family import require_machine
 from experiments.harness.members import Experiment, Members, init_members
 
 
@@ -68,12 +73,13 @@ def seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=5, help="steps of a member")
-    parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.sweep", __doc__)
+    parser.add_argument("--seeds", type=count(MOST_SEEDS), default=8)
+    parser.add_argument("--steps", type=count(), default=5, help="steps of a member")
+    parser.add_argument("--rounds", type=count(), default=7)
+    args = parser.parsed(argv)
+    require_machine(GROKKING, Config(), args.seeds)
     experiment = GrokkingExperiment(Config())
     seeds = range(args.seeds)
     one, all_of_them = (grokking_members(Config(), num) for num in (1, args.seeds))
@@ -106,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

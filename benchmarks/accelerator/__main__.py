@@ -1,8 +1,8 @@
 """`python -m benchmarks.accelerator`: the sections, one after the other."""
 
-import argparse
 import functools
 import json
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +14,8 @@ import jax
 import benchmarks.accelerator as package
 from benchmarks.accelerator import ceilings, grokking, images, projection, warm_start
 from benchmarks.accelerator.figures import Figures
-from experiments.harness import environment
+from benchmarks.options import Parser, output
+from experiments.harness import command_line, environment
 
 SECTIONS: dict[str, Callable[[bool], Figures]] = {
     "ceilings": ceilings.ceilings,
@@ -29,15 +30,12 @@ SECTIONS: dict[str, Callable[[bool], Figures]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the sections; one that fails prints why, and the others go on."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accelerator",
-        description=(package.__doc__ or "").splitlines()[0],
-    )
+    parser = Parser("benchmarks.accelerator", package.__doc__)
     names = list(SECTIONS)
     parser.add_argument("--sections", nargs="+", choices=names, default=names)
     parser.add_argument("--small", action="store_true", help="to try it on a CPU")
-    parser.add_argument("--out", type=Path, default=Path("runs/accelerator.json"))
-    args = parser.parse_args(argv)
+    parser.add_argument("--out", type=output, default=Path("runs/accelerator.json"))
+    args = parser.parsed(argv)
     results: dict[str, Any] = {
         "environment": environment.describe(),
         "device": jax.devices()[0].device_kind,
@@ -66,4 +64,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -10,14 +10,16 @@ processor's. A step has slices of 16 images, but whole batches (`--batch 128`) i
 ResNet-18's last stage.
 """
 
-import argparse
 import functools
 import statistics
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
+from benchmarks.options import MOST_IMAGES, Parser, count
+from experiments.harness import command_line
 from experiments.harness.backend import CPU_SLICE, WIDE, convolution_options
 from experiments.harness.timing import seconds_in_turns
 from models.cpu.convolution import paired_columns
@@ -104,11 +106,11 @@ def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]
     return found, 2 * g.size * size**2 * inputs
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=CPU_SLICE)
-    parser.add_argument("--rounds", type=int, default=9)
-    args = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.images.convolutions", __doc__)
+    parser.add_argument("--batch", type=count(MOST_IMAGES), default=CPU_SLICE)
+    parser.add_argument("--rounds", type=count(), default=9)
+    args = parser.parsed(argv)
     for shape in SHAPES:
         functions, flops = runs(shape, args.batch)
         print(f"{shape}, GFLOP/s:", flush=True)
@@ -119,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

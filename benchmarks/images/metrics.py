@@ -10,16 +10,18 @@ images of CIFAR-10's shape. The cost is a share of the updates' time between two
 evaluations. Compilation is not counted.
 """
 
-import argparse
 import functools
 import statistics
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.options import Parser, count
+from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
 from experiments.harness.timing import seconds_in_turns
 from experiments.warm_start.config import Config
@@ -70,12 +72,12 @@ def turns(config: Config, num_updates: int) -> dict[str, Callable[[], Any]]:
     return runs
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.images.metrics", __doc__)
     parser.add_argument("--model", choices=("cnn", "resnet18"), default="cnn")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--updates", type=int, default=5, help="updates in a round")
-    args = parser.parse_args()
+    parser.add_argument("--rounds", type=count(), default=9)
+    parser.add_argument("--updates", type=count(), default=5, help="updates in a round")
+    args = parser.parsed(argv)
     config = Config(model=args.model)
     times = seconds_in_turns(turns(config, args.updates), num_rounds=args.rounds)
     interval = [s / args.updates * config.eval_every for s in times["updates"]]
@@ -94,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

@@ -12,12 +12,12 @@ harness's. The time of a call that computes nothing is taken off. With PyTorch i
 (`pip install -e '.[bench]'`), its whole step has its turn in the same rounds.
 """
 
-import argparse
 import collections
 import functools
 import importlib.util
 import statistics
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 from unittest import mock
@@ -28,6 +28,8 @@ from flax import nnx
 
 from benchmarks.images.peer import torch_step
 from benchmarks.images.step import STEPS_IN_A_ROUND, build, options_of, random_batch
+from benchmarks.options import MOST_IMAGES, Parser, count
+from experiments.harness import command_line
 from experiments.harness.backend import examples_at_once
 from experiments.harness.timing import seconds_in_turns
 from models.images import ImageClassifier
@@ -166,14 +168,14 @@ def report(
         print(f"{median[PEER]:8.2f} ms  {PEER}; all take {ratio:.2f} times that")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.images.operations", __doc__)
     models = list(STEPS_IN_A_ROUND)
     parser.add_argument("--model", choices=models, default=models[0])
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batch", type=count(MOST_IMAGES), default=128)
+    parser.add_argument("--rounds", type=count(), default=15)
     parser.add_argument("--layers", action="store_true", help="print every operation")
-    args = parser.parse_args()
+    args = parser.parsed(argv)
     found = list(operations(build(args.model), args.batch))
     runs = {str(index): operation.run for index, operation in enumerate(found)}
     runs[DISPATCH] = jax.jit(lambda: 0)
@@ -185,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

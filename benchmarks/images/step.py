@@ -53,6 +53,8 @@ from benchmarks.images.peer import torch_step
 from benchmarks.images.profile import print_profile
 from benchmarks.images.ways import one_product, product_for_the_kernel
 from benchmarks.machine import MatmulShape, matmul_flops, matmul_seconds
+from benchmarks.options import MOST_IMAGES, Parser, count
+from experiments.harness import command_line
 from experiments.harness.backend import (
     convolution_options,
     examples_at_once,
@@ -314,25 +316,27 @@ def run_on(num_cores: int, arguments: Sequence[str]) -> None:
         raise SystemExit(done.returncode)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.images.step", __doc__)
     names = list(STEPS_IN_A_ROUND)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
-    parser.add_argument("--cores", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, help="steps in a round")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument(
+        "--cores", nargs="+", type=count(len(os.sched_getaffinity(0))), default=[1, 2]
+    )
+    parser.add_argument("--rounds", type=count(), default=15)
+    parser.add_argument("--steps", type=count(), help="steps in a round")
+    parser.add_argument("--batch", type=count(MOST_IMAGES), default=128)
     parser.add_argument("--variants", action="store_true", help="other ways to compute")
     parser.add_argument("--profile", action="store_true", help="time by operation")
     parser.add_argument("--bound", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parsed(argv)
     if args.bound:
         for name in args.models:
             compare(name, args, num_cores=len(os.sched_getaffinity(0)))
         return
     for num_cores in args.cores:
-        run_on(num_cores, sys.argv[1:])
+        run_on(num_cores, sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run(main))

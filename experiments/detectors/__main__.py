@@ -5,7 +5,10 @@ import time
 
 from experiments.detectors.config import Config
 from experiments.harness.command_line import parse, run
+from experiments.harness.messages import UserError
 
+FLOATS = 20
+"""For each update of a stream, one of each kind."""
 PROG = "python -m experiments.detectors"
 
 
@@ -16,13 +19,23 @@ def main() -> None:
 
 def study(config: Config) -> None:
     """Runs the study of one config and prints its tables."""
+    from experiments.harness import backend, memory
+
+    backend.require_platform()
+    streams_bytes = FLOATS * 8 * config.num_streams * config.num_updates
+    memory.require(memory.Needs(shared=streams_bytes))
     from experiments.detectors import curves, figures, methods, streams, tables
     from experiments.detectors import study as measure
-    from experiments.harness import files
+    from experiments.harness import files, outcomes
 
     if config.peers:
         methods.peers()  # says at once if one is missing
-    config.output_directory.mkdir(parents=True, exist_ok=True)
+    try:
+        config.output_directory.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # as /proc says it
+        raise UserError(
+            f"{config.output_directory} cannot be created: choose another directory"
+        ) from None
     started = time.perf_counter()
     simulated = streams.simulate(
         config.num_streams, config.num_updates, config.change_step, config.seed
@@ -36,10 +49,14 @@ def study(config: Config) -> None:
     formulas = {name: kind.formula for name, kind in {**simulated, **real}.items()}
     _say("done", started)
     path = config.output_directory / "results.json"
-    record = {"config": vars(config), "formulas": formulas, **results}
+    outcome = outcomes.sentence(curves.diverged(real))
+    record = {"config": vars(config), "formulas": formulas, "outcome": outcome}
+    record |= results
     files.write_atomically(path, (files.dump_json(record, indent=1) + "\n").encode())
     figures.draw(simulated, results, config.output_directory / "detectors.png")
     print(tables.markdown(results))
+    if real:
+        print(outcome)
     print(config.output_directory / "detectors.png")
 
 

@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import check, check_numbers, check_range
+from experiments.harness.config import MOST_SEEDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Config:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("num_streams", self.num_streams, at_least=1)
-        check_range("num_sweep_streams", self.num_sweep_streams, at_least=1)
-        for name in ("num_curves", "seed"):
-            check_range(name, getattr(self, name), at_least=0)
-        check_range("change_step", self.change_step, at_least=1)
+        check_numbers(self, apart=("seed",))
+        for name in ("num_streams", "num_sweep_streams", "change_step"):
+            check_range(name, getattr(self, name), at_least=1)
+        check_range("num_curves", self.num_curves, at_least=0, at_most=MOST_SEEDS)
+        check_range("seed", self.seed, at_least=0, below=2**32 - MOST_SEEDS)
         check_range("curve_updates", self.curve_updates, at_least=2)
         check(
             "num_updates",

@@ -1,6 +1,7 @@
 """Real streams: the training loss of small grokking runs that change half-way."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -79,6 +80,16 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
         )
         for name, arm in arms(num_updates).items()
     }
+
+
+def diverged(kinds: Mapping[str, Streams]) -> dict[str, int | None]:
+    """By the name of a run, its first update with a loss that is no finite number."""
+    steps: dict[str, int | None] = {}
+    for name, kind in kinds.items():
+        for member, losses in enumerate(kind.values):
+            (where,) = np.nonzero(~np.isfinite(losses))
+            steps[f"{name}, run {member}"] = int(where[0]) if len(where) else None
+    return steps
 
 
 def _at(rate: float, num_updates: int) -> Config:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import INT32_MAX, check, check_range
 from experiments.harness.config import RunConfig, per_member
 
 Schedule = Literal["constant", "cosine", "cyclic"]
@@ -11,15 +11,17 @@ Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
 Operation = Literal["addition", "subtraction", "multiplication", "quadratic", "s5"]
 NUM_PERMUTATIONS = 120  # elements of S5
 
-_INFINITY = float("inf")
 _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
-    ({"at_least": 2}, ("modulus",)),
+    # Devices compute x^2 + xy + y^2 and number the pairs in 32 bits.
+    ({"at_least": 2, "at_most": 26_754}, ("modulus",)),
+    # Each is compiled on its own.
+    ({"at_least": 1, "at_most": 100}, ("num_blocks",)),
     ({"above": 0, "below": 1}, ("train_fraction",)),
     (
         {"at_least": 1},
         (
             *("num_steps", "num_cycles", "project_every"),
-            *("num_blocks", "num_heads", "head_dim", "mlp_dim"),
+            *("num_heads", "head_dim", "mlp_dim"),
         ),
     ),
     (
@@ -27,7 +29,7 @@ _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
         ("warmup_steps", "delay_steps", "cooldown_steps"),
     ),
     (
-        {"above": 0, "below": _INFINITY},
+        {"above": 0},
         (
             *("learning_rate", "low_learning_rate", "radius_multiplier"),
             *("adam_eps", "position_scale"),
@@ -36,7 +38,7 @@ _RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
     ),
     ({"at_least": 0, "below": 1}, ("adam_b2", "grokfast_decay")),
     (
-        {"at_least": 0, "below": _INFINITY},
+        {"at_least": 0},
         ("weight_decay", "scale_decay", "grokfast_amplitude"),
     ),
 )
@@ -159,6 +161,12 @@ class Config(RunConfig):
             for name in names:
                 if getattr(self, name) is not None:
                     check_range(name, getattr(self, name), **bounds)
+        check(
+            "head_dim",
+            self.head_dim,
+            self.num_heads * self.head_dim <= INT32_MAX,
+            f"such that num_heads * head_dim is at most {INT32_MAX}",
+        )
         self._check_together()
         self._check_optimizer()
 

@@ -8,18 +8,24 @@ rate: it stays low, or is re-warmed to one of two peaks, held and let down again
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.grokking import outcomes
 from experiments.grokking.config import Config
-from experiments.harness.checks import check, check_range
+from experiments.grokking.family import FAMILY
+from experiments.harness.checks import INT32_MAX, check, check_numbers, check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
-from experiments.harness.family import figure_may_fail
+from experiments.harness.family import figure_may_fail, require_machine
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import RunDirectory, default_path, read_rows
+from experiments.harness.run_directory import (
+    RunDirectory,
+    default_path,
+    is_finished,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     from experiments.grokking.experiment import Experiment
@@ -65,19 +71,22 @@ class DemoConfig:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("memorise_steps", self.memorise_steps, at_least=1)
-        check_range("rewarm_steps", self.rewarm_steps, at_least=1)
-        check(
-            "memorise_steps",
-            self.memorise_steps,
-            self.memorise_steps % max(1, self.eval_every) == 0,
-            f"a multiple of eval_every={self.eval_every}",
-        )
+        check_numbers(self, apart=("seed",))
+        check_range("eval_every", self.eval_every, at_least=1)
+        check_range("cooldown_steps", self.cooldown_steps, at_least=0)
+        for name in ("memorise_steps", "rewarm_steps"):
+            check_range(name, getattr(self, name), at_least=1)
+            check(
+                name,
+                getattr(self, name),
+                getattr(self, name) % self.eval_every == 0,
+                f"a multiple of eval_every={self.eval_every}",
+            )
         check(
             "rewarm_steps",
             self.rewarm_steps,
-            self.rewarm_steps % max(1, self.eval_every) == 0,
-            f"a multiple of eval_every={self.eval_every}",
+            self.memorise_steps + self.rewarm_steps <= INT32_MAX,
+            f"such that both parts have at most {INT32_MAX} updates",
         )
         shortest = WARMUP_STEPS + self.cooldown_steps
         check(
@@ -86,14 +95,12 @@ class DemoConfig:
             self.rewarm_steps >= shortest,
             f"at least {shortest}: {WARMUP_STEPS} of warm-up and the cool-down",
         )
-        check_range(
-            "low_learning_rate", self.low_learning_rate, above=0, below=float("inf")
-        )
+        check_range("low_learning_rate", self.low_learning_rate, above=0)
         peaks = self.peak_learning_rates
         check(
             "peak_learning_rates",
             peaks,
-            0 < len(peaks) <= 5 and all(0 < peak < float("inf") for peak in peaks),
+            0 < len(peaks) <= 5 and all(peak > 0 for peak in peaks),
             "one to five positive numbers",
         )
         check(
@@ -164,16 +171,20 @@ def demo(config: DemoConfig) -> None:
     """Runs, or continues, both parts; prints a table, the figure and a sentence."""
     from experiments.grokking import figures
 
+    if not is_finished(config.path / "arms"):
+        first, *_ = config.arms.values()
+        require_machine(FAMILY, first, len(config.arms))
     memorise, arms = _train(config)
     path = config.path / "grokking_on_demand.png"
-    ends = {name: outcomes.outcome(rows) for name, rows in arms.items()}
+    ends = _ends(arms)
     with figure_may_fail(path):
         figures.draw_arms(
             memorise, arms, config.memorise_steps, path, title=outcomes.title(ends)
         )
     print(_table(memorise[-1], arms, ends))
     print(path)
-    print(outcomes.sentence(ends, config.memorise_steps))
+    for line in _verdict(memorise[-1], ends, config.memorise_steps):
+        print(line)
 
 
 def _train(
@@ -209,10 +220,40 @@ def _train(
                 num_steps=config.memorise_steps + config.rewarm_steps,
                 eval_every=config.eval_every,
             )
-            part.finish(totals)
+            ends = _ends(_by_arm(config, part.rows()))
+            said = outcomes.sentence(ends, config.memorise_steps)
+            part.finish({**totals, "outcome": said})
         rows = part.rows()
     memorise = read_rows(config.path / "memorise")
-    return memorise, {name: [r for r in rows if r["arm"] == name] for name in arms}
+    return memorise, _by_arm(config, rows)
+
+
+def _by_arm(
+    config: DemoConfig, rows: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    return {name: [r for r in rows if r["arm"] == name] for name in config.arms}
+
+
+def _ends(arms: Mapping[str, Sequence[Any]]) -> dict[str, outcomes.Outcome]:
+    return {name: outcomes.outcome(rows) for name, rows in arms.items()}
+
+
+def _verdict(
+    before: Mapping[str, Any], ends: Mapping[str, outcomes.Outcome], rewarm_step: int
+) -> Iterator[str]:
+    """The last lines: what can be seen, and whether it is what the demo promises."""
+    yield outcomes.sentence(ends, rewarm_step)
+    if before["train_accuracy"] < outcomes.LEVEL:
+        yield (
+            "This is not what the demo promises: the network had not memorised "
+            f"(train accuracy {before['train_accuracy']:.2f}). Give it more updates or "
+            "another rate."
+        )
+    elif not outcomes.is_as_promised(ends):
+        yield (
+            "This is not what the demo promises, that the highest peak alone "
+            "generalises for good: docs/grokking.md has its odds. Try another --seed."
+        )
 
 
 def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
@@ -231,7 +272,7 @@ def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
                 num_steps=config.memorise_steps,
                 eval_every=config.eval_every,
             )
-            part.finish(totals)
+            part.finish({**totals, "outcome": outcomes.in_words(part.rows())})
         state, step = part.restore(start.state)
         if step != config.memorise_steps:
             raise UserError(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.grokking.config import CHANGED, Config
 from experiments.harness.family import Family
+from experiments.harness.memory import Needs
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
@@ -25,6 +26,21 @@ def run_seconds(config: Config) -> float:
     evaluations = -(-config.num_steps // config.eval_every)
     examples = config.num_steps * train + evaluations * (train + (pairs - train) / 3)
     return examples * relative * STEP_SECONDS
+
+
+def memory(config: Config) -> Needs:
+    """At the least; `tests/experiments/harness/test_memory.py` compares with XLA's."""
+    width = config.num_heads * config.head_dim
+    matrices = 4 * width**2 + 2 * width * config.mlp_dim
+    params = config.num_blocks * matrices + 2 * config.num_elements * width
+    copies = 2 if config.optimizer == "sgd" else 3
+    pairs, train = config.num_elements**2, config.num_train_pairs
+    # An update keeps what it needs for the gradient, an evaluation nothing.
+    examples = max(2 * train, pairs - train)
+    units = width + config.mlp_dim + config.num_elements
+    return Needs(
+        member=4 * copies * params + 8 * pairs, step=4 * (params + examples * units)
+    )
 
 
 def describe(entry: Mapping[str, Any], config: Config) -> str:
@@ -60,5 +76,6 @@ FAMILY = Family(
     cost=f"{1e3 * STEP_SECONDS:.0f} ms for an update of the grokking network at the "
     "paper's size",
     describe=describe,
+    memory=memory,
     before=CHANGED,
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.grokking.config import Config
+from experiments.harness.outcomes import diverged_at
 
 LEVEL = 0.99
 """Test accuracy from which a network has generalised."""
@@ -78,6 +79,42 @@ def first_generalised(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return next((row["step"] for row in rows if row["test_accuracy"] >= LEVEL), None)
 
 
+def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What became of one run: whether it memorised, generalised, and kept it."""
+    own = outcome(rows)
+    memorised = next((r["step"] for r in rows if r["train_accuracy"] >= LEVEL), None)
+    if own.first_step is not None:
+        reached = f"generalised at update {own.first_step}"
+    elif memorised is not None:
+        reached = f"memorised at update {memorised}"
+    else:
+        highest = max(row["train_accuracy"] for row in rows)
+        reached = f"has not memorised (train accuracy at most {highest:.2f})"
+    diverged = diverged_at(rows)
+    if diverged is not None:
+        return f"{reached}, diverged at update {diverged}"
+    if own.collapsed:
+        since = _lost_at(rows, ("train_accuracy", "test_accuracy"))
+        return f"{reached}, collapsed at update {since} (to {own.lowest_end:.2f})"
+    if own.first_step is not None:
+        return f"{reached} {own.words}"
+    if memorised is None:
+        return reached
+    lowest = min(row["train_accuracy"] for row in rows[-LAST:])
+    if lowest < LOST:
+        since = _lost_at(rows, ("train_accuracy",))
+        return f"{reached}, collapsed at update {since} (to {lowest:.2f})"
+    return f"{reached}, has not generalised (test accuracy at most {own.highest:.2f})"
+
+
+def _lost_at(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
+    """The first step of the last stretch of evaluations below `LOST`."""
+    low = [min(row[name] for name in names) < LOST for row in rows]
+    end = max(index for index, is_low in enumerate(low) if is_low)
+    start = next((i + 1 for i in range(end, -1, -1) if not low[i]), 0)
+    return rows[start]["step"]
+
+
 def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
     """When a seed generalised, and where it ended.
 
@@ -90,7 +127,18 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
         "final_test_accuracy": rows[-1]["test_accuracy"],
         "median_late_test_accuracy": statistics.median(late),
         "first_step_test_accuracy_99": first_generalised(rows),
+        "outcome": in_words(rows),
     }
+
+
+HIGHEST_OF_OTHERS = 0.25
+"""Test accuracy that no other arm of the demo reaches."""
+
+
+def is_as_promised(outcomes: Mapping[str, Outcome]) -> bool:
+    """The last arm, of the highest peak, generalises for good, and nothing else."""
+    *others, highest = outcomes.values()
+    return highest.stays and all(other.highest < HIGHEST_OF_OTHERS for other in others)
 
 
 def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:

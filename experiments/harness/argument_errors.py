@@ -51,6 +51,18 @@ def explain(stop: SystemExit, printed: str, argv: Sequence[str]) -> str:
     return _post_init_message(stop) or _parser_message(printed, argv)
 
 
+def explain_empty(argv: Sequence[str]) -> str | None:
+    """Explains an empty value, as a shell leaves of a variable that is not set.
+
+    As a path it would be the working directory.
+    """
+    for before, token in zip(["", *argv], argv, strict=False):
+        if token == "" or (token.startswith("--") and token.endswith("=")):
+            flag = token if token else before
+            return f"{flag.rstrip('=')} is empty: give it a value, or leave it out"
+    return None
+
+
 def explain_unknown(unknown: Sequence[str], config_class: type) -> str:
     """Explains arguments that no field takes; the first flag among them is named."""
     flags = [token for token in unknown if token.startswith("-")]

@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.harness import files
 from experiments.harness.config import per_member_fields, settings
-from experiments.harness.family import Family
+from experiments.harness.family import Family, require_machine
 from experiments.harness.messages import UserError, tell
 from experiments.harness.run_directory import (
     RunDirectory,
@@ -83,6 +83,10 @@ def run(
     """
     todo = groups(family, arms, seeds)
     _check_settings(family, todo, directory)
+    for group in todo:
+        if not _is_finished(family, group, directory):
+            first = arms[next(iter(group.arms))]
+            require_machine(family, first, len(group.members))
     for number, group in enumerate(todo, start=1):
         if _is_finished(family, group, directory):
             continue

@@ -15,15 +15,47 @@ faster one where channels are few (`benchmarks/images/convolutions.py`).
 """
 
 import functools
+import logging
+import os
 from typing import Any
 
 import jax
+
+from experiments.harness.messages import UserError
 
 CPU_SLICE = 16
 WIDE = 64
 """From so many channels on, Eigen's convolutions are the faster ones."""
 YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 """XLA's option: the kinds of operators that go to YNNPACK."""
+
+
+def require_platform() -> None:
+    """Raises `UserError` if the platform that the user asks for is not here.
+
+    Called before a directory is made, for it is what touches the devices first.
+    """
+    asked = os.environ.get("JAX_PLATFORMS")
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):  # a plugin that is missing ends in either
+        if not asked:
+            raise
+        here = ", ".join(_platforms_here())
+        raise UserError(
+            f"JAX_PLATFORMS={asked}: there is no such platform here (available: "
+            f"{here}); unset it, or set it to one of these"
+        ) from None
+
+
+def _platforms_here() -> list[str]:
+    """What JAX finds if it may choose."""
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    jax.config.update("jax_platforms", None)
+    try:
+        return list(dict.fromkeys([jax.default_backend(), "cpu"]))
+    except (RuntimeError, AssertionError):
+        return ["cpu"]
 
 
 def loops_in_program(*, has_convolutions: bool) -> bool:

@@ -1,6 +1,50 @@
 """Checks of a config's fields; errors name the field, the value and the flag."""
 
+import dataclasses
+import math
+from collections.abc import Collection
+from typing import Any
+
 from experiments.harness.argument_errors import flag_of
+
+INT32_MAX = 2**31 - 1
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+FLOAT32_TINY = 2.0**-126
+"""Below it devices may take a number for 0."""
+
+
+def check_numbers(config: Any, *, apart: Collection[str] = ()) -> None:
+    """Raises `ValueError` unless devices can hold each number of a config.
+
+    They count in 32 bits and compute in float32. Whatever else a field allows, this
+    comes first, so that later checks can compute with the numbers.
+
+    Args:
+      config: a dataclass.
+      apart: fields that have another range.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in apart:
+            for number in value if isinstance(value, tuple) else (value,):
+                _check_number(field.name, number)
+
+
+def _check_number(name: str, number: object) -> None:
+    if isinstance(number, bool):
+        return
+    if isinstance(number, int):
+        check(name, number, abs(number) <= INT32_MAX, f"at most {INT32_MAX} in size")
+    if isinstance(number, float):
+        size = abs(number)
+        check(name, number, not math.isnan(size), "a number")
+        check(name, number, size <= FLOAT32_MAX, f"at most {FLOAT32_MAX:.2g} in size")
+        check(
+            name,
+            number,
+            number == 0 or size >= FLOAT32_TINY,
+            f"0 or at least {FLOAT32_TINY:.2g} in size",
+        )
 
 
 def check_range(

@@ -72,6 +72,9 @@ def parse(
     argv = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(argv):
         tyro.cli(with_help_in_one_line(config_class), args=argv, prog=prog)
+    empty = argument_errors.explain_empty(argv)
+    if empty:
+        raise _refused(prog, empty)
     printed = io.StringIO()
     try:
         with argument_errors.captured(printed):
@@ -82,10 +85,12 @@ def parse(
         message = argument_errors.explain(stop, printed.getvalue(), argv)
     else:
         if not unknown:
-            return _expanded(config)
+            try:
+                return _expanded(config)
+            except RuntimeError as error:  # ~ of somebody who is not here
+                raise _refused(prog, str(error)) from None
         message = argument_errors.explain_unknown(unknown, config_class)
-    print_line(f"{prog}: {message}; see {prog} --help")
-    raise SystemExit(2)
+    raise _refused(prog, message)
 
 
 def run(main: Callable[[], object]) -> int:
@@ -156,6 +161,12 @@ def _drop_unwritable_streams() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _refused(prog: str, message: str) -> SystemExit:
+    """Says what is wrong, for the caller to raise."""
+    print_line(f"{prog}: {message}; see {prog} --help")
+    return SystemExit(2)
 
 
 def _expanded(config: typing.Any) -> typing.Any:

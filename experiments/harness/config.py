@@ -5,9 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import check, check_numbers, check_range
 
 _NUMBERS = "numbers"
+MOST_SEEDS = 10_000
+"""Members are objects of Python as well, one by one."""
 
 
 def per_member(default: Any, *numbers: str) -> Any:
@@ -56,7 +58,8 @@ class RunConfig:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("num_seeds", self.num_seeds, at_least=1)
+        check_numbers(self, apart=("seed",))
+        check_range("num_seeds", self.num_seeds, at_least=1, at_most=MOST_SEEDS)
         check_range("eval_every", self.eval_every, at_least=1)
         check_range("seed", self.seed, at_least=0)
         check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)

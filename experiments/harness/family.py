@@ -7,13 +7,14 @@ arms. This module and what it imports leave jax alone, so that `--help` stays qu
 import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from experiments.harness import memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
+from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, warn
 from experiments.harness.run_directory import RunDirectory, default_path, is_finished
 
@@ -54,7 +55,7 @@ class Code(Protocol):
         ...
 
     def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
-        """What became of one seed, given its rows."""
+        """What became of one seed, given its rows: in words as `outcome`."""
         ...
 
     def draw(self, rows: Rows, config: Any, path: Path) -> None:
@@ -80,6 +81,8 @@ class Family(Generic[ConfigT]):
     """What that estimate is made from, in words."""
     describe: Callable[[Mapping[str, Any], ConfigT], str]
     """A seed's summary in words."""
+    memory: Callable[[ConfigT], Needs] = lambda _: Needs()
+    """What one seed takes of memory at the least; nothing where it is not known."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -102,7 +105,9 @@ def main(family: Family[Any]) -> None:
     config = parse(family.config_class, prog=family.prog)
     path, summary = run(family, config)
     for entry in summary:
-        print(f"seed {entry['seed']}: {family.describe(entry, config)}")
+        # Runs of before have none.
+        became = f"{entry['outcome']}; " if "outcome" in entry else ""
+        print(f"seed {entry['seed']}: {became}{family.describe(entry, config)}")
     print(path / f"{family.name}.png")
 
 
@@ -120,7 +125,10 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     # Before a directory is made, which would be of no use without data.
     seeds = range(config.seed, config.seed + config.num_seeds)
     fits = functools.partial(_is_of, seeds)
-    loaded = None if is_finished(path, fits) else code.load(config)
+    loaded = None
+    if not is_finished(path, fits):
+        require_machine(family, config, config.num_seeds)
+        loaded = code.load(config)
     with RunDirectory(
         path,
         config,
@@ -173,6 +181,14 @@ def _is_of(seeds: Collection[int], summary: Any) -> bool:
     return found == list(seeds)
 
 
+def require_machine(family: Family[ConfigT], config: ConfigT, num_members: int) -> None:
+    """Raises `UserError` unless the devices are there, and members fit into memory."""
+    from experiments.harness import backend
+
+    backend.require_platform()
+    memory.require(family.memory(config), num_members)
+
+
 def _defaults(family: Family[Any]) -> dict[str, Any]:
     fields = dataclasses.fields(family.config_class)
     return {field.name: field.default for field in fields}
@@ -180,13 +196,10 @@ def _defaults(family: Family[Any]) -> dict[str, Any]:
 
 def warn_of_divergence(rows: Rows) -> None:
     """Says for each seed when its loss was no longer a number."""
-    first: dict[int, int] = {}
-    for row in rows:
-        loss = row["train_loss"]
-        if loss is None or not math.isfinite(loss):
-            first.setdefault(row["seed"], row["step"])
-    for seed, step in first.items():
-        warn(
-            f"seed {seed} diverged: its training loss is not finite at step {step}; "
-            "lower learning_rate"
-        )
+    for seed in dict.fromkeys(row["seed"] for row in rows):
+        step = outcomes.diverged_at([row for row in rows if row["seed"] == seed])
+        if step is not None:
+            warn(
+                f"seed {seed} diverged: its training loss is not finite at step {step}"
+                "; lower learning_rate"
+            )

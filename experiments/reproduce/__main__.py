@@ -9,6 +9,7 @@ import tyro
 
 from experiments.harness.checks import check_range
 from experiments.harness.command_line import parse, run
+from experiments.harness.config import MOST_SEEDS
 from experiments.reproduce import listing, registry
 
 PROG = "python -m experiments.reproduce"
@@ -45,11 +46,16 @@ class Options:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("seeds", self.seeds, at_least=0)
+        check_range("seeds", self.seeds, at_least=0, at_most=MOST_SEEDS)
         if self.list:
             return
         if not self.figure:
             raise ValueError(f"name a figure: {registry.suggestion('')}")
+        if self.figure in registry.not_built():
+            raise ValueError(
+                f"{self.figure} is not built yet; there are "
+                f"{registry.suggestion(self.figure)}"
+            )
         if self.figure not in registry.known():
             raise ValueError(
                 f"no figure {self.figure!r} here; there are "

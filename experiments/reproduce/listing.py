@@ -2,23 +2,23 @@
 
 from experiments.harness import arm_groups
 from experiments.reproduce import registry
-from experiments.reproduce.catalogue import NOT_BUILT, PAPERS
+from experiments.reproduce.catalogue import PAPERS
 from experiments.reproduce.figure import SCALES, Figure
 
 
 def overview() -> str:
     """Every figure of the papers: what it claims, and what each preset takes."""
-    figures = registry.known()
+    figures, not_built = registry.known(), registry.not_built()
     lines = ["Times are estimates from 2 cores, in proportion to"]
     lines += dict.fromkeys(f"  {figure.family.cost}" for figure in figures.values())
     for paper, title in PAPERS.items():
         lines += ["", title]
         names = {
-            name for name in (*figures, *NOT_BUILT) if name.startswith(f"{paper}/")
+            name for name in (*figures, *not_built) if name.startswith(f"{paper}/")
         }
         for name in sorted(names, key=registry.natural):
             figure = figures.get(name)
-            lines.append(f"  {name:<24}{figure.title if figure else NOT_BUILT[name]}")
+            lines.append(f"  {name:<24}{figure.title if figure else not_built[name]}")
             lines += _presets(figure) if figure else [f"{'':26}not built yet"]
     return "\n".join(lines) + "\n"
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from experiments.reproduce import figures
+from experiments.reproduce.catalogue import NOT_BUILT
 from experiments.reproduce.figure import Figure
 
 
@@ -20,6 +21,11 @@ def known() -> dict[str, Figure]:
         if not module.ispkg
     ]
     return {figure.name: figure for figure in sorted(found, key=_order)}
+
+
+def not_built() -> dict[str, str]:
+    """What the figures of the papers claim that nobody has built here yet, by name."""
+    return {name: NOT_BUILT[name] for name in NOT_BUILT if name not in known()}
 
 
 def suggestion(name: str) -> str:

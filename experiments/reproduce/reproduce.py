@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import arm_groups, files, plots
+from experiments.harness import arm_groups, files, outcomes, plots
 from experiments.harness.messages import UserError
 from experiments.reproduce import claims, listing
 from experiments.reproduce.claims import Verdict
@@ -46,18 +46,21 @@ def reproduce(
         takes = listing.describe(figure, scale, len(seeds))
         print(f"{figure.name} ({scale}): {takes}", file=sys.stderr)
         arm_groups.run(figure.family, preset.arms, seeds, directory)
-    rows = arm_groups.rows(figure.family, preset.arms, seeds, directory)
+    rows = list(arm_groups.rows(figure.family, preset.arms, seeds, directory))
+    each = outcomes.by_run(rows)
+    outcome = outcomes.sentence({run: outcomes.diverged_at(each[run]) for run in each})
     runs = Runs(rows, _extra(figure, preset, directory, draw_only=draw_only))
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
     table = figure.table(runs, preset) if figure.table else ""
     picture = directory / f"{figure.name.rpartition('/')[2]}.png"
     plots.save(figure.draw(runs, preset), picture)
-    _write_verdict(figure, scale, verdicts, directory)
+    _write_verdict(figure, scale, verdicts, outcome, directory)
     _write_claims(figure, scale, verdicts, table, directory)
     if table:
         print(table)
     for verdict in verdicts:
         print(verdict.line)
+    print(outcome)
     print(picture)
     return verdicts
 
@@ -92,13 +95,18 @@ def _extra(
 
 
 def _write_verdict(
-    figure: Figure, scale: str, verdicts: Sequence[Verdict], directory: Path
+    figure: Figure,
+    scale: str,
+    verdicts: Sequence[Verdict],
+    outcome: str,
+    directory: Path,
 ) -> None:
     """For programs."""
     verdict = {
         "figure": figure.name,
         "scale": scale,
         "all_hold": all(verdict.holds for verdict in verdicts),
+        "outcome": outcome,
         "claims": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
     text = f"{files.dump_json(verdict, indent=2)}\n"

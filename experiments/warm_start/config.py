@@ -1,12 +1,13 @@
 """What a warm-start run can be asked for; the defaults are the paper's sizes."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import FLOAT32_MAX, check, check_range
 from experiments.harness.config import RunConfig, per_member
 from experiments.warm_start.data import SPECS, Spec
 
@@ -134,7 +135,7 @@ class Config(RunConfig):
         for name in ("num_phases", "num_seeds"):
             check_range(name, getattr(self, name), at_least=1, at_most=1000)
         for name in ("learning_rate", "growth", "radius_multiplier"):
-            check_range(name, getattr(self, name), above=0, below=float("inf"))
+            check_range(name, getattr(self, name), above=0)
         check_range(
             "low_learning_rate",
             self.low_learning_rate,
@@ -188,6 +189,16 @@ class Config(RunConfig):
             self.growth == type(self).growth or self.schedule == "growing",
             f"left out with schedule={self.schedule}, which has none",
         )
+        highest = math.log(self.learning_rate) + (self.num_phases - 1) * math.log(
+            self.growth
+        )
+        check(
+            "growth",
+            self.growth,
+            self.schedule != "growing" or highest < math.log(FLOAT32_MAX),
+            f"less: in the last of {self.num_phases} phases float32 cannot hold the "
+            "peak",
+        )
         check(
             "method",
             self.method,
@@ -202,7 +213,7 @@ class Config(RunConfig):
             self.method in DEFAULT_STRENGTHS,
             f"left out with method={self.method}, which has none",
         )
-        check_range("strength", self.strength, at_least=0, below=float("inf"))
+        check_range("strength", self.strength, at_least=0)
         if self.method == "shrink_and_perturb":
             check_range("strength", self.strength, at_most=1)
         if self.method == "weight_clipping":

@@ -1,9 +1,11 @@
 """Warm-starting as a family of runs."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from experiments.harness.family import Family
+from experiments.harness.memory import Needs
 from experiments.warm_start.config import Config
 
 if TYPE_CHECKING:
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
 
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
 """Of an update, for each example, on 2 cores; see `benchmarks/images/step.py`."""
+PARAMETERS = {"cnn": 490_000, "resnet18": 11_170_000}
+"""At the least: those of the smaller images."""
+EXAMPLE_BYTES = {"cnn": 100_000, "resnet18": 200_000}
+"""What an update keeps of each example, at the least."""
 FORWARD_SHARE = 1 / 3
 """Of an update's time."""
 
@@ -25,6 +31,19 @@ def run_seconds(config: Config) -> float:
         evaluations * (config.num_test + 1000)
     )
     return examples * EXAMPLE_SECONDS[config.model]
+
+
+def memory(config: Config) -> Needs:
+    """At the least; `tests/experiments/harness/test_memory.py` compares with XLA's."""
+    spec = config.spec
+    # On the host and on the device.
+    images = 2 * (spec.num_train + spec.num_test) * math.prod(spec.image_shape)
+    return Needs(
+        shared=images,
+        member=12 * PARAMETERS[config.model] + 8 * config.num_train,
+        step=config.batch_size * EXAMPLE_BYTES[config.model],
+        has_convolutions=True,
+    )
 
 
 def describe(entry: Mapping[str, Any], config: Config) -> str:
@@ -66,4 +85,5 @@ FAMILY = Family(
     cost=f"{1e3 * EXAMPLE_SECONDS['cnn']:.2f} ms for each image of an update of the "
     "CNN",
     describe=describe,
+    memory=memory,
 )

@@ -4,9 +4,31 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.harness.outcomes import diverged_at
 from experiments.warm_start.config import Config
 
 LATE_EVALUATIONS = 3
+CHANCE = 1.5
+"""Times the share of one class: an accuracy up to this may be chance."""
+
+
+def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
+    """What became of one run: whether it learned, and kept it."""
+    diverged = diverged_at(rows)
+    if diverged is not None:
+        return f"diverged at update {diverged}"
+    chance = CHANCE / config.spec.num_classes
+    highest = max(rows, key=lambda row: row["train_accuracy"])
+    if highest["train_accuracy"] <= chance:
+        return "has not learned (train accuracy at chance)"
+    if all(row["train_accuracy"] <= chance for row in rows[-LATE_EVALUATIONS:]):
+        after = [row for row in rows if row["step"] > highest["step"]]
+        lost = next(row["step"] for row in after if row["train_accuracy"] <= chance)
+        return (
+            f"learned (train accuracy {highest['train_accuracy']:.2f} at update "
+            f"{highest['step']}), collapsed at update {lost} (to chance)"
+        )
+    return "learned"
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
@@ -24,4 +46,5 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
             row["test_accuracy"] for row in rows[-LATE_EVALUATIONS:]
         ),
         "num_rewarms": rows[-1]["num_rewarms"],
+        "outcome": in_words(rows, config),
     }

@@ -1,7 +1,3 @@
-import dataclasses
-
-import pytest
-
 from benchmarks import demo
 from experiments.grokking.outcomes import Outcome
 
@@ -12,24 +8,6 @@ MEMORISED = Outcome(
     first_step=None, lowest_since=0.0, lowest_late=0.2, lowest_end=0.2, highest=0.21
 )
 ENDS = {"low": MEMORISED, "re-warmed": MEMORISED, "re-warmed more": GENERALISED}
-
-
-def test_as_promised_is_one_that_generalises_for_good():
-    assert demo.is_as_promised(ENDS)
-
-
-@pytest.mark.parametrize(
-    ("arm", "otherwise"),
-    [
-        ("low", {"highest": 0.26}),
-        ("re-warmed", {"highest": 0.26}),
-        ("re-warmed more", {"lowest_late": 0.98}),
-    ],
-)
-def test_nor_is_one_arm_otherwise(arm, otherwise):
-    assert not demo.is_as_promised(
-        ENDS | {arm: dataclasses.replace(ENDS[arm], **otherwise)}
-    )
 
 
 def test_the_table_counts_from_the_re_warm():

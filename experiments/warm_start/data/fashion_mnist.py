@@ -27,6 +27,8 @@ _CHECKSUMS = {  # CRC-32 of the unpacked contents
     "t10k-labels-idx1-ubyte.gz": 0x80142C1F,
 }
 _UNSIGNED_BYTE = 8
+MOST_BYTES = 600_000 * 28 * 28
+"""A set of one's own may be ten times the original."""
 _ADVICE = (
     "bring it again (apt-get install --reinstall dataset-fashion-mnist), or name "
     "another folder with --data-directory"
@@ -88,22 +90,7 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
     Raises:
       UserError: the file is missing, damaged or something else.
     """
-    try:
-        contents = gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: {_ADVICE}") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged ({error}): {_ADVICE}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    header = 4 * (1 + num_dims)
-    expected_start = bytes([0, 0, _UNSIGNED_BYTE, num_dims])
-    sizes = contents[4:header].ljust(header - 4, b"\0")
-    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
-    if contents[:4] != expected_start or len(contents) - header != math.prod(shape):
-        raise UserError(
-            f"{path} is not an IDX file of {num_dims}-dimensional bytes: {_ADVICE}"
-        )
+    contents, shape = _unpacked(path, num_dims)
     spec = SPECS["fashion_mnist"]
     is_original = _CHECKSUMS.get(path.name) == zlib.crc32(contents)
     if shape[0] in (spec.num_train, spec.num_test) and not is_original:
@@ -111,4 +98,42 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
             f"{path} is not Fashion-MNIST's: its {shape[0]} examples have another "
             f"checksum; {_ADVICE}"
         )
-    return np.frombuffer(contents, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(
+        contents, np.uint8, offset=len(contents) - math.prod(shape)
+    ).reshape(shape)
+
+
+def _unpacked(path: Path, num_dims: int) -> tuple[bytes, tuple[int, ...]]:
+    """The whole contents and the shape; no more is unpacked than the header says."""
+    _check_kind(path)
+    length = 4 * (1 + num_dims)
+    try:
+        with gzip.open(path) as file:
+            header = file.read(length)
+            sizes = header[4:].ljust(length - 4, b"\0")
+            shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+            start = bytes([0, 0, _UNSIGNED_BYTE, num_dims])
+            is_idx = header[:4] == start and len(header) == length
+            if is_idx and math.prod(shape) > MOST_BYTES:
+                raise UserError(
+                    f"{path} says to hold {math.prod(shape):,} bytes, more than any "
+                    f"Fashion-MNIST: {_ADVICE}"
+                )
+            # One more, and the checksum is compared as well.
+            data = file.read(math.prod(shape) + 1) if is_idx else b""
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is damaged ({error}): {_ADVICE}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    if not is_idx or len(data) != math.prod(shape):
+        raise UserError(
+            f"{path} is not an IDX file of {num_dims}-dimensional bytes: {_ADVICE}"
+        )
+    return header + data, shape
+
+
+def _check_kind(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path} is missing: {_ADVICE}")
+    if not path.is_file():  # one would wait for a pipe for good
+        raise UserError(f"{path} cannot be read (it is not a file): {_ADVICE}")

@@ -8,8 +8,6 @@ import contextlib
 import importlib.util
 import io
 import logging
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import numpy as np
 
 from experiments.harness import files
 from experiments.harness.messages import UserError, tell, warn
-from experiments.warm_start.data.images import SPECS, Images, Labelled
+from experiments.warm_start.data import arrays_file
+from experiments.warm_start.data.images import SPECS, Images, Labelled, Spec
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
 _FORMAT = "array_record"  # the one that is read without TensorFlow
@@ -43,7 +42,7 @@ def load(
     builder = _builder(dataset, directory)
     arrays = Path(builder.data_dir) / _ARRAYS
     if arrays.exists():
-        return _read_arrays(arrays, dataset)
+        return arrays_file.read(arrays, SPECS[dataset])
     with _quiet():
         is_prepared = builder.is_prepared()
     if not is_prepared:
@@ -149,8 +148,9 @@ def _quiet() -> Iterator[None]:
 def _decode(builder: Any) -> Images:
     try:
         source = builder.as_data_source()
-        return Images(*(_decoded(source[split]) for split in ("train", "test")))
-    except (RuntimeError, OSError, ValueError) as error:
+        spec = SPECS[builder.name]
+        return Images(*(_decoded(source[split], spec) for split in ("train", "test")))
+    except (RuntimeError, OSError, ValueError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{builder.data_dir} is damaged ({reason}): remove it, and it is prepared "
@@ -158,11 +158,14 @@ def _decode(builder: Any) -> Images:
         ) from None
 
 
-def _decoded(source: Any) -> Labelled:
-    images = np.empty((len(source), *source[0]["image"].shape), np.uint8)
+def _decoded(source: Any, spec: Spec) -> Labelled:
+    images = np.empty((len(source), *spec.image_shape), np.uint8)
     labels = np.empty(len(source), np.int32)
     for index, example in enumerate(source):
-        images[index], labels[index] = example["image"], example["label"]
+        image, label = example["image"], int(example["label"])
+        if image.shape != spec.image_shape or not 0 <= label < spec.num_classes:
+            raise ValueError(f"an image of shape {image.shape} and of class {label}")
+        images[index], labels[index] = image, label
     return Labelled(images, labels)
 
 
@@ -176,22 +179,3 @@ def _write_arrays(path: Path, images: Images) -> None:
         test_labels=images.test.labels,
     )
     files.write_atomically(path, buffer.getvalue())
-
-
-def _read_arrays(path: Path, dataset: str) -> Images:
-    try:
-        with np.load(path) as arrays:  # the zip format has checksums
-            images = Images(
-                Labelled(arrays["train_images"], arrays["train_labels"]),
-                Labelled(arrays["test_images"], arrays["test_labels"]),
-            )
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
-        kind = type(error).__name__
-        raise UserError(f"{path} is damaged ({kind}): remove it") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    shape = SPECS[dataset].image_shape
-    for part in images:
-        if part.images.dtype != np.uint8 or part.images.shape[1:] != shape:
-            raise UserError(f"{path} is damaged (images of another kind): remove it")
-    return images

@@ -28,7 +28,7 @@ def test_the_cycle_is_what_is_left_after_the_delay():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"modulus": 1}, "modulus=1: must be at least 2 (--modulus)"),
+        ({"modulus": 1}, "modulus=1: must be at least 2 and at most 26754 (--modulus)"),
         (
             {"train_fraction": 1.5},
             "train_fraction=1.5: must be greater than 0 and less than 1 "
@@ -36,8 +36,8 @@ def test_the_cycle_is_what_is_left_after_the_delay():
         ),
         ({"num_steps": -5}, "num_steps=-5: must be at least 1 (--num-steps)"),
         ({"project_every": 0}, "project_every=0: must be at least 1"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan: must be greater than 0"),
-        ({"learning_rate": float("inf")}, "learning_rate=inf: must be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: must be a number"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf: must be at most 3.4e+38"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0: must be at least 0"),
         ({"train_fraction": 1e-9}, "both sets have a pair; there are 13689"),
         ({"scale_decay": 1.0}, "add --normalize"),
@@ -51,10 +51,7 @@ def test_the_cycle_is_what_is_left_after_the_delay():
         ({"adam_b2": -0.1}, "adam_b2=-0.1: must be at least 0 and less than 1"),
         ({"adam_eps": 0.0}, "adam_eps=0.0: must be greater than 0"),
         ({"position_scale": 0.0}, "position_scale=0.0: must be greater than 0"),
-        (
-            {"position_scale": float("nan")},
-            "position_scale=nan: must be greater than 0",
-        ),
+        ({"position_scale": float("nan")}, "position_scale=nan: must be a number"),
         ({"num_blocks": 0}, "num_blocks=0: must be at least 1"),
         ({"max_update_rms": 0.0}, "max_update_rms=0.0: must be greater than 0"),
         ({"max_elr": -1.0}, "max_elr=-1.0: must be greater"),

@@ -1,6 +1,7 @@
 """The demo from end to end at a tiny size."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -39,9 +40,12 @@ def test_a_finished_demo_is_shown_again_not_repeated(finished, monkeypatch, caps
     monkeypatch.setattr(experiment, "Experiment", pytest.fail)
     demo.demo(finished)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2] == str(picture)
-    assert lines[-1].startswith("Of 2 copies of the network that had memorised, ")
-    assert [line.split("  ")[0] for line in lines[1:-2]] == [
+    assert lines[-3] == str(picture)
+    assert lines[-2].startswith("Of 2 copies of the network that had memorised, ")
+    assert lines[-1].startswith("This is not what the demo promises: the network had")
+    summary = json.loads((finished.run_directory / "arms/summary.json").read_text())
+    assert summary["outcome"] == lines[-2]
+    assert [line.split("  ")[0] for line in lines[1:-3]] == [
         "memorised, update 20",
         "left at 0.0001, update 120",
         "re-warmed to 0.01, update 120",

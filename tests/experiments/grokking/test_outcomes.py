@@ -1,3 +1,7 @@
+import dataclasses
+
+import pytest
+
 from experiments.grokking import outcomes
 
 
@@ -60,3 +64,71 @@ def test_the_title_says_what_can_be_seen():
     two = outcomes.title({"up": UP, "back": BACK, "flat": FLAT})
     assert two.endswith("only the copy up and the copy back generalise")
     assert "none of its copies" in outcomes.title({"lost": LOST, "flat": FLAT})
+
+
+GENERALISED = outcomes.Outcome(
+    first_step=1200, lowest_since=0.97, lowest_late=0.995, lowest_end=0.99, highest=1.0
+)
+MEMORISED = outcomes.Outcome(
+    first_step=None, lowest_since=0.0, lowest_late=0.2, lowest_end=0.2, highest=0.21
+)
+ENDS = {"low": MEMORISED, "re-warmed": MEMORISED, "re-warmed more": GENERALISED}
+
+
+def test_as_promised_is_one_that_generalises_for_good():
+    assert outcomes.is_as_promised(ENDS)
+
+
+@pytest.mark.parametrize(
+    ("arm", "otherwise"),
+    [
+        ("low", {"highest": 0.26}),
+        ("re-warmed", {"highest": 0.26}),
+        ("re-warmed more", {"lowest_late": 0.98}),
+    ],
+)
+def test_nor_is_one_arm_otherwise(arm, otherwise):
+    assert not outcomes.is_as_promised(
+        ENDS | {arm: dataclasses.replace(ENDS[arm], **otherwise)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("test", "train", "words"),
+    [
+        ([0.2] * 9, [0.5, *[1.0] * 8], "memorised at update 100, has not generalised"),
+        ([0.01] * 9, [0.2] * 9, "has not memorised (train accuracy at most 0.20)"),
+        ([0.2, 0.995, *[1.0] * 7], None, "generalised at update 100 and stayed so"),
+        (
+            [0.2, 1, 1, 1, 0.5, 1, 1, 0.3, 0.01],
+            None,
+            "generalised at update 100, collapsed at update 400 (to 0.01)",
+        ),
+        (
+            [0.2] * 9,
+            [1, 1, 1, 1, 1, 1, 0.5, 0.01, 0.01],
+            "memorised at update 50, collapsed at update 350 (to 0.01)",
+        ),
+        (
+            [0.2, 1.0] + [0.01] * 7,
+            [0.5, 1.0] + [0.01] * 7,
+            "generalised at update 100, collapsed at update 150 (to 0.01)",
+        ),
+    ],
+)
+def test_a_run_in_words(test, train, words):
+    own = [{**row, "train_loss": 0.5} for row in rows(test, train)]
+    assert outcomes.in_words(own).startswith(words)
+    assert outcomes.summarize(own, None)["outcome"] == outcomes.in_words(own)
+
+
+def test_a_run_that_diverges_in_words():
+    losses = [0.5, 0.1, float("nan"), float("nan")]
+    own = rows([0.2, 0.2, 0.01, 0.01], [1, 1, 0.01, 0.01])
+    own = [{**row, "train_loss": loss} for row, loss in zip(own, losses, strict=True)]
+    assert outcomes.in_words(own) == "memorised at update 50, diverged at update 150"
+    for row in own:
+        row["train_accuracy"] = 0.01
+    assert outcomes.in_words(own) == (
+        "has not memorised (train accuracy at most 0.01), diverged at update 150"
+    )

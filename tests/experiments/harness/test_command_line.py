@@ -106,6 +106,9 @@ def test_a_home_directory_that_the_shell_left_is_expanded(monkeypatch):
             "(--train-fraction)",
         ),
         (["--run-dir", "/"], "run_dir=/: must not be the root"),
+        (["--data", ""], "--data is empty: give it a value, or leave it out"),
+        (["--data="], "--data is empty: give it a value, or leave it out"),
+        (["--data=~nobody-here/x"], "Could not determine home directory."),
     ],
 )
 def test_every_mistake_is_one_line(argv, message, capsys):

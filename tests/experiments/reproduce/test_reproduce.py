@@ -95,12 +95,14 @@ def test_a_figure_is_run_drawn_and_judged(ran):
     ]
     lines = out.splitlines()
     assert lines[0] == "| x |"
-    assert lines[-2].startswith("holds          it has an accuracy: ")
+    assert lines[-3].startswith("holds          it has an accuracy: ")
+    assert lines[-2] == "Training: none of 6 runs diverged."
     assert lines[-1] == str(path / "tiny.png")
     assert (path / "tiny.png").read_bytes().startswith(b"\x89PNG")
     verdict = json.loads((path / "verdict.json").read_text())
     assert (verdict["figure"], verdict["all_hold"]) == ("test/tiny", True)
     assert len(verdict["claims"][0]["measured"]) == 2
+    assert verdict["outcome"] == lines[-2]
     text = (path / "claims.md").read_text()
     for part in ("# test/tiny, laptop", "Tiny.", "| it has an accuracy |", "| 7 |"):
         assert part in text
@@ -113,7 +115,7 @@ def test_a_claim_that_fails_gives_1_and_nothing_is_run_twice(finished, monkeypat
             figure(HOLDS, FAILS), "test/tiny", "--run-directory", finished, *options
         )
         assert code == 1
-        assert [line[:15].strip() for line in out.splitlines()[:-1]] == [
+        assert [line[:15].strip() for line in out.splitlines()[:-2]] == [
             "holds",
             "does not hold",
         ]
@@ -177,9 +179,13 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
     ("argv", "message"),
     [
         (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here; there are test/tiny"),
+        (["lyle2025/fig6"], "lyle2025/fig6 is not built yet; there are test/tiny"),
         ([], "name a figure: test/tiny"),
         (["test/tiny", "--scale", "huge"], "invalid choice 'huge'"),
-        (["test/tiny", "--seeds", "-1"], "seeds=-1: must be at least 0 (--seeds)"),
+        (
+            ["test/tiny", "--seeds", "-1"],
+            "seeds=-1: must be at least 0 and at most 10000",
+        ),
         (["test/tiny", "--drawonly"], "unknown flag --drawonly"),
         (["test/tiny", "more"], "unexpected argument 'more'"),
     ],

@@ -1,6 +1,8 @@
 """The IDX files: read, and refused where they are damaged."""
 
 import gzip
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,6 +54,30 @@ def test_a_folder_instead_of_a_file_is_one_line(idx_directory):
     path.unlink()
     path.mkdir()
     with pytest.raises(UserError, match="cannot be read"):
+        fashion_mnist.load(idx_directory)
+
+
+def test_a_pipe_instead_of_a_file_is_one_line(idx_directory):
+    path = idx_directory / TRAIN_IMAGES
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="it is not a file"):
+        fashion_mnist.load(idx_directory)
+
+
+def test_no_more_is_unpacked_than_the_header_says(idx_directory):
+    path = idx_directory / TRAIN_IMAGES
+    start = idx(np.zeros((60, 28, 28)))
+    path.write_bytes(gzip.compress(start + bytes(10**8), 1))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="not an IDX file"):
+        fashion_mnist.load(idx_directory)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10**7
+    huge = start[:4] + np.asarray([2**31, 28, 28], ">u4").tobytes()
+    path.write_bytes(gzip.compress(huge + bytes(100)))
+    with pytest.raises(UserError, match="says to hold 1,683,627,180,032 bytes"):
         fashion_mnist.load(idx_directory)
 
 

@@ -1,0 +1,113 @@
+"""Whether a run fits into memory, before any of it is taken.
+
+What a run needs is estimated from its settings, at the least: a run that fits is never
+refused, and what is refused would have been killed without a word. A machine that does
+not say what it has is not asked further. This module imports jax only where it needs
+the devices, like `harness.family`.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.harness.messages import UserError
+
+_GIGABYTE = 1e9
+_NO_LIMIT = 2**60  # what the first version of cgroups says for none
+
+
+class Needs(NamedTuple):
+    """Bytes of a run, at the least."""
+
+    shared: int = 0
+    """Once, such as data."""
+    member: int = 0
+    """Of each member from its start to its end, such as parameters."""
+    step: int = 0
+    """Of a member while it is computed, such as activations."""
+    has_convolutions: bool = False
+    """Whether a step convolves: see `harness.backend`."""
+
+
+def require(needs: Needs, num_members: int = 1) -> None:
+    """Raises `UserError` if the members of one program do not fit.
+
+    Args:
+      needs: of one of them.
+      num_members: how many there are.
+    """
+    at_once = _at_once(num_members, needs.has_convolutions)
+    total = needs.shared + num_members * needs.member + at_once * needs.step
+    there = available()
+    if there is not None and total > there:
+        parts = (
+            ("data", needs.shared),
+            ("parameters and the optimizer's state", num_members * needs.member),
+            ("an update", at_once * needs.step),
+        )
+        listed = ", ".join(f"{_gb(size)} for {name}" for name, size in parts if size)
+        members = f" of {num_members} members" if num_members > 1 else ""
+        raise UserError(
+            f"this run{members} needs at least {_gb(total)} of memory ({listed}), and "
+            f"{_gb(there)} are available: ask for fewer or smaller ones"
+        )
+
+
+def available() -> int | None:
+    """Bytes that arrays may take on the devices together; None if unknown."""
+    import jax
+
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return min(_host_limits(), default=None)
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    known = [limit for limit in limits if limit]
+    return sum(known) if len(known) == len(devices) else None
+
+
+def _at_once(num_members: int, has_convolutions: bool) -> int:
+    from experiments.harness import backend
+
+    at_once = backend.members_at_once(has_convolutions=has_convolutions)
+    return num_members if at_once else 1
+
+
+def _host_limits() -> Iterator[int]:
+    """What is free on the machine with its swap, and what a container may have."""
+    meminfo = _read("/proc/meminfo")
+    free = [
+        1024 * int(line.split()[1])
+        for line in meminfo.splitlines()
+        if line.startswith(("MemAvailable:", "SwapFree:"))
+    ]
+    if "MemAvailable:" in meminfo:
+        yield sum(free)
+    for line in _read("/proc/self/cgroup").splitlines():
+        controllers, path = line.split(":", 2)[1:]
+        if controllers == "":
+            yield from _cgroup_limits(Path("/sys/fs/cgroup"), path, "memory.max")
+        elif "memory" in controllers.split(","):
+            folder = Path("/sys/fs/cgroup/memory")
+            yield from _cgroup_limits(folder, path, "memory.limit_in_bytes")
+
+
+def _cgroup_limits(root: Path, path: str, name: str) -> Iterator[int]:
+    """Of a group and those that it is in; inside a container, of the root."""
+    folder = root / path.strip("/")
+    for parent in (folder, *folder.parents):
+        text = _read(parent / name).strip()
+        if text.isdigit() and int(text) < _NO_LIMIT:
+            yield int(text)
+        if parent == root:
+            return
+
+
+def _read(path: str | Path) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text()
+    return ""
+
+
+def _gb(size: int) -> str:
+    return f"{size / _GIGABYTE:,.1f} GB"

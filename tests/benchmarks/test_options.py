@@ -1,0 +1,88 @@
+"""Every option of every benchmark with values that it may not bear."""
+
+import importlib
+import os
+import pkgutil
+
+import pytest
+
+import benchmarks
+from benchmarks.options import Parser
+from experiments.harness import command_line
+
+FOUND = [
+    module.name
+    for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
+    if "Parser("
+    in (importlib.util.find_spec(module.name).loader.get_source(module.name))
+    and module.name != "benchmarks.options"
+]
+BAD = ["0", "-1", "1.5", "nan", "", "x", "2147483648", str(10**12), str(10**30)]
+
+
+class Survived(BaseException):
+    """Raised where measuring would begin."""
+
+
+def options_of(main, monkeypatch):
+    """The flags that take a value."""
+    parsers = []
+
+    def keep(parser, argv):
+        parsers.append(parser)
+        raise Survived
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parser, "parsed", keep)
+        with pytest.raises(Survived):
+            main([])
+    return [
+        action.option_strings[0]
+        for action in parsers[0]._actions
+        if action.option_strings and action.nargs != 0
+    ]
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_bad_value_is_one_line(name, monkeypatch, capsys):
+    module = importlib.import_module(name)
+    flags = options_of(module.main, monkeypatch)
+
+    def survive(parser, argv):
+        parser.parse_args(argv)
+        raise Survived
+
+    monkeypatch.setattr(Parser, "parsed", survive)
+    counts = {"refused": 0, "accepted": 0}
+    for argv in [[f"{flag}={value}"] for flag in flags for value in BAD]:
+        is_path = argv[0].startswith(("--out=", "--directory="))
+        try:
+            with pytest.raises(SystemExit) as stop:
+                command_line.run(lambda argv=argv: module.main(argv))
+        except Survived:
+            assert is_path, argv
+            counts["accepted"] += 1
+            continue
+        err = capsys.readouterr().err
+        assert (stop.value.code, err.count("\n")) == (2, 1), (argv, err)
+        assert err.startswith(f"python -m {name.removesuffix('.__main__')}: ")
+        counts["refused"] += 1
+    with capsys.disabled():
+        print(f"\n{name}: {counts}")
+
+
+def test_all_command_lines_are_known():
+    assert len(FOUND) == 12
+
+
+def test_a_platform_that_is_not_here_is_one_line(run_python):
+    said = run_python(
+        "import contextlib, sys\n"
+        "from benchmarks.options import Parser\n"
+        "sys.stderr = sys.stdout\n"
+        "with contextlib.suppress(SystemExit): Parser('b', 'A line.').parsed([])\n",
+        JAX_PLATFORMS="bogus",
+        PYTHONPATH=os.getcwd(),
+    )
+    assert said.startswith("python -m b: JAX_PLATFORMS=bogus: there is no such")
+    assert said.count("\n") == 1

@@ -1,0 +1,37 @@
+"""What became of a run, from rows made by hand."""
+
+import pytest
+
+from experiments.warm_start.config import Config
+from experiments.warm_start.outcomes import in_words, summarize
+
+
+def rows(train, loss=0.5):
+    return [
+        {"step": 500 * i, "train_loss": loss, "train_accuracy": own}
+        | {"test_accuracy": own, "num_rewarms": 0}
+        for i, own in enumerate(train, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ([0.3, 0.9, 0.6, 0.7], "learned"),
+        ([0.1, 0.12, 0.09, 0.1], "has not learned (train accuracy at chance)"),
+        ([0.1, 0.1, 0.1, 0.5], "learned"),
+        (
+            [0.1, 0.9, 0.1, 0.1, 0.1],
+            "learned (train accuracy 0.90 at update 1000), collapsed at update 1500 "
+            "(to chance)",
+        ),
+    ],
+)
+def test_a_run_in_words(train, words):
+    assert in_words(rows(train), Config()) == words
+    assert summarize(rows(train), Config())["outcome"] == words
+
+
+def test_a_run_that_diverges_in_words():
+    own = [*rows([0.9]), *rows([0.1, 0.1], loss=float("nan"))[1:]]
+    assert in_words(own, Config()) == "diverged at update 1000"
