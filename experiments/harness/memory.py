@@ -61,7 +61,11 @@ def available() -> int | None:
     devices = jax.devices()
     if devices[0].platform == "cpu":
         return min(_host_limits(), default=None)
-    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    try:
+        stats = [device.memory_stats() or {} for device in devices]
+    except jax.errors.JaxRuntimeError:  # a platform need not say it
+        return None
+    limits = [own.get("bytes_limit") for own in stats]
     known = [limit for limit in limits if limit]
     return sum(known) if len(known) == len(devices) else None
 

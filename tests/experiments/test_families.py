@@ -122,6 +122,7 @@ COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
     (["--seed", "4294967295", "--num-seeds", "2"], "seed + num_seeds is at most 2**32"),
     (["--num-seeds", "0"], "num_seeds=0: must be at least 1"),
+    (["--num-seeds", "1000000000"], "must be at least 1 and at most 10000"),
     (["--eval-every", "0"], "eval_every=0: must be at least 1"),
     (["--checkpoint-seconds", "-1"], "checkpoint_seconds=-1.0: must be at least 0"),
 ]

@@ -77,12 +77,15 @@ def test_an_accelerator_says_what_it_has(monkeypatch):
         stats = {"bytes_limit": 7}  # noqa: RUF012
 
         def memory_stats(self):
+            if self.stats == "unknown":
+                raise jax.errors.JaxRuntimeError("unimplemented")
             return self.stats
 
     monkeypatch.setattr(jax, "devices", lambda: [Device(), Device()])
     assert memory.available() == 14
-    monkeypatch.setattr(Device, "stats", None)
-    assert memory.available() is None
+    for stats in (None, "unknown"):
+        monkeypatch.setattr(Device, "stats", stats)
+        assert memory.available() is None
 
 
 def test_a_platform_that_is_not_here_is_one_line(run_python):
