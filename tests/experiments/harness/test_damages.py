@@ -140,6 +140,24 @@ def fifo(at):
     os.mkfifo(at.path)
 
 
+def folder_gone(at):
+    shutil.rmtree(at.path)
+
+
+def file_for_a_folder(at):
+    folder_gone(at)
+    at.path.write_bytes(b"")
+
+
+def folder_behind_a_link(at):
+    moved_behind_a_link(at)
+
+
+def dangling_folder(at):
+    folder_gone(at)
+    at.path.symlink_to(at.user.with_name("unmounted"))
+
+
 def unreadable(at):
     at.unreadable.add(str(at.path))
 
@@ -148,6 +166,7 @@ DAMAGES = [
     *(remove, empty, cut_one_byte, cut(0.5), flip(0.0), flip(0.5), junk, nuls),
     *(another_version, directory, dangling, loop_of_links, link_to_a_user, unreadable),
 ]
+OF_FOLDERS = [folder_gone, file_for_a_folder, folder_behind_a_link, dangling_folder]
 MORE = [
     *(cut(0.1), cut(0.9), flip(0.25), flip(0.75), flip(0.95), junk_lines),
     *(other_json(text) for text in ("5", "{}", "[]", "null", '[{"seed": 7}]', '"a"')),
@@ -262,12 +281,13 @@ def injected(monkeypatch):
 class Trial:
     """One damage to one file, and what came of it."""
 
-    def __init__(self, command, run, name, damage, names):
-        self.command, self.run, self.name, self.names = command, run, str(name), names
+    def __init__(self, command, original, name, damage, *, run, names):
+        self.command, self.original, self.run = command, original, run
+        self.name, self.names = str(name), names
+        shutil.copytree(original, run)
         user = run.with_name("user")
         user.write_bytes(STRANGERS)
         self.user = user
-        self.kept = (run / name).read_bytes()
         damage(Place(run, run / name, user, names))
 
     def outcome(self):
@@ -297,7 +317,8 @@ class Trial:
             path.unlink()
         elif path.is_dir():
             shutil.rmtree(path)
-        path.write_bytes(self.kept)
+        kept = self.original / self.name
+        (shutil.copytree if kept.is_dir() else shutil.copy)(kept, path)
 
 
 def tally(trials, tmp_path, originals, command, injected):
@@ -311,8 +332,8 @@ def tally(trials, tmp_path, originals, command, injected):
         injected.clear()
         run = tmp_path / str(number) / "run"
         try:
-            shutil.copytree(originals / state, run)
-            trial = Trial(command, run, name, damage, injected)
+            own = command, originals / state, name, damage
+            trial = Trial(*own, run=run, names=injected)
             outcome, out = trial.outcome()
             assert out.replace(str(run), "") == expected
             assert (run / "metrics.jsonl").read_bytes() == metrics
@@ -362,6 +383,12 @@ KINDS = ("about.json", "_METADATA", "commit_success.txt")
 
 def test_nothing_is_lost(originals, tmp_path, command, injected):
     some = trials(originals, DAMAGES, is_one_of_its_kind)
+    some += [
+        (state, Path(name), damage)
+        for state in ("finished", "stopped")
+        for name in ("checkpoints", "checkpoints/6")
+        for damage in OF_FOLDERS
+    ]
     counts = tally(some, tmp_path, originals, command, injected)
     assert min(counts[kind] for kind in ("refused", "mended", "survived")) > 30
 
