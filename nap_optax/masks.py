@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from nap_optax import _layers, _leaves, _masks
+from nap_optax import _checks, _layers, _leaves, _masks
 from nap_optax._leaves import path_name
 from nap_optax._masks import matrices
 
@@ -68,6 +68,9 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
     Returns:
       A function from parameters to a tree of tuples of axes, without boxes.
 
+    Raises:
+      ValueError: if a name is no string.
+
     Examples:
       >>> from flax import linen as nn
       >>> import jax.numpy as jnp
@@ -75,6 +78,9 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
       >>> axes_named("layers")({"kernel": kernel, "bias": jnp.ones(2)})
       {'bias': (), 'kernel': (0,)}
     """
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"names={_checks.shown(name)}: must be strings")
     return lambda tree: _layers.named(names, tree)
 
 
@@ -105,6 +111,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
       >>> mask({"body": {"kernel": w}, "head": {"kernel": w}})
       {'body': {'kernel': True}, 'head': {'kernel': False}}
     """
+    _checks.flag("strict", strict)
     compiled = [(_compiled(pattern), value) for pattern, value in _checked(rules)]
 
     def choose(tree: Any) -> Any:
@@ -196,7 +203,8 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
             raise ValueError(
-                f"{pattern!r} of siblings matches none of {_listed(names)}"
+                f"pattern={_checks.shown(pattern)} of siblings matches none of "
+                f"{_listed(names)}"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree),
@@ -233,7 +241,7 @@ def _checked(rules: Any) -> list[tuple[str, Any]]:
         return [(pattern, value) for pattern, value in rules]
     except (TypeError, ValueError):
         raise ValueError(
-            f"rules={rules!r}: must be pairs of a pattern and a value"
+            f"rules={_checks.shown(rules)}: must be pairs of a pattern and a value"
         ) from None
 
 
@@ -242,7 +250,7 @@ def _compiled(pattern: Any) -> re.Pattern[str]:
         return re.compile(pattern)
     except (TypeError, re.error) as error:
         raise ValueError(
-            f"pattern={pattern!r}: must be a regular expression ({error})"
+            f"pattern={_checks.shown(pattern)}: must be a regular expression ({error})"
         ) from None
 
 
@@ -254,5 +262,5 @@ def _first_match(
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
+    shown = ", ".join(map(_checks.shown, names[:5]))
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
