@@ -308,3 +308,29 @@ def test_wrong_delay() -> None:
         ValueError, match="delay_steps=-1: must be a number of 0 or more"
     ):
         schedules.delayed(optax.constant_schedule(1.0), -1, 0.1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_before_the_beginning_it_is_as_at_the_beginning(name: str) -> None:
+    build, arguments, want = CASES[name]
+    for count in (-1, -1000, -0.5):
+        value = build(*arguments)(count)
+        np.testing.assert_allclose(value, want[0], rtol=1e-6, atol=1e-7)
+
+
+def test_peaks_grow_to_the_end_of_the_range() -> None:
+    schedule = schedules.growing_cycles(1.0, growth=2.0, cycle_steps=4, warmup_steps=2)
+    for count in range(4_000, 4_008):
+        assert np.isfinite(schedule(count))
+
+
+def test_a_count_that_is_no_number() -> None:
+    with pytest.raises(ValueError, match="count='now': must be a number"):
+        schedules.warmup_constant(1.0, warmup_steps=2)("now")
+
+
+def test_a_schedule_that_gives_no_number() -> None:
+    with pytest.raises(ValueError, match=r"value of schedule='often': must be one num"):
+        schedules.delayed(lambda _: "often", 3, 0.1)(0)
+    with pytest.raises(ValueError, match=r"schedule=.*: must be a function of one arg"):
+        schedules.delayed(lambda: 0.1, 3, 0.1)
