@@ -69,32 +69,50 @@ def _negates(inner: optax.GradientTransformation, params: Any) -> bool:
         ):
             warnings.simplefilter("ignore")
             tiny = _tiny(params)
-            ascending = _against(inner, tiny, 1.0)
+            step, state = _compiled(inner, tiny), jax.jit(inner.init)(tiny)
+            ascending = _against(step, state, tiny, 1.0)
             # What does not turn with the gradient, such as noise, is against one of
             # the two at most.
-            return bool(ascending and ascending & _against(inner, tiny, -1.0))
+            return bool(ascending and ascending & _against(step, state, tiny, -1.0))
     except Exception:
         return False
 
 
-def _against(inner: Any, params: Any, sign: float) -> set[int]:
-    """Which leaves' updates point against a gradient of some sign."""
+def _compiled(inner: Any, params: Any) -> Callable[..., Any]:
+    """An update, and how far each leaf's goes along its gradient.
+
+    Compiled as one: all the small operations, each by itself, take seconds.
+    """
     inner = optax.with_extra_args_support(inner)
-    grads = jax.tree.map(lambda leaf: sign * _slope(leaf), params)
-    leaves, treedef = jax.tree.leaves(grads), _structure(grads)
+    treedef = _structure(params)
 
-    def loss(at: Any) -> Any:  # of these gradients, for a search along the line
-        others = treedef.flatten_up_to(at)
-        return 1 + sum(_dot(*pair) for pair in zip(leaves, others, strict=True))
+    @jax.jit
+    def step(grads: Any, state: Any, params: Any) -> Any:
+        def along(tree: Any) -> list[jax.Array]:
+            others = treedef.flatten_up_to(tree)
+            return list(map(_dot, jax.tree.leaves(grads), others))
 
-    state = inner.init(params)
-    extra_args = {"value": loss(params), "grad": grads, "value_fn": loss}
+        def loss(at: Any) -> Any:  # of these gradients, for a search along the line
+            return 1 + sum(along(at))
+
+        updates, state = inner.update(
+            grads, state, params, value=loss(params), grad=grads, value_fn=loss
+        )
+        return along(updates), state
+
+    return step
+
+
+def _against(
+    step: Callable[..., Any], state: Any, params: Any, sign: float
+) -> set[int]:
+    """Which leaves' updates point against a gradient of some sign."""
+    grads = jax.tree.map(lambda leaf: _slope(leaf, sign), params)
     for _ in range(MOST_UPDATES):
-        updates, state = inner.update(grads, state, params, **extra_args)
-        others = treedef.flatten_up_to(updates)
-        along = [float(_dot(*pair)) for pair in zip(leaves, others, strict=True)]
-        if any(along):
-            return {i for i, length in enumerate(along) if length < 0}
+        along, state = step(grads, state, params)
+        lengths = list(map(float, along))
+        if any(lengths):
+            return {i for i, length in enumerate(lengths) if length < 0}
     return set()
 
 
@@ -106,13 +124,10 @@ def _dot(grad: jax.Array, other: Any) -> jax.Array:
     return jnp.real(jnp.sum(jnp.conj(grad) * other))
 
 
-def _slope(leaf: jax.Array) -> jax.Array:
-    """A gradient of positive entries, not all equal: some subtract the mean."""
-    return (
-        (1 + jnp.arange(leaf.size) / max(leaf.size, 1))
-        .reshape(leaf.shape)
-        .astype(leaf.dtype)
-    )
+def _slope(leaf: np.ndarray, sign: float) -> np.ndarray:
+    """A gradient of entries of one sign, not all equal: some subtract the mean."""
+    entries = sign * (1 + np.arange(leaf.size) / max(leaf.size, 1))
+    return entries.reshape(leaf.shape).astype(leaf.dtype)
 
 
 def _tiny(params: Any) -> Any:
@@ -121,7 +136,7 @@ def _tiny(params: Any) -> Any:
     chosen = _chosen(_leaves.named_leaves(params)[0], leaves)
     return treedef.unflatten(
         [
-            jnp.zeros([min(n, 2) for n in leaf.shape], leaf.dtype)
+            np.zeros([min(n, 2) for n in leaf.shape], leaf.dtype)
             if i in chosen
             else optax.MaskedNode()
             for i, leaf in enumerate(leaves)
