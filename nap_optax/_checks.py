@@ -5,10 +5,13 @@ What is traced cannot be looked at and passes.
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import math
 import operator
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
@@ -17,8 +20,28 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+# How much of a value is shown.
+_LONGEST = 80
+_LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST = float(np.finfo(np.float32).tiny)
+# Names like those that are read here, which others may read.
+_OTHERS = frozenset({"reward", "rewards"})
 # Packages whose lines are not the caller's.
 _INNER = frozenset({"nap_optax", "optax", "jax", "flax", "equinox"})
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: on one line, and not all of a long one.
+
+    Examples:
+      >>> print(shown(np.ones((2, 2))), shown("a" * 1000))
+      array([[1., 1.], [1., 1.]]) 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of an array that was donated, for instance
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def concrete(name: str, value: Any) -> np.ndarray | None:
@@ -30,20 +53,28 @@ def concrete(name: str, value: Any) -> np.ndarray | None:
       ValueError: if it is not a real number or an array of them.
     """
     if isinstance(value, jax.core.Tracer):
-        return None
-    try:
-        number = np.asarray(value)
-    except (TypeError, ValueError):
-        number = np.asarray(None)
-    if not (
-        jnp.issubdtype(number.dtype, jnp.floating)
-        or jnp.issubdtype(number.dtype, jnp.integer)
-    ):
-        raise ValueError(f"{name}={value!r}: must be a number")
+        number, dtype = None, value.dtype
+    else:
+        number = _as_array(value)
+        dtype = number.dtype
+    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+        raise ValueError(f"{name}={shown(value)}: must be a number")
     return number
 
 
-def scalar(name: str, value: Any, allowed: str, holds: Callable[[Any], bool]) -> None:
+def _as_array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except Exception:  # whatever an object raises that is no number
+        return np.asarray(None)
+
+
+def scalar(
+    name: str,
+    value: Any,
+    allowed: str = "one number",
+    holds: Callable[[Any], bool] = lambda _: True,
+) -> None:
     """Checks that an argument is one number for which a condition holds.
 
     Raises:
@@ -51,11 +82,58 @@ def scalar(name: str, value: Any, allowed: str, holds: Callable[[Any], bool]) ->
     """
     try:
         number = concrete(name, value)
-        fits = number is None or (not number.ndim and bool(holds(number)))
+        fits = not np.ndim(value) and (number is None or bool(holds(number)))
+        if isinstance(value, int) and abs(value) >= 2**31:
+            fits, allowed = False, f"{allowed}; larger than int32 only as a float"
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{name}={value!r}: must be {allowed}")
+        raise ValueError(f"{name}={shown(value)}: must be {allowed}")
+
+
+def finite(
+    name: str, value: Any, minimum: float = -math.inf, *, besides: str = ""
+) -> None:
+    """Checks that an argument is one number of ``minimum`` or more, finite in float32.
+
+    In float32, because most of what is computed with it is; beyond that it would become
+    infinite without a word.
+
+    Args:
+      name: of the argument.
+      value: the argument.
+      minimum: the least that it may be.
+      besides: what else may be, for the message.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    least = "" if minimum == -math.inf else f" of {minimum:g} or more"
+    scalar(
+        name,
+        value,
+        f"a number{least}, finite in float32{besides}",
+        lambda number: minimum <= number and abs(number) <= _LARGEST,
+    )
+
+
+def positive(name: str, value: Any, *, besides: str = "") -> None:
+    """Checks that an argument is one positive number that float32 can hold.
+
+    Args:
+      name: of the argument.
+      value: the argument.
+      besides: what else may be, for the message.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    scalar(
+        name,
+        value,
+        f"{besides}a positive number, finite and not 0 in float32",
+        lambda number: _SMALLEST <= number <= _LARGEST,
+    )
 
 
 def count(name: str, value: Any) -> None:
@@ -84,12 +162,85 @@ def static_count(name: str, value: Any) -> int:
         number = None
     if number is None or isinstance(value, bool | jax.Array):
         raise ValueError(
-            f"{name}={value!r}: must be a Python int; under optax.inject_hyperparams, "
+            f"{name}={shown(value)}: must be a Python int; under "
+            "optax.inject_hyperparams, "
             f'name it in static_args=("{name}",)'
         )
-    if number < 1:
-        raise ValueError(f"{name}={value}: must be 1 or more")
+    if not 1 <= number < 2**31:
+        raise ValueError(f"{name}={shown(value)}: must be 1 or more, less than 2**31")
     return number
+
+
+def array(name: str, value: Any) -> None:
+    """Checks that an argument is an array of numbers, or one number.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    kinds = (jax.Array, np.ndarray, np.generic, int, float, complex)
+    fits = isinstance(value, kinds) or hasattr(value, "__jax_array__")
+    dtype = getattr(value, "dtype", np.dtype(float))
+    if not fits or not (
+        jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
+    ):
+        raise ValueError(f"{name}={shown(value)}: must be an array of numbers")
+
+
+def takes_one(name: str, function: Callable[..., Any], what: str) -> None:
+    """Checks that a function can be called with one argument.
+
+    Raises:
+      ValueError: if it cannot, or is a class, of which an instance was meant.
+    """
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        fits = False
+    except ValueError:  # of a function that says nothing of its arguments
+        fits = True
+    else:
+        fits = True
+    if not fits or isinstance(function, type):
+        raise ValueError(
+            f"{name}={shown(function)}: must be a function of one argument, {what}"
+        )
+
+
+def schedule(name: str, function: Any) -> Callable[[Any], jax.Array]:
+    """The schedule, whose values are checked.
+
+    Raises:
+      ValueError: if it is no function of one argument; from the schedule that is
+        returned, if a value is not one number.
+    """
+    if not callable(function):
+        raise ValueError(
+            f"{name}={shown(function)}: must be an optax.Schedule (for a constant, "
+            "optax.constant_schedule); under optax.inject_hyperparams, name it in "
+            f'static_args=("{name}",)'
+        )
+    takes_one(name, function, "the count of updates")
+
+    def checked(count: Any) -> jax.Array:
+        value = function(count)
+        scalar(f"the value of {name}", value)
+        # A copy: a constant schedule may return the caller's own array.
+        return jnp.array(value, jnp.result_type(float))
+
+    return checked
+
+
+def flag(name: str, value: Any) -> None:
+    """Checks that an argument is ``True`` or ``False``, which shapes the program.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(
+            f"{name}={shown(value)}: must be True or False; under "
+            f'optax.inject_hyperparams, name it in static_args=("{name}",)'
+        )
 
 
 def is_transformation(name: str, value: Any) -> None:
@@ -100,7 +251,7 @@ def is_transformation(name: str, value: Any) -> None:
     """
     if not isinstance(value, optax.GradientTransformation):
         raise ValueError(
-            f"{name}={value!r}: must be an optax.GradientTransformation, such as "
+            f"{name}={shown(value)}: must be an optax.GradientTransformation, such as "
             + (
                 "what its gradient_transformation() gives"
                 if hasattr(value, "gradient_transformation")
@@ -121,29 +272,22 @@ def has_params(name: str, params: Any) -> None:
         )
 
 
-def are_numbers(**arguments: Any) -> None:
-    """Checks that each argument is a number or an array of them, or is traced.
+def warn_of_misspelt(name: str, extra_args: Iterable[str]) -> None:
+    """Warns if an extra argument nearly has a name that would be read.
 
-    Raises:
-      ValueError: if one is not.
+    By optax's convention an update takes any extra argument, for others in the chain.
+    So a slip of the pen would be passed over, and the alarm never be raised.
+
+    Args:
+      name: of the argument that is read, and was not given.
+      extra_args: the names of the others.
     """
-    for name, value in arguments.items():
-        concrete(name, value)
-
-
-def at_least(minimum: float, *, whole: bool = False, **arguments: Any) -> None:
-    """Checks that each argument is ``minimum`` or more, and whole if asked to be.
-
-    Raises:
-      ValueError: if one is not.
-    """
-    for name, value in arguments.items():
-        number = concrete(name, value)
-        if number is None:
+    for other in extra_args:
+        if other in _OTHERS or name not in difflib.get_close_matches(
+            other.lower(), [name], cutoff=0.75
+        ):
             continue
-        if not np.all(number >= minimum) or (whole and np.any(number % 1 != 0)):
-            kind = "a whole number of " if whole else ""
-            raise ValueError(f"{name}={value}: must be {kind}{minimum} or more")
+        warn(f"update was given {other}=..., which nothing reads: is {name} meant?")
 
 
 def warn(message: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nap_optax import _boxes, _leaves
+from nap_optax import _boxes, _checks, _leaves
 
 __all__ = [
     "axes_within",
@@ -124,7 +124,8 @@ def _checked(path: str, ndim: int, value: Any) -> tuple[int, ...]:
     axes = (value,) if _is_axis(value) else value
     if not is_axes(axes) or not all(-ndim <= axis < ndim for axis in axes):
         raise ValueError(
-            f"layer_axes={value!r} for {path!r} with {ndim} dimensions: must be one of "
+            f"layer_axes={_checks.shown(value)} for {path!r} with {ndim} dimensions: "
+            "must be one of "
             "its axes or a tuple of them, () for none; under optax.inject_hyperparams, "
             'name it in static_args=("layer_axes",)'
         )

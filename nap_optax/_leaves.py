@@ -9,8 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from optax import MaskedNode
 
-from nap_optax import _boxes
+from nap_optax import _boxes, _checks
 
 __all__ = [
     "has_two_dimensions",
@@ -20,10 +21,12 @@ __all__ = [
     "is_vector",
     "named_leaves",
     "ndim",
+    "need_values",
     "part_of_a_tree",
     "path_name",
     "per_leaf",
     "reject_hyperparameter",
+    "updates_of",
     "works_on_shapes",
 ]
 
@@ -41,6 +44,9 @@ def path_name(path: Sequence[Hashable]) -> str:
     Returns:
       The components joined by ``/``; the empty string for a bare array.
 
+    Raises:
+      ValueError: if ``path`` is no sequence of keys.
+
     Examples:
       >>> import jax
       >>> params = {"params": {"dense": {"kernel": 1.0}}}
@@ -48,6 +54,8 @@ def path_name(path: Sequence[Hashable]) -> str:
       >>> path_name(path)
       'dense/kernel'
     """
+    if not isinstance(path, Sequence):
+        raise ValueError(f"path={_checks.shown(path)}: must be a sequence of keys")
     entries = list(path)
     if len(entries) > 1 and entries[0] == jax.tree_util.DictKey("params"):
         entries = entries[1:]
@@ -95,21 +103,104 @@ def per_leaf(
         # optax.tree.map_params calls init on a placeholder without leaves.
         return []
     if callable(option) and not _is_tree(option):
+        _checks.takes_one(name, option, "the parameters")
         option = option(tree)
     leaves = jax.tree.leaves(option, is_leaf=is_leaf)
     treedef: Any = jax.tree.structure(option, is_leaf=is_leaf)
     try:
-        subtrees = treedef.flatten_up_to(tree)
+        subtrees = _up_to(treedef, tree)
     except ValueError as error:
         raise ValueError(
-            f"{name} does not fit the parameters: it has the structure {treedef}, they "
-            f"have {jax.tree.structure(tree)}"
+            f"{name} does not fit the parameters: it has the structure "
+            f"{_checks.shown(treedef)}, they have "
+            f"{_checks.shown(jax.tree.structure(tree))}"
         ) from error
     return [
         value
         for value, subtree in zip(leaves, subtrees, strict=True)
         for _ in jax.tree.leaves(subtree)
     ]
+
+
+def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
+    """Lists the update of each leaf of the parameters, of the leaf's shape.
+
+    Args:
+      updates: a tree as that of the parameters; ``None`` where there is none.
+      params: the parameters.
+      name: of the transformation.
+
+    Returns:
+      The updates in the order of the leaves of ``params``.
+
+    Raises:
+      ValueError: naming the first leaf without an update of its shape; it would be
+        broadcast without a word.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> params = {"a": jnp.ones((2, 3)), "b": jnp.ones(2)}
+      >>> updates_of({"a": jnp.ones((1, 3)), "b": None}, params, "nap")
+      Traceback (most recent call last):
+      ValueError: nap: 'a' has the shape (2, 3), but its update (1, 3)
+    """
+    treedef: Any = jax.tree.structure(params)
+    try:
+        found = treedef.flatten_up_to(updates)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: the updates do not fit the parameters: "
+            f"{_difference(updates, params)}"
+        ) from None
+    # Of a part, the whole was looked at.
+    if not is_part():
+        for i, (leaf, update) in enumerate(
+            zip(jax.tree.leaves(params), found, strict=True)
+        ):
+            if wrong := _misfit(leaf, update):
+                path = named_leaves(params)[0][i]
+                raise ValueError(f"{name}: {path!r} {wrong}")
+    return found
+
+
+def _misfit(leaf: Any, update: Any) -> str:
+    """What is wrong with an update; nothing if it fits, or if there is none."""
+    if not is_floating(leaf) or update is None or isinstance(update, MaskedNode):
+        return ""  # what is no number has an update of any kind
+    if isinstance(update, dict | list | tuple):
+        return f"is an array, but its update {_checks.shown(update)}"
+    shape = getattr(leaf, "shape", ())
+    own = getattr(update, "shape", ())
+    return "" if own == shape else f"has the shape {shape}, but its update {own}"
+
+
+def _difference(updates: Any, params: Any) -> str:
+    """Where two trees part, in words."""
+    names, others = (
+        [
+            path_name(path)
+            for path, _ in jax.tree_util.tree_flatten_with_path(
+                _boxes.unboxed(tree), is_leaf=lambda x: x is None
+            )[0]
+        ]
+        for tree in (params, updates)
+    )
+    for name in names:
+        if name not in others:
+            return f"there is none for {name!r}"
+    for name in others:
+        if name not in names:
+            return f"{name!r} is no leaf of the parameters"
+    one, other = map(jax.tree.structure, (params, updates))
+    return f"{_checks.shown(other)}, not {_checks.shown(one)}"
+
+
+def _up_to(treedef: Any, tree: Any) -> list[Any]:
+    try:
+        return treedef.flatten_up_to(tree)
+    except ValueError:
+        # An option has no boxes where those of the parameters hold trees.
+        return treedef.flatten_up_to(_boxes.unboxed(tree))
 
 
 def _is_tree(option: Any) -> bool:
@@ -172,6 +263,15 @@ def works_on_shapes(init_fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return init_fn(params)
 
     return init
+
+
+def need_values(name: str, tree: Any) -> None:
+    """Raises on a tree of ``jax.ShapeDtypeStruct``, where numbers are looked at."""
+    for path, leaf in zip(*named_leaves(tree), strict=True):
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            raise ValueError(
+                f"{name}: {path!r} is a shape only; its numbers are looked at"
+            )
 
 
 _IS_PART = contextvars.ContextVar("_IS_PART", default=False)

@@ -81,7 +81,9 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
     chosen = _leaves.per_leaf(mask, tree, name)
     for value in chosen:
         if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name}={value!r}: every leaf must be True or False")
+            raise ValueError(
+                f"{name}={_checks.shown(value)}: every leaf must be True or False"
+            )
     return jax.tree.unflatten(jax.tree.structure(tree), map(bool, chosen))
 
 

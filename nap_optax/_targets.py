@@ -131,7 +131,8 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
     for label in labels:
         if not isinstance(label, str | int | None) or isinstance(label, bool):
             raise ValueError(
-                f"groups={label!r}: every leaf must have a string or an integer as its "
+                f"groups={_checks.shown(label)}: every leaf must have a string or an "
+                "integer as its "
                 "label, or None for no group"
             )
     return labels
@@ -210,7 +211,7 @@ def _check_groups(
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, jax.core.Tracer) or isinstance(other, jax.core.Tracer):
         return True  # cannot be told
-    return bool(np.asarray(one) == np.asarray(other))
+    return np.array_equal(one, other)
 
 
 def _norm(
@@ -224,7 +225,7 @@ def _target(path: str, norm: jax.Array, radius: Any, name: str) -> jax.Array:
     if not isinstance(radius, str):
         return current(norm, radius)
     if radius != "init":
-        raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
+        _checked_radius(radius)
     if _norms.is_readable(norm) and not np.all(_norms.is_usable(norm)):
         _checks.warn(
             f"{name}: {path!r} is zero in whole or in part at init (or too "
@@ -249,35 +250,32 @@ def _axes(
     name: str, ndim: int, granularity: Any, layer_axes: tuple[int, ...]
 ) -> tuple[int, ...] | None:
     own = _layers.axes_within(ndim, layer_axes)
-    if granularity == "leaf":
+    if isinstance(granularity, str) and granularity == "leaf":
         return own
     own = tuple(range(ndim)) if own is None else own
-    if granularity == "unit" and len(own) >= 2:
+    if isinstance(granularity, str) and granularity == "unit" and len(own) >= 2:
         return own[:-1]
     if (
-        granularity
-        and _layers.is_axes(granularity)
+        _layers.is_axes(granularity)
+        and granularity
         and all(-ndim <= axis < ndim for axis in granularity)
         and {axis % ndim for axis in granularity} <= set(own)
     ):
         return tuple(sorted({int(axis) % ndim for axis in granularity}))
     if layer_axes:
         raise ValueError(
-            f"granularity={granularity!r} for {name!r} with {ndim} dimensions, of "
+            f"granularity={_checks.shown(granularity)} for {name!r} with {ndim} "
+            "dimensions, of "
             f'which {layer_axes} enumerate layers: must be "leaf", "unit" (two others '
             "or more) or a tuple of the others"
         )
     raise ValueError(
-        f"granularity={granularity!r} for {name!r} with {ndim} dimensions: must be "
+        f"granularity={_checks.shown(granularity)} for {name!r} with {ndim} "
+        "dimensions: must be "
         '"leaf", "unit" (two dimensions or more) or a tuple of its axes'
     )
 
 
 def _checked_radius(radius: Any) -> Any:
-    try:
-        value = _checks.concrete("radius", radius)
-    except ValueError:
-        value = np.asarray(-1)
-    if value is not None and (value.ndim or not 0 < value < np.inf):
-        raise ValueError(f'radius={radius!r}: must be "init" or a positive number')
+    _checks.positive("radius", radius, besides='"init" or ')
     return radius

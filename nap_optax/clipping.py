@@ -111,14 +111,21 @@ def clip_weights(
 
         stacks = _layers.of_leaves(layer_axes, params)
         bounds = _bounds(params, _masks.chosen(mask, params, stacks), stacks)
-        return jax.tree.map(clipped, params, updates, bounds), state
+        treedef: Any = jax.tree.structure(params)
+        new = map(
+            clipped,
+            jax.tree.leaves(params),
+            _leaves.updates_of(updates, params, "clip_weights"),
+            bounds,
+        )
+        return jax.tree.unflatten(treedef, new), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 def _bounds(
     params: optax.Params, chosen: Sequence[bool], stacks: Sequence[tuple[int, ...]]
-) -> Any:
+) -> list[float]:
     """The bound of each leaf's weights; infinite for leaves that are left alone."""
     paths, leaves = _leaves.named_leaves(params)
     layers = [path.rpartition("/")[0] for path in paths]
@@ -135,7 +142,7 @@ def _bounds(
                 "matrix beside it, so no fan-in; leave it out by mask"
             )
         bounds[i] = 1 / math.sqrt(candidates.pop())
-    return jax.tree.unflatten(jax.tree.structure(params), bounds)
+    return bounds
 
 
 def _fan_in(path: str, leaf: Any, stacked: tuple[int, ...]) -> int:

@@ -77,11 +77,12 @@ def effective_learning_rate(
             jax.tree.leaves(params), _layers.of_leaves(layer_axes, params), strict=True
         )
     ]
-    return _relative_updates(updates, params, axes)
+    new = _leaves.updates_of(updates, params, "effective_learning_rate")
+    return _relative_updates(new, params, axes)
 
 
 def _relative_updates(
-    updates: optax.Updates, params: optax.Params, axes: Sequence[Any]
+    updates: Sequence[Any], params: optax.Params, axes: Sequence[Any]
 ) -> Any:
     def relative(param: Any, update: Any, over: Any) -> jax.Array:
         if not _leaves.is_floating(param):
@@ -92,12 +93,8 @@ def _relative_updates(
         change = jnp.asarray(update if moves else jnp.zeros_like(param), dtype)
         return _over(_norms.norm(change, over), _norms.leaf_norm(param, over))
 
-    treedef: Any = jax.tree.structure(params)
     return _boxes.per_parameter(
-        params,
-        list(
-            map(relative, jax.tree.leaves(params), treedef.flatten_up_to(updates), axes)
-        ),
+        params, list(map(relative, jax.tree.leaves(params), updates, axes))
     )
 
 
@@ -127,8 +124,8 @@ def nominal_effective_learning_rate(
       zero (at a ``power`` of 0, the rate) or of no floating-point dtype.
 
     Raises:
-      ValueError: if an argument is not a number, ``power`` not 0 or more, or
-        ``layer_axes`` does not fit the parameters.
+      ValueError: if ``learning_rate`` is not a finite number, ``power`` not one of 0
+        or more, ``params`` are shapes only, or ``layer_axes`` does not fit them.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -142,8 +139,9 @@ def nominal_effective_learning_rate(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, section 2 and equation 1
     """
-    _checks.are_numbers(learning_rate=learning_rate)
-    _checks.at_least(0, power=power)
+    _checks.finite("learning_rate", learning_rate)
+    _checks.finite("power", power, 0)
+    _leaves.need_values("params", params)
 
     def nominal(param: Any, stacked: tuple[int, ...]) -> jax.Array:
         if not _leaves.is_floating(param):
@@ -205,7 +203,8 @@ def measure_elr(*, layer_axes: Any = None) -> optax.GradientTransformationExtraA
             _norms.axes_of(getattr(leaf, "shape", ()), ratio)
             for leaf, ratio in zip(jax.tree.leaves(params), before, strict=True)
         ]
-        return updates, MeasureElrState(_relative_updates(updates, params, axes))
+        new = _leaves.updates_of(updates, params, "measure_elr")
+        return updates, MeasureElrState(_relative_updates(new, params, axes))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -276,7 +275,7 @@ def hold_elr(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    _checks.scalar("power", power, "a number of 0 or more", lambda number: number >= 0)
+    _checks.finite("power", power, 0)
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> HoldElrState:
@@ -306,7 +305,7 @@ def hold_elr(
         held = map(
             hold,
             jax.tree.leaves(params),
-            treedef.flatten_up_to(updates),
+            _leaves.updates_of(updates, params, "hold_elr"),
             _boxes.leaves_at(params, state.reference_norm),
         )
         return jax.tree.unflatten(treedef, held), state
@@ -436,7 +435,7 @@ def limit_elr(
         limits = map(
             limited,
             jax.tree.leaves(params),
-            treedef.flatten_up_to(updates),
+            _leaves.updates_of(updates, params, "limit_elr"),
             chosen,
             stacks,
         )

@@ -33,7 +33,8 @@ def explain(
       file: where to print; ``None`` for the standard output.
 
     Raises:
-      ValueError: if ``tx`` is no transformation, and whatever its ``init`` raises.
+      ValueError: if ``tx`` is no transformation, ``params`` are shapes only, or
+        ``file`` is no file, and whatever its ``init`` raises.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -50,6 +51,8 @@ def explain(
       norm/scale    (4,)    decay 0.1            no: 1 dimension
     """
     _checks.is_transformation("tx", tx)
+    if file is not None and not hasattr(file, "write"):
+        raise ValueError(f"file={_checks.shown(file)}: must be open for writing text")
     with (
         _report.listening() as columns,
         warnings.catch_warnings(record=True) as caught,

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from nap_optax import _checks, _layers, _leaves, _masks, _norms, _report
@@ -194,7 +193,9 @@ def _stateless(
         del extra_args
         _checks.has_params(name, params)
         treedef: Any = jax.tree.structure(params)
-        pairs = zip(treedef.flatten_up_to(updates), factors_of(params), strict=True)
+        pairs = zip(
+            _leaves.updates_of(updates, params, name), factors_of(params), strict=True
+        )
         scaled = [
             update if factor is None else _norms.scaled(update, factor)
             for update, factor in pairs
@@ -225,18 +226,14 @@ def _text(factor: Any) -> str:
 def _factors(factors: Any, params: optax.Params) -> list[Any]:
     values = _leaves.per_leaf(factors, params, "factors")
     for value in values:
-        number = _checks.concrete("factors", value)
-        if number is not None and (number.ndim or not 0 <= number < np.inf):
-            raise ValueError(f"factors={value!r}: must be finite numbers of 0 or more")
+        _checks.finite("factors", value, 0)
     return values
 
 
 def _divided(
     name: str, output_layer: Any, factor: Any, *, divide_output: bool
 ) -> optax.GradientTransformationExtraArgs:
-    number = _checks.concrete("factor", factor)
-    if number is not None and (number.ndim or not 0 < number < np.inf):
-        raise ValueError(f"factor={factor!r}: must be a positive number")
+    _checks.positive("factor", factor)
 
     def factors_of(params: optax.Params) -> list[Any]:
         resolved = _masks.resolve(output_layer, params, name="output_layer")

@@ -110,6 +110,7 @@ def leaf_by_leaf(
         _checks.has_params("leaf_by_leaf", params)
         if not jax.tree.leaves(params):
             return inner.update(updates, state, params, **extra_args)
+        _leaves.updates_of(updates, params, "leaf_by_leaf")
         try:
             check(params, updates, state, extra_args)
         except _UntraceableError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from nap_optax import _layers, _leaves, _masks
+from nap_optax import _checks, _layers, _leaves, _masks
 from nap_optax._leaves import path_name
 from nap_optax._masks import matrices
 
@@ -80,7 +80,9 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
       {'bias': (), 'kernel': (0,)}
     """
     if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"names={names!r}: must be one or several strings")
+        raise ValueError(
+            f"names={_checks.shown(names)}: must be one or several strings"
+        )
 
     def choose(tree: Any) -> Any:
         axes = _layers.named(names, tree)
@@ -124,6 +126,7 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
       >>> mask({"body": {"kernel": w}, "head": {"kernel": w}})
       {'body': {'kernel': True}, 'head': {'kernel': False}}
     """
+    _checks.flag("strict", strict)
     compiled = [(_compiled(pattern), value) for pattern, value in _checked(rules)]
 
     def choose(tree: Any) -> Any:
@@ -215,7 +218,8 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
         matching = [compiled.fullmatch(name) is not None for name in names]
         if leaves and not any(matching):
             raise ValueError(
-                f"{pattern!r} of siblings matches none of {_listed(names)}"
+                f"pattern={_checks.shown(pattern)} of siblings matches none of "
+                f"{_listed(names)}"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree),
@@ -252,7 +256,7 @@ def _checked(rules: Any) -> list[tuple[str, Any]]:
         return [(pattern, value) for pattern, value in rules]
     except (TypeError, ValueError):
         raise ValueError(
-            f"rules={rules!r}: must be pairs of a pattern and a value"
+            f"rules={_checks.shown(rules)}: must be pairs of a pattern and a value"
         ) from None
 
 
@@ -261,7 +265,7 @@ def _compiled(pattern: Any) -> re.Pattern[str]:
         return re.compile(pattern)
     except (TypeError, re.error) as error:
         raise ValueError(
-            f"pattern={pattern!r}: must be a regular expression ({error})"
+            f"pattern={_checks.shown(pattern)}: must be a regular expression ({error})"
         ) from None
 
 
@@ -273,5 +277,5 @@ def _first_match(
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
+    shown = ", ".join(map(_checks.shown, names[:5]))
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

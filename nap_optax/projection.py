@@ -178,7 +178,7 @@ def projection_of(
         del extra_args
         _checks.has_params(name, params)
         treedef: Any = jax.tree.structure(params)
-        new = treedef.flatten_up_to(updates)
+        new = _leaves.updates_of(updates, params, "project_weights")
         targets = _boxes.leaves_at(params, state.target_norm)
         held = _held(params, new, targets, radius, groups)
         if every == 1:

@@ -8,9 +8,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _boxes, _checks, _leaves, _norms, _order, _targets, detectors
+from nap_optax import (
+    _boxes,
+    _checks,
+    _direction,
+    _leaves,
+    _norms,
+    _order,
+    _targets,
+    detectors,
+)
 from nap_optax.projection import project_weights, projection_of
-from nap_optax.regularizers import decay_scales
+from nap_optax.regularizers import _decay_scales_as
 from nap_optax.rewarming import restart, scale_by_rewarming
 
 __all__ = ["HyperballState", "hyperball", "nap"]
@@ -46,7 +55,8 @@ def nap(
     .. warning::
         ``inner`` is a preconditioner that is not negated yet and has no learning rate,
         such as ``optax.scale_by_adam()``. An alias such as ``optax.adam(1e-3)`` has
-        both already: negated twice, it would *ascend*, and nothing can notice it here.
+        both already: negated twice, it would *ascend*. ``init`` warns of it, outside
+        ``jit``: it tries ``inner`` on a few tiny leaves.
 
     Args:
       inner: gives the direction, for instance ``optax.scale_by_adam()`` or
@@ -100,16 +110,19 @@ def nap(
       <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
     """
     _checks.is_transformation("inner", inner)
+    _checks.flag("reset_inner", reset_inner)
     if detector is not None and not callable(learning_rate) and not reset_inner:
         raise ValueError(
-            f"learning_rate={learning_rate!r}: re-warming a constant changes nothing; "
+            f"learning_rate={_checks.shown(learning_rate)}: re-warming a constant "
+            "changes nothing; "
             'pass a schedule (under optax.inject_hyperparams, with "learning_rate" in '
             "static_args)"
         )
-    return optax.with_extra_args_support(
+    warn_of_ascent = _direction.warns_of_ascent("nap", inner)
+    chained = optax.with_extra_args_support(
         optax.chain(
             restart(inner, detector) if reset_inner else inner,
-            decay_scales(scale_decay),
+            _decay_scales_as("scale_decay", scale_decay),
             scale_by_rewarming(_as_schedule(learning_rate), detector),
             project_weights(
                 radius,
@@ -121,6 +134,22 @@ def nap(
             ),
         )
     )
+
+    def init_fn(params: optax.Params) -> optax.OptState:
+        warn_of_ascent(params)
+        return chained.init(params)
+
+    def update_fn(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        _checks.has_params("nap", params)
+        _leaves.updates_of(updates, params, "nap")
+        return chained.update(updates, state, params, **extra_args)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 def hyperball(
@@ -149,7 +178,7 @@ def hyperball(
     .. warning::
         ``inner`` is a preconditioner that is not negated yet and has no learning rate,
         as for :func:`nap_optax.nap`: given an alias such as ``optax.adam(1e-3)``, it
-        would *ascend*.
+        would *ascend*. ``init`` warns of it, outside ``jit``.
 
     Args:
       inner: gives the direction, for instance ``optax.scale_by_adam()``.
@@ -198,6 +227,7 @@ def hyperball(
     """
     _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
+    warn_of_ascent = _direction.warns_of_ascent("hyperball", inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
     projection = projection_of(
         "hyperball",
@@ -210,6 +240,7 @@ def hyperball(
     )
 
     def init_fn(params: optax.Params) -> HyperballState:
+        warn_of_ascent(params)
         return HyperballState(
             inner.init(params), rate.init(params), projection.init(params)
         )
@@ -221,6 +252,7 @@ def hyperball(
         **extra_args: Any,
     ) -> tuple[optax.Updates, HyperballState]:
         _checks.has_params("hyperball", params)
+        _leaves.updates_of(updates, params, "hyperball")
         inner_state, rate_state, projection_state = state
         updates, inner_state = inner.update(updates, inner_state, params, **extra_args)
         updates = _to_norms(
@@ -260,11 +292,6 @@ def _to_norms(
 
 def _as_schedule(learning_rate: optax.ScalarOrSchedule) -> optax.Schedule:
     if callable(learning_rate):
-        return learning_rate
-    _checks.scalar(
-        "learning_rate",
-        learning_rate,
-        "a number of 0 or more, or an optax.Schedule",
-        lambda rate: 0 <= rate < float("inf"),
-    )
+        return _checks.schedule("learning_rate", learning_rate)
+    _checks.finite("learning_rate", learning_rate, 0, besides=", or an optax.Schedule")
     return optax.constant_schedule(learning_rate)

@@ -38,9 +38,10 @@ def decay_scales(
       A transformation whose ``update`` needs ``params``.
 
     Raises:
-      ValueError: if ``decay`` is concrete and negative; from ``init`` if it is concrete
-        and positive but the mask selects no leaf; from ``update`` if ``params`` is
-        missing. Under ``optax.inject_hyperparams``, pass ``static_args=("mask",)``.
+      ValueError: if ``decay`` is not a finite number of 0 or more; from ``init`` if it
+        is concrete and positive but the mask selects no leaf; from ``update`` if
+        ``params`` is missing. Under ``optax.inject_hyperparams``, pass
+        ``static_args=("mask",)``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -56,20 +57,29 @@ def decay_scales(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, section 4.1
     """
+    return _decay_scales_as("decay", decay, mask)
+
+
+def _decay_scales_as(
+    argument: str, decay: Any, mask: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    """:func:`decay_scales` whose errors call the decay what the caller called it."""
     if callable(decay):
         raise ValueError(
-            f"decay={decay!r}: must be a number; for a schedule, wrap decay_scales in "
-            'optax.inject_hyperparams(..., static_args=("mask",))'
+            f"{argument}={_checks.shown(decay)}: must be a number; for a schedule, "
+            "wrap "
+            'decay_scales in optax.inject_hyperparams(..., static_args=("mask",))'
         )
-    _checks.at_least(0, decay=decay)
-    rate = _checks.concrete("decay", decay)
+    _checks.finite(argument, decay, 0)
+    rate = _checks.concrete(argument, decay)
     scales = masks.scales if mask is None else mask
 
     def init_fn(params: optax.Params) -> optax.OptState:
         chosen = jax.tree.leaves(_masks.resolve(scales, params))
         if rate is not None and np.any(rate > 0) and chosen and not any(chosen):
             raise ValueError(
-                f"decay_scales: no leaf is a normalisation scale, so decay={decay} "
+                "decay_scales: no leaf is a normalisation scale, so "
+                f"{argument}={decay} "
                 "would do nothing; name the scales by mask, or leave it out"
             )
         text = "of a traced rate" if rate is None else _rounded(rate)
@@ -96,8 +106,14 @@ def decay_scales(
             dtype = jnp.result_type(update)  # which an array for a decay must not widen
             return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)
 
-        chosen = _masks.resolve(scales, params)
-        return jax.tree.map(decayed, params, updates, chosen), state
+        treedef: Any = jax.tree.structure(params)
+        decays = map(
+            decayed,
+            jax.tree.leaves(params),
+            _leaves.updates_of(updates, params, "decay_scales"),
+            jax.tree.leaves(_masks.resolve(scales, params)),
+        )
+        return jax.tree.unflatten(treedef, decays), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -148,7 +164,7 @@ def l2_init(
       selected leaves.
 
     Raises:
-      ValueError: if ``strength`` is not a number of 0 or more; in ``update`` if
+      ValueError: if ``strength`` is not a finite number of 0 or more; in ``update`` if
         ``params`` is missing. Under ``optax.inject_hyperparams``, pass
         ``static_args=("mask",)``.
 
@@ -165,7 +181,7 @@ def l2_init(
       Kumar, Marklund and Van Roy, `Maintaining Plasticity in Continual Learning via
       Regenerative Regularization <https://arxiv.org/abs/2308.11958>`_, 2023, section 3
     """
-    _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
+    _checks.finite("strength", strength, 0)
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> L2InitState:
@@ -196,7 +212,7 @@ def l2_init(
         pulls = map(
             pulled,
             jax.tree.leaves(params),
-            treedef.flatten_up_to(updates),
+            _leaves.updates_of(updates, params, "l2_init"),
             _boxes.leaves_at(params, state.initial_weights),
         )
         return jax.tree.unflatten(treedef, pulls), state

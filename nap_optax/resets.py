@@ -61,7 +61,8 @@ def shrink_and_perturb(
       The new parameters, in the dtypes of ``params``. Other leaves are copied.
 
     Raises:
-      ValueError: if a factor is not a number of 0 or more, or the trees do not fit.
+      ValueError: if a factor is not a finite number of 0 or more, or the trees do not
+        fit.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -74,7 +75,7 @@ def shrink_and_perturb(
       <https://arxiv.org/abs/1910.08475>`_, 2020
     """
     for name, number in (("shrink", shrink), ("perturb", perturb)):
-        _checks.scalar(name, number, "a number of 0 or more", lambda n: n >= 0)
+        _checks.finite(name, number, 0)
     chosen = _masks.resolve(_float_arrays if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 

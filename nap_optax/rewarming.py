@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _norms, detectors
+from nap_optax import _checks, _leaves, _norms, detectors
 
 __all__ = [
     "RestartState",
@@ -65,7 +65,9 @@ def scale_by_rewarming(
     ``update`` takes two extra arguments: ``value``, what the detector reads (the global
     mean loss when training is data-parallel, so that all devices decide alike), and
     ``rewarm``, a boolean (or boolean array) by which the caller re-warms, whatever the
-    detector says.
+    detector says. Others are passed over, for another transformation may read them; of
+    one that is nearly called ``rewarm``, as ``rewarn``, ``update`` warns. A detector
+    that reads ``value`` refuses an update without it, so no slip there is silent.
 
     .. note::
         ``optax.MultiSteps`` runs its inner transformation at each micro-step but keeps
@@ -104,17 +106,9 @@ def scale_by_rewarming(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
     """
-    if not callable(schedule):
-        raise ValueError(
-            f"schedule={schedule!r}: must be an optax.Schedule (for a constant, "
-            "optax.constant_schedule); under optax.inject_hyperparams, name it in "
-            'static_args=("schedule",)'
-        )
+    rate = _checks.schedule("schedule", schedule)
     detector = detectors.resolve(detector)
-
-    def rate(steps: jax.Array) -> jax.Array:
-        # A copy: a constant schedule may return the caller's own array.
-        return jnp.array(schedule(steps), jnp.result_type(float))
+    _checks.flag("flip_sign", flip_sign)
 
     def init_fn(params: optax.Params) -> ScaleByRewarmingState:
         del params
@@ -137,7 +131,9 @@ def scale_by_rewarming(
         rewarm: Any = False,
         **extra_args: Any,
     ) -> tuple[optax.Updates, ScaleByRewarmingState]:
-        del params, extra_args
+        _checks.warn_of_misspelt("rewarm", extra_args)
+        if params is not None:
+            _leaves.updates_of(updates, params, "scale_by_rewarming")
         step = state.rewarming_step
         detector_state, fired = detectors.observe(
             detector, state.rewarm_detector_state, step, value=value, signal=rewarm
@@ -218,7 +214,9 @@ def restart(
         rewarm: Any = False,
         **extra_args: Any,
     ) -> tuple[optax.Updates, RestartState]:
+        _checks.warn_of_misspelt("rewarm", extra_args)
         _checks.has_params("restart", params)
+        _leaves.updates_of(updates, params, "restart")
         detector_state, fired = detectors.observe(
             detector,
             state.restart_detector_state,

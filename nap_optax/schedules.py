@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from nap_optax import _checks
@@ -50,11 +49,11 @@ def warmup_constant(
       >>> [float(schedule(t)) for t in (0, 1, 4, 9)]
       [0.0, 0.25, 1.0, 1.0]
     """
-    _checks.are_numbers(peak_value=peak_value, init_value=init_value)
-    _checks.at_least(0, warmup_steps=warmup_steps)
+    _check_numbers(peak_value=peak_value, init_value=init_value)
+    _checks.finite("warmup_steps", warmup_steps, 0)
 
     def schedule(count: Any) -> jax.Array:
-        return _warmed(_as_float(count), peak_value, warmup_steps, init_value)
+        return _warmed(_as_float(_counted(count)), peak_value, warmup_steps, init_value)
 
     return schedule
 
@@ -100,13 +99,11 @@ def warmup_cosine_decay(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, appendix A.1
     """
-    _checks.are_numbers(
-        peak_value=peak_value, init_value=init_value, end_value=end_value
-    )
+    _check_numbers(peak_value=peak_value, init_value=init_value, end_value=end_value)
     _check_includes("decay_steps", decay_steps, warmup_steps)
 
     def schedule(count: Any) -> jax.Array:
-        count, start = _as_float(count), _as_float(warmup_steps)
+        count, start = _as_float(_counted(count)), _as_float(warmup_steps)
         share = (count - start) / (_as_float(decay_steps) - start)
         decayed = _half_cosine(share, peak_value, end_value)
         rising = _warmed(count, peak_value, warmup_steps, init_value)
@@ -151,18 +148,16 @@ def warmup_stable_decay(
       Hu et al., `MiniCPM: Unveiling the Potential of Small Language Models with
       Scalable Training Strategies <https://arxiv.org/abs/2404.06395>`_, 2024
     """
-    _checks.are_numbers(
-        peak_value=peak_value, init_value=init_value, end_value=end_value
-    )
-    _checks.at_least(
-        0,
-        warmup_steps=warmup_steps,
-        stable_steps=stable_steps,
-        cooldown_steps=cooldown_steps,
-    )
+    _check_numbers(peak_value=peak_value, init_value=init_value, end_value=end_value)
+    for name, steps in (
+        ("warmup_steps", warmup_steps),
+        ("stable_steps", stable_steps),
+        ("cooldown_steps", cooldown_steps),
+    ):
+        _checks.finite(name, steps, 0)
 
     def schedule(count: Any) -> jax.Array:
-        count = _as_float(count)
+        count = _as_float(_counted(count))
         start = _as_float(warmup_steps) + _as_float(stable_steps)
         share = (count - start) / jnp.maximum(_as_float(cooldown_steps), 1)
         falling = _half_cosine(share, peak_value, end_value)
@@ -201,14 +196,14 @@ def delayed(
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 3
     """
-    _checks.are_numbers(init_value=init_value)
-    _checks.at_least(0, delay_steps=delay_steps)
-    if not callable(schedule):
-        raise ValueError(f"schedule={schedule!r}: must be a function of the count")
+    rate = _checks.schedule("schedule", schedule)
+    _checks.finite("delay_steps", delay_steps, 0)
+    _checks.finite("init_value", init_value)
 
     def delayed_schedule(count: Any) -> jax.Array:
-        since = jnp.maximum(jnp.asarray(count) - delay_steps, 0)
-        running = _as_float(schedule(since))
+        count = _counted(count)
+        since = jnp.maximum(count - delay_steps, 0)
+        running = rate(since)
         return jnp.where(count < delay_steps, _as_float(init_value), running)
 
     return delayed_schedule
@@ -301,17 +296,18 @@ def growing_cycles(
       <https://arxiv.org/abs/2507.20057>`_, 2025, figure 13
     """
     last = end_value if final_value is None else final_value
-    _checks.are_numbers(peak_value=peak_value, end_value=end_value, final_value=last)
-    _checks.at_least(1, cycle_steps=cycle_steps)
+    _check_numbers(peak_value=peak_value, end_value=end_value, final_value=last)
+    _checks.finite("cycle_steps", cycle_steps, 1)
     _check_includes("cycle_steps", cycle_steps, warmup_steps)
-    _checks.at_least(0, growth=growth)
+    _checks.finite("growth", growth, 0)
     if num_cycles is not None:
-        _checks.at_least(1, whole=True, num_cycles=num_cycles)
+        _checks.count("num_cycles", num_cycles)
 
     def schedule(count: Any) -> jax.Array:
-        count = jnp.asarray(count)
+        count = _counted(count)
         cycle = count // cycle_steps
-        peak = _as_float(peak_value) * jnp.power(_as_float(growth), _as_float(cycle))
+        power = jnp.power(_as_float(growth), _as_float(cycle))
+        peak = _within_range(_as_float(peak_value) * _within_range(power))
         value = warmup_cosine_decay(
             peak,
             warmup_steps=warmup_steps,
@@ -328,12 +324,14 @@ def growing_cycles(
 
 def _check_includes(name: str, steps: Any, warmup_steps: Any) -> None:
     """Raises unless there are more updates than those of the warm-up."""
-    _checks.at_least(0, warmup_steps=warmup_steps)
+    _checks.finite("warmup_steps", warmup_steps, 0)
+    _checks.finite(name, steps, 0)
     start = _checks.concrete("warmup_steps", warmup_steps)
     end = _checks.concrete(name, steps)
-    if start is not None and end is not None and np.any(end <= start):
+    if start is not None and end is not None and end <= start:
         raise ValueError(
-            f"{name}={steps}: must exceed warmup_steps={warmup_steps}, which it "
+            f"{name}={_checks.shown(steps)}: must exceed "
+            f"warmup_steps={_checks.shown(warmup_steps)}, which it "
             "includes"
         )
 
@@ -351,6 +349,23 @@ def _warmed(
 def _half_cosine(share: jax.Array, peak_value: Any, end_value: Any) -> jax.Array:
     peak, end = _as_float(peak_value), _as_float(end_value)
     return end + (peak - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
+
+
+def _check_numbers(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        _checks.finite(name, value)
+
+
+def _counted(count: Any) -> jax.Array:
+    """The count as an array; before the beginning it is as at the beginning."""
+    _checks.concrete("count", count)
+    return jnp.maximum(jnp.asarray(count), 0)
+
+
+def _within_range(value: jax.Array) -> jax.Array:
+    # An infinite peak would make a rate of NaN where a cycle begins at 0.
+    largest = jnp.finfo(value.dtype).max
+    return jnp.clip(value, -largest, largest)
 
 
 def _as_float(value: Any) -> jax.Array:

@@ -72,9 +72,9 @@ def spectral_regularization(
       A transformation whose ``update`` needs ``params``.
 
     Raises:
-      ValueError: if ``strength`` is not a number of 0 or more or ``exponent`` not one
-        of 1 or more; from ``init`` if the mask selects a leaf of fewer than two
-        dimensions; in ``update`` if ``params`` is missing. Under
+      ValueError: if ``strength`` is not a finite number of 0 or more or ``exponent``
+        not one from 1 to 100; from ``init`` if the mask selects a leaf of fewer
+        than two dimensions; in ``update`` if ``params`` is missing. Under
         ``optax.inject_hyperparams``, pass ``static_args=("mask", "layer_axes")``.
 
     Examples:
@@ -92,8 +92,14 @@ def spectral_regularization(
       Lewandowski et al., `Learning Continually by Spectral Regularization
       <https://arxiv.org/abs/2406.06811>`_, 2025
     """
-    _checks.scalar("strength", strength, "a number of 0 or more", lambda s: s >= 0)
-    _checks.scalar("exponent", exponent, "a number of 1 or more", lambda k: k >= 1)
+    _checks.finite("strength", strength, 0)
+    # Powers of more than this leave float32's range near any singular value but one.
+    _checks.scalar(
+        "exponent",
+        exponent,
+        "a number of 1 or more, at most 100",
+        lambda k: 1 <= k <= 100,
+    )
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> SpectralRegularizationState:
@@ -117,7 +123,7 @@ def spectral_regularization(
         del extra_args
         _checks.has_params("spectral_regularization", params)
         treedef: Any = jax.tree.structure(params)
-        new = treedef.flatten_up_to(updates)
+        new = _leaves.updates_of(updates, params, "spectral_regularization")
         vectors = _boxes.leaves_at(params, state.singular_vector)
         held = [
             i

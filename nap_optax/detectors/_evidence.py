@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -99,7 +98,8 @@ def _as_scalar(value: Any) -> jax.Array:
         real = False
     if not real:
         raise ValueError(
-            f"value={value!r}: must be a real scalar, such as the mean loss"
+            f"value={_checks.shown(value)}: must be a real scalar, such as the mean "
+            "loss"
         )
     # What does not fit float32 becomes infinite, and is then ignored and counted.
     with np.errstate(over="ignore"):
@@ -107,19 +107,22 @@ def _as_scalar(value: Any) -> jax.Array:
 
 
 def _check_ranges(options: EvidenceOptions, baseline: BaselineOptions) -> None:
-    if options.direction not in get_args(Direction):
+    if not isinstance(options.direction, str) or (
+        options.direction not in get_args(Direction)
+    ):
         raise ValueError(
-            f"direction={options.direction!r}: must be 'up', 'down' or 'both'"
+            f"direction={_checks.shown(options.direction)}: must be 'up', 'down' or "
+            "'both'"
         )
-    check, positive = _checks.scalar, "positive and finite"
-    check("threshold", options.threshold, positive, lambda x: 0 < x < math.inf)
-    check("drift", options.drift, "0 or more, finite", lambda x: 0 <= x < math.inf)
+    check = _checks.scalar
+    _checks.positive("threshold", options.threshold)
+    _checks.finite("drift", options.drift, 0)
     _checks.count("warmup_steps", options.warmup_steps)
     check("freeze_above", options.freeze_above, "in [0, 1]", lambda x: 0 <= x <= 1)
     check("horizon", baseline.horizon, "1 or more", lambda x: x >= 1)
-    check("clip", baseline.clip, positive, lambda x: 0 < x < math.inf)
+    _checks.positive("clip", baseline.clip)
     check(
         "max_correlation", baseline.max_correlation, "in [0, 1)", lambda x: 0 <= x < 1
     )
     if baseline.known_scale is not None:
-        check("scale", baseline.known_scale, positive, lambda x: 0 < x < math.inf)
+        _checks.positive("scale", baseline.known_scale)

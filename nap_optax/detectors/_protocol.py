@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from nap_optax import _checks
+
 __all__ = ["Detector", "observe"]
 
 
@@ -53,7 +55,9 @@ def observe(
       The detector's new state and whether there is an alarm, a boolean of shape ().
 
     Raises:
-      ValueError: if ``signal`` or what the detector says is not a boolean scalar.
+      ValueError: if ``detector`` is none, ``step`` no number, ``state`` not as what
+        ``init`` of the detector gives, or if ``signal`` or what
+        the detector says is not a boolean scalar.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -62,13 +66,47 @@ def observe(
       >>> bool(fired)
       True
     """
-    signal = _boolean("rewarm", signal)
-    state = optax.tree.where(signal, detector.init(), state)
+    check_detector(detector)
+    _checks.scalar("step", step)
+    signal = _boolean("rewarm", signal, " (signal of observe)")
+    fresh = detector.init()
+    _check_state(state, fresh)
+    state = optax.tree.where(signal, fresh, state)
     state, fired = detector.update(state, value)
     return state, (_boolean("the detector's alarm", fired) | signal) & (step > 0)
 
 
-def _boolean(name: str, value: Any) -> jax.Array:
+def check_detector(detector: Any) -> None:
+    """Raises unless it is a detector."""
+    if not isinstance(detector, Detector) or not all(map(callable, detector)):
+        raise ValueError(
+            f"detector={_checks.shown(detector)}: must be a Detector, such as "
+            "every(1000), or None"
+        )
+
+
+def _check_state(state: Any, fresh: Any) -> None:
+    """Raises unless the state is as the detector's first one."""
+
+    def types(tree: Any) -> list[Any]:
+        arrays = map(jnp.asarray, jax.tree.leaves(tree))
+        kinds = (jnp.inexact, jnp.integer, jnp.bool_)
+        return [
+            (x.shape, [jnp.issubdtype(x.dtype, kind) for kind in kinds]) for x in arrays
+        ]
+
+    own: Any = jax.tree.structure(state)
+    try:
+        fits = own == jax.tree.structure(fresh) and types(state) == types(fresh)
+    except (OverflowError, TypeError, ValueError):  # of leaves that are no numbers
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"state={_checks.shown(state)}: must be what init of the detector gives"
+        )
+
+
+def _boolean(name: str, value: Any, also: str = "") -> jax.Array:
     try:
         dtype = jnp.result_type(value)
         # Integers, too: a flag may come as 0 or 1 from numpy or a file.
@@ -77,6 +115,7 @@ def _boolean(name: str, value: Any) -> jax.Array:
         known = False
     if value is None or not known or jnp.shape(value):
         raise ValueError(
-            f"{name}={value!r}: must be a boolean or a boolean array of shape ()"
+            f"{name}={_checks.shown(value)}: must be a boolean or a boolean array of "
+            f"shape (){also}"
         )
     return jnp.asarray(value, bool)

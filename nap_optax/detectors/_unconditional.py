@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from nap_optax import _checks
-from nap_optax.detectors._protocol import Detector
+from nap_optax.detectors._protocol import Detector, check_detector
 
 __all__ = ["every", "on_signal", "resolve"]
 
@@ -83,8 +83,5 @@ def resolve(detector: Detector | None) -> Detector:
     """
     if detector is None:
         return on_signal()
-    if not isinstance(detector, Detector):
-        raise ValueError(
-            f"detector={detector!r}: must be a Detector, such as every(1000), or None"
-        )
+    check_detector(detector)
     return detector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nap_optax import _norms
+from nap_optax import _checks, _norms
 
 __all__ = ["attention_entropy"]
 
@@ -30,7 +30,7 @@ def attention_entropy(weights: jax.Array) -> jax.Array:
       The mean over all leading axes, shape ``()``.
 
     Raises:
-      ValueError: if ``weights`` is a scalar.
+      ValueError: if ``weights`` is no array of numbers, or a scalar.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -43,6 +43,7 @@ def attention_entropy(weights: jax.Array) -> jax.Array:
       Zhai et al., `Stabilizing Transformer Training by Preventing Attention Entropy
       Collapse <https://arxiv.org/abs/2303.06296>`_, 2023
     """
+    _checks.array("weights", weights)
     if jnp.ndim(weights) < 1:
         raise ValueError("weights must have shape (..., keys), got shape ().")
     weights = _norms.widened(weights)

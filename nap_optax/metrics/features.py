@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nap_optax import _norms
+from nap_optax import _checks, _norms
 from nap_optax.metrics import _sharding
 
 __all__ = [
@@ -125,8 +125,10 @@ def activation_pattern_change(
       <https://arxiv.org/abs/2507.20057>`_, 2025, equation 4
     """
     _check_pair(features_a, features_b)
-    if norm not in ("mean", "frobenius"):
-        raise ValueError(f"norm must be 'mean' or 'frobenius', got {norm!r}.")
+    if not isinstance(norm, str) or norm not in ("mean", "frobenius"):
+        raise ValueError(
+            f"norm must be 'mean' or 'frobenius', got {_checks.shown(norm)}."
+        )
     features_b = _sharding.alike(features_b, features_a)
     switched = (jnp.asarray(features_a) > 0) != (jnp.asarray(features_b) > 0)
     if norm == "mean":
@@ -159,7 +161,7 @@ def dormant_fraction(activations: jax.Array, threshold: float = 0.025) -> jax.Ar
 
     Raises:
       ValueError: if ``activations`` has fewer than two dimensions or ``threshold`` is
-        a negative number.
+        not a finite number of 0 or more.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -172,18 +174,19 @@ def dormant_fraction(activations: jax.Array, threshold: float = 0.025) -> jax.Ar
       Sokar et al., `The Dormant Neuron Phenomenon in Deep Reinforcement Learning
       <https://arxiv.org/abs/2302.12902>`_, 2023
     """
+    _checks.array("activations", activations)
     if jnp.ndim(activations) < 2:
         raise ValueError(
             "activations must have shape (..., units) and at least two dimensions, "
             f"got shape {jnp.shape(activations)}."
         )
-    if isinstance(threshold, int | float) and threshold < 0:
-        raise ValueError(f"threshold must not be negative, got {threshold}.")
+    _checks.finite("threshold", threshold, 0)
     magnitudes = jnp.abs(_norms.widened(activations))
     unit_means = jnp.mean(magnitudes, axis=tuple(range(magnitudes.ndim - 1)))
     layer_mean = jnp.mean(unit_means)
     # Not divided by the layer's mean, which may be zero.
-    share = jnp.mean(unit_means <= threshold * layer_mean, dtype=jnp.float32)
+    bound = jnp.asarray(threshold, layer_mean.dtype) * layer_mean
+    share = jnp.mean(unit_means <= bound, dtype=jnp.float32)
     return jnp.where(jnp.isnan(layer_mean), jnp.nan, share)
 
 
@@ -210,6 +213,8 @@ def _gram(left: jax.Array, right: jax.Array) -> jax.Array:
 
 
 def _check_pair(features_a: jax.Array, features_b: jax.Array) -> None:
+    _checks.array("features_a", features_a)
+    _checks.array("features_b", features_b)
     shape_a, shape_b = jnp.shape(features_a), jnp.shape(features_b)
     if len(shape_a) != 2:
         raise ValueError(f"features_a must have shape (n, d), got shape {shape_a}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nap_optax import _norms
+from nap_optax import _checks, _norms
 from nap_optax.metrics import _sharding
 
 __all__ = ["effective_rank", "stable_rank"]
@@ -30,7 +30,7 @@ def effective_rank(features: jax.Array) -> jax.Array:
       The effective rank, shape ``()``.
 
     Raises:
-      ValueError: if ``features`` does not have two dimensions.
+      ValueError: if ``features`` is no array of numbers of two dimensions.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -67,7 +67,7 @@ def stable_rank(features: jax.Array) -> jax.Array:
       The stable rank, shape ``()``.
 
     Raises:
-      ValueError: if ``features`` does not have two dimensions.
+      ValueError: if ``features`` is no array of numbers of two dimensions.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -85,6 +85,7 @@ def stable_rank(features: jax.Array) -> jax.Array:
 
 def _relative_singular_values(features: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Singular values over the largest one, and whether all of them are zero."""
+    _checks.array("features", features)
     if jnp.ndim(features) != 2:
         raise ValueError(
             f"features must have shape (n, d), got shape {jnp.shape(features)}."

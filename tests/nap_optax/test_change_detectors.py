@@ -148,7 +148,7 @@ def test_wrong_arguments(
 
 
 def test_wrong_scale() -> None:
-    with pytest.raises(ValueError, match="scale=-1: must be positive"):
+    with pytest.raises(ValueError, match="scale=-1: must be a positive number"):
         page_hinkley(scale=-1)
 
 

@@ -204,6 +204,19 @@ def test_missing_params(case: Case) -> None:
         jax.eval_shape(lambda: tx.update(GRADS[0], state, **case.update_kwargs))
 
 
+def test_gradients_that_do_not_fit_are_named(case: Case) -> None:
+    tx = case.build()
+    state, kernel = tx.init(PARAMS), GRADS[0]["head"]["kernel"]
+    for head, message in (
+        ({"kernel": kernel[:1]}, r"'head/kernel' has the shape \(4, 4\), .* \(1, 4\)"),
+        ({}, "the updates do not fit the parameters: .* none for 'head/kernel'"),
+        ({"kernel": kernel, "new": kernel}, ".* not fit .*: 'head/new' is no leaf"),
+        ({"kernel": [kernel]}, "'head/kernel' is an array, but its update"),
+    ):
+        with pytest.raises(ValueError, match=f"^{case.factory.__name__}: {message}"):
+            tx.update(GRADS[0] | {"head": head}, state, PARAMS, **case.update_kwargs)
+
+
 def test_second_call_does_not_recompile(case: Case) -> None:
     assert len(expected(case.name).updates) > 1
     assert expected(case.name).num_traces == 1

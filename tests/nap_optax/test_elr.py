@@ -185,7 +185,7 @@ def test_wrong_use(params: Any) -> None:
         hold_elr("2")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mask does not fit the parameters"):
         hold_elr(mask={"block": True}).init(params)
-    with pytest.raises(ValueError, match=r"power=nan: must be 0 or more"):
+    with pytest.raises(ValueError, match=r"power=nan: must be a number of 0"):
         nominal_effective_learning_rate(0.1, params, power=float("nan"))
     with pytest.raises(ValueError, match=r"learning_rate=None: must be a number"):
         nominal_effective_learning_rate(None, params)  # type: ignore[arg-type]

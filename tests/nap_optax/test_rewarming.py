@@ -317,3 +317,25 @@ def test_a_signal_that_is_no_scalar_is_refused(rewarm: Any) -> None:
     tx = scale_by_rewarming(optax.constant_schedule(0.1))
     with pytest.raises(ValueError, match=r"rewarm=.*: must be a boolean"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)), rewarm=rewarm)
+
+
+@pytest.mark.parametrize(
+    "name", ["rewarn", "re_warm", "rewarms", "Rewarm", "rewarming"]
+)
+def test_a_misspelt_signal_is_noticed(name: str) -> None:
+    ones = jnp.ones(2)
+    for tx in (
+        scale_by_rewarming(optax.constant_schedule(0.1)),
+        restart(optax.identity()),
+    ):
+        with pytest.warns(UserWarning, match=f"{name}=.* is rewarm meant"):
+            tx.update(ones, tx.init(ones), ones, **{name: True})
+
+
+def test_other_extra_arguments_are_none_of_its_business() -> None:
+    ones = jnp.ones(2)
+    tx = scale_by_rewarming(optax.constant_schedule(0.1))
+    others = (
+        "value_fn values val grad hessian key loss step obj_fn reward rewards tree_norm"
+    )
+    tx.update(ones, tx.init(ones), ones, **dict.fromkeys(others.split(), 1.0))

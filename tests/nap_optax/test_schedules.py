@@ -233,15 +233,19 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
         (
             "warmup_stable_decay",
             {"warmup_steps": 1, "stable_steps": 1, "cooldown_steps": -2},
-            "cooldown_steps=-2: must be 0 or more",
+            "cooldown_steps=-2: must be a number of 0 or more",
         ),
-        ("warmup_constant", {"warmup_steps": math.nan}, "warmup_steps=nan: must be 0"),
+        ("warmup_constant", {"warmup_steps": math.nan}, "warmup_steps=nan: must be a"),
         (
             "growing_cycles",
             {"growth": -1.0, "cycle_steps": 4, "warmup_steps": 1},
-            "growth=-1.0: must be 0 or more",
+            "growth=-1.0: must be a number of 0 or more",
         ),
-        ("warmup_constant", {"warmup_steps": -1}, "warmup_steps=-1: must be 0 or more"),
+        (
+            "warmup_constant",
+            {"warmup_steps": -1},
+            "warmup_steps=-1: must be a number of 0 or more",
+        ),
         (
             "warmup_cosine_decay",
             {"warmup_steps": 5, "decay_steps": 5},
@@ -250,12 +254,12 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
         (
             "warmup_cosine_decay",
             {"warmup_steps": -5, "decay_steps": 5},
-            "warmup_steps=-5: must be 0 or more",
+            "warmup_steps=-5: must be a number of 0 or more",
         ),
         (
             "cyclic",
             {"cycle_steps": 0, "warmup_steps": 0},
-            "cycle_steps=0: must be 1 or more",
+            "cycle_steps=0: must be a number of 1 or more",
         ),
         (
             "cyclic",
@@ -285,7 +289,7 @@ def test_late_counts_keep_their_place_in_the_cycle() -> None:
         (
             "growing_cycles",
             {"growth": 2.0, "cycle_steps": 2, "warmup_steps": -1},
-            "warmup_steps=-1: must be 0 or more",
+            "warmup_steps=-1: must be a number of 0 or more",
         ),
     ],
 )
@@ -295,10 +299,38 @@ def test_wrong_arguments(name: str, arguments: Any, message: str) -> None:
 
 
 def test_a_delayed_number_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"schedule=0\.1: must be a function"):
+    with pytest.raises(ValueError, match=r"schedule=0\.1: must be an optax"):
         schedules.delayed(0.1, 3, 0.1)  # type: ignore[arg-type]
 
 
 def test_wrong_delay() -> None:
-    with pytest.raises(ValueError, match="delay_steps=-1: must be 0 or more"):
+    with pytest.raises(
+        ValueError, match="delay_steps=-1: must be a number of 0 or more"
+    ):
         schedules.delayed(optax.constant_schedule(1.0), -1, 0.1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_before_the_beginning_it_is_as_at_the_beginning(name: str) -> None:
+    build, arguments, want = CASES[name]
+    for count in (-1, -1000, -0.5):
+        value = build(*arguments)(count)
+        np.testing.assert_allclose(value, want[0], rtol=1e-6, atol=1e-7)
+
+
+def test_peaks_grow_to_the_end_of_the_range() -> None:
+    schedule = schedules.growing_cycles(1.0, growth=2.0, cycle_steps=4, warmup_steps=2)
+    for count in range(4_000, 4_008):
+        assert np.isfinite(schedule(count))
+
+
+def test_a_count_that_is_no_number() -> None:
+    with pytest.raises(ValueError, match="count='now': must be a number"):
+        schedules.warmup_constant(1.0, warmup_steps=2)("now")
+
+
+def test_a_schedule_that_gives_no_number() -> None:
+    with pytest.raises(ValueError, match=r"value of schedule='often': must be one num"):
+        schedules.delayed(lambda _: "often", 3, 0.1)(0)
+    with pytest.raises(ValueError, match=r"schedule=.*: must be a function of one arg"):
+        schedules.delayed(lambda: 0.1, 3, 0.1)

@@ -184,5 +184,7 @@ def test_arguments_out_of_range():
         activation_pattern_change(a, a, norm="l2")
     with pytest.raises(ValueError, match=r"^activations must .*got shape \(3,\)"):
         dormant_fraction(a[0])
-    with pytest.raises(ValueError, match=r"^threshold must not be negative, got -1"):
+    with pytest.raises(
+        ValueError, match=r"^threshold=-1: must be a number of 0 or more"
+    ):
         dormant_fraction(a, -1)
