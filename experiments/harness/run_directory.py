@@ -286,6 +286,8 @@ class RunDirectory:
             files.is_file(path)
         for path in (directory, self.path / _ASIDE, *self.path.glob("*.png")):
             files.refuse_link(path)
+        for path in directory.glob("*"):
+            files.refuse_link(path)  # steps are removed
         metrics = files.read_bytes(self.path / METRICS) or b""
         if metrics and not files.is_there(directory):
             raise UserError(

@@ -391,6 +391,22 @@ def test_checkpoints_behind_a_link_are_refused_and_a_directory_behind_one_is_not
         opened(tmp_path / "run").__enter__()
 
 
+@pytest.mark.parametrize("name", ["9", "9.orbax-checkpoint-tmp", "2"])
+def test_a_step_behind_a_link_is_refused(tmp_path, name):
+    run, user = tmp_path / "run", tmp_path / "user"
+    stopped_at_2(run)
+    step = run / "checkpoints" / name
+    if step.exists():
+        step.rename(user)
+    else:
+        user.mkdir()
+    (user / "thesis.tex").write_text("chapter 1")
+    step.symlink_to(user)
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        opened(run).__enter__()
+    assert (user / "thesis.tex").read_text() == "chapter 1"
+
+
 def test_the_lock_is_not_taken_through_a_link(tmp_path):
     user = tmp_path / "thesis.tex"
     user.write_text("chapter 1")
