@@ -44,6 +44,7 @@ def test_a_summary_says_where_a_seed_ended(finished):
     config, path, summary = finished
     assert set(summary[0]) == {
         "seed",
+        "outcome",
         "final_train_accuracy",
         "final_test_accuracy",
         "median_late_test_accuracy",

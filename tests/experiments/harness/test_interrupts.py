@@ -28,6 +28,14 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Whatever started the tests: a shell has its jobs in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(moment, directory):
     argv = ["--modulus", "7", "--num-steps", "2", "--run-directory", str(directory)]
     return subprocess.Popen(
