@@ -129,7 +129,7 @@ def project_weights(
       Lyle et al., `Normalization and effective learning rates in reinforcement
       learning <https://arxiv.org/abs/2407.01800>`_, 2024
     """
-    return projection_of(
+    return _project_weights_as(
         "project_weights",
         radius,
         granularity=granularity,
@@ -140,7 +140,7 @@ def project_weights(
     )
 
 
-def projection_of(
+def _project_weights_as(
     name: str,
     radius: Any,
     *,

@@ -18,7 +18,7 @@ from nap_optax import (
     _targets,
     detectors,
 )
-from nap_optax.projection import project_weights, projection_of
+from nap_optax.projection import _project_weights_as, project_weights
 from nap_optax.regularizers import _decay_scales_as
 from nap_optax.rewarming import restart, scale_by_rewarming
 
@@ -229,7 +229,7 @@ def hyperball(
     inner = optax.with_extra_args_support(inner)
     warn_of_ascent = _direction.warns_of_ascent("hyperball", inner)
     rate = scale_by_rewarming(_as_schedule(learning_rate))
-    projection = projection_of(
+    projection = _project_weights_as(
         "hyperball",
         radius,
         granularity=granularity,

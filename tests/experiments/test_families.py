@@ -111,7 +111,7 @@ CASES = [
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
         # A kill takes up to .4 seconds of it; at this size it lasts for three or more.
         long={"num_bits": 10, "width": 128, "num_steps": 60_000, "eval_every": 100},
-        num_kills=3,
+        num_kills=2,
         per_member="learning_rate",
         differing=[{"learning_rate": 0.3}],
         other_program={"width": 8},
@@ -479,6 +479,19 @@ def test_a_step_is_timed(case):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=case.family.name,
+            # Of networks one: what differs between families is their state.
+            marks=pytest.mark.thorough if case.family is WARM_START else (),
+        )
+        for case in CASES
+    ],
+    indirect=True,
+)
 def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     """Kills the command at random moments and continues it each time."""
     config = dataclasses.replace(case.tiny, checkpoint_seconds=0.0, **case.long)

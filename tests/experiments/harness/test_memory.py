@@ -146,7 +146,7 @@ def test_grokking_takes_no_less_than_it_is_said_to(changes):
     check_the_estimate(GROKKING, config)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_warm_start_takes_no_less_than_it_is_said_to():
     config = WarmStart(dataset="fashion_mnist", batch_size=500)
     spec, shape = config.spec, jax.ShapeDtypeStruct

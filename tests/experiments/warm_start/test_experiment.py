@@ -42,6 +42,7 @@ def test_a_summary_says_where_a_seed_stood(tiny, run_program, tmp_path):
     summary = json.loads((path / "summary.json").read_text())
     assert set(summary[0]) == {
         "seed",
+        "outcome",
         "test_accuracy_before_the_last_data",
         "final_train_accuracy",
         "final_test_accuracy",
