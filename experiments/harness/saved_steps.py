@@ -60,6 +60,9 @@ def choose(directory: Path, metrics: bytes | None = None) -> Choice:
       UserError: Something is out of reach.
     """
     choice = Choice()
+    for step in _steps(directory):
+        for path in _files(directory / str(step)):
+            files.is_file(path)  # orbax would wait for a pipe, even of an older step
     for number, step in enumerate(_steps(directory)):
         top = directory / str(step)
         data = files.read_bytes(top / ABOUT)

@@ -228,3 +228,13 @@ def test_threads_that_failed_too_stay_silent_after_an_error(monkeypatch):
         error = RuntimeError(message)
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
     assert [str(one.exc_value) for one in reported] == ["something else"]
+
+
+def test_a_pipe_in_an_older_checkpoint_is_refused(checkpoints, tmp_path):
+    for step in (1, 2):
+        checkpoints.save(step, make_state(step), Covered(step, None))
+    path = tmp_path / "checkpoints" / "1" / "_CHECKPOINT_METADATA"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="has to be a file"):
+        checkpoints.restore(make_state(0))
