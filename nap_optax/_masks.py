@@ -145,7 +145,7 @@ def selected(
     layer_axes: Any = None,
     *,
     report: bool = True,
-    may_be_vector: bool = False,
+    may_be_vector: bool = True,
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
     """What :func:`chosen` gives and the layer axes, with warnings, for ``init``.
 
@@ -176,7 +176,7 @@ def selected(
         _report.add(
             name, tree, lambda: [r or "yes" for r in reasons(mask, tree, axes, select)]
         )
-    if mask is None and may_be_vector is False:
+    if mask is None and not may_be_vector:
         _reject_bare_vector(tree, name)
     if not (mask is None or mask is True) and select and not any(select):
         _checks.warn(f"{name}: the mask selects none of the leaves")
