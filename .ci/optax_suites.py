@@ -89,6 +89,10 @@ def with_adam(
     return factory
 
 
+def leaf_by_leaf(learning_rate: float) -> Tx:
+    return nap_optax.leaf_by_leaf(optax.adam(learning_rate))
+
+
 def scale_by_rewarming(learning_rate: float) -> Tx:
     schedule = schedules.warmup_constant(learning_rate, warmup_steps=10)
     return optax.chain(
@@ -140,6 +144,7 @@ OPTIMIZERS: Mapping[str, Callable[..., Tx]] = {
     "project_weights_init": project_weights(),
     "project_weights_every": project_weights(radius=norms_of_the_optimum, every=4),
     "scale_by_rewarming": scale_by_rewarming,
+    "leaf_by_leaf": leaf_by_leaf,
     "restart": restart,
     "decay_scales": with_adam(
         lambda decay: nap_optax.decay_scales(decay, mask=True), first=True, decay=1e-4
