@@ -22,6 +22,7 @@ __all__ = [
     "named_leaves",
     "ndim",
     "need_values",
+    "new_updates",
     "part_of_a_tree",
     "path_name",
     "per_leaf",
@@ -161,6 +162,36 @@ def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
                 path = named_leaves(params)[0][i]
                 raise ValueError(f"{name}: {path!r} {wrong}")
     return found
+
+
+def new_updates(
+    function: Callable[..., Any], updates: Any, params: Any, name: str, *others: Any
+) -> Any:
+    """The updates that a function gives of each leaf, its update and other values.
+
+    Args:
+      function: ``(param, update, *others) -> update``, of one leaf.
+      updates: as :func:`updates_of` takes them.
+      params: the parameters.
+      name: of the transformation.
+      *others: lists of a value for each leaf.
+
+    Returns:
+      A tree of the structure of ``params``.
+
+    Raises:
+      ValueError: as :func:`updates_of`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> ones = {"a": jnp.ones(2)}
+      >>> print(new_updates(lambda p, u, k: k * (p + u), ones, ones, "nap", [3]))
+      {'a': Array([6., 6.], dtype=float32)}
+    """
+    old = updates_of(updates, params, name)
+    columns = zip(jax.tree.leaves(params), old, *others, strict=True)
+    new = [function(*of_leaf) for of_leaf in columns]
+    return jax.tree.unflatten(jax.tree.structure(params), new)
 
 
 def _misfit(leaf: Any, update: Any) -> str:

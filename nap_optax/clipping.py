@@ -111,14 +111,8 @@ def clip_weights(
 
         stacks = _layers.of_leaves(layer_axes, params)
         bounds = _bounds(params, _masks.chosen(mask, params, stacks), stacks)
-        treedef: Any = jax.tree.structure(params)
-        new = map(
-            clipped,
-            jax.tree.leaves(params),
-            _leaves.updates_of(updates, params, "clip_weights"),
-            bounds,
-        )
-        return jax.tree.unflatten(treedef, new), state
+        new = _leaves.new_updates(clipped, updates, params, "clip_weights", bounds)
+        return new, state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

@@ -301,14 +301,8 @@ def hold_elr(
             growth = _norms.ratio(_norms.leaf_norm(param, axes), reference)
             return _norms.scaled(update, growth ** jnp.asarray(power, growth.dtype))
 
-        treedef: Any = jax.tree.structure(params)
-        held = map(
-            hold,
-            jax.tree.leaves(params),
-            _leaves.updates_of(updates, params, "hold_elr"),
-            _boxes.leaves_at(params, state.reference_norm),
-        )
-        return jax.tree.unflatten(treedef, held), state
+        norms = _boxes.leaves_at(params, state.reference_norm)
+        return _leaves.new_updates(hold, updates, params, "hold_elr", norms), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -431,14 +425,7 @@ def limit_elr(
             factor = allowed / jnp.where(too_large, largest, 1)
             return _norms.scaled(update, jnp.where(too_large, factor, 1))
 
-        treedef: Any = jax.tree.structure(params)
-        limits = map(
-            limited,
-            jax.tree.leaves(params),
-            _leaves.updates_of(updates, params, "limit_elr"),
-            chosen,
-            stacks,
-        )
-        return jax.tree.unflatten(treedef, limits), state
+        new = _leaves.new_updates(limited, updates, params, "limit_elr", chosen, stacks)
+        return new, state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

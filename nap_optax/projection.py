@@ -144,11 +144,9 @@ def _project_weights_as(
     name: str,
     radius: Any,
     *,
-    granularity: Any,
-    mask: Any,
     groups: Any,
-    layer_axes: Any,
     every: int,
+    **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """As :func:`project_weights`, for what errors and warnings call by a name."""
     every = _checks.static_count("every", every)
@@ -156,13 +154,7 @@ def _project_weights_as(
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> ProjectWeightsState:
         targets = _targets.measure(
-            params,
-            radius=radius,
-            granularity=granularity,
-            mask=mask,
-            groups=groups,
-            layer_axes=layer_axes,
-            name=name,
+            params, radius=radius, groups=groups, name=name, **options
         )
         return ProjectWeightsState(
             projection_step=jnp.zeros([], jnp.int32),

@@ -106,14 +106,9 @@ def _decay_scales_as(
             dtype = jnp.result_type(update)  # which an array for a decay must not widen
             return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)
 
-        treedef: Any = jax.tree.structure(params)
-        decays = map(
-            decayed,
-            jax.tree.leaves(params),
-            _leaves.updates_of(updates, params, "decay_scales"),
-            jax.tree.leaves(_masks.resolve(scales, params)),
-        )
-        return jax.tree.unflatten(treedef, decays), state
+        chosen = jax.tree.leaves(_masks.resolve(scales, params))
+        new = _leaves.new_updates(decayed, updates, params, "decay_scales", chosen)
+        return new, state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -208,14 +203,8 @@ def l2_init(
             pull = jnp.asarray(strength, dtype) * distance
             return (jnp.asarray(update, dtype) + pull).astype(jnp.result_type(update))
 
-        treedef: Any = jax.tree.structure(params)
-        pulls = map(
-            pulled,
-            jax.tree.leaves(params),
-            _leaves.updates_of(updates, params, "l2_init"),
-            _boxes.leaves_at(params, state.initial_weights),
-        )
-        return jax.tree.unflatten(treedef, pulls), state
+        weights = _boxes.leaves_at(params, state.initial_weights)
+        return _leaves.new_updates(pulled, updates, params, "l2_init", weights), state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
