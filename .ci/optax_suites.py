@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import optax
 
 import nap_optax
-from helpers import port
+from helpers import contract_cases, port
 from nap_optax import schedules
 
 Tx = optax.GradientTransformationExtraArgs
@@ -290,14 +290,7 @@ def _comparable(version: str) -> str:
 
 def missing() -> set[str]:
     """The public transformations that no optimizer here is named after."""
-    public = {
-        name
-        for name in nap_optax.__all__
-        if inspect.isfunction(function := getattr(nap_optax, name))
-        and "GradientTransformation"
-        in str(inspect.signature(function).return_annotation)
-    }
-    return public - OPTIMIZERS.keys()
+    return contract_cases.public_transformations() - OPTIMIZERS.keys()
 
 
 def check(root: Path, only: str) -> bool:

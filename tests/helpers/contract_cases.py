@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,17 @@ class Case:
 
     def build(self) -> Tx:
         return self.factory(**self.arguments)
+
+
+def public_transformations() -> set[str]:
+    """The names of all functions of the library that return a transformation."""
+    return {
+        name
+        for name in nap_optax.__all__
+        if inspect.isfunction(function := getattr(nap_optax, name))
+        and "GradientTransformation"
+        in str(inspect.signature(function).return_annotation)
+    }
 
 
 def standard_promotion() -> Any:

@@ -21,8 +21,13 @@ import numpy as np
 import optax
 import pytest
 
-import nap_optax
-from helpers.contract_cases import CASES, Case, Tx, standard_promotion
+from helpers.contract_cases import (
+    CASES,
+    Case,
+    Tx,
+    public_transformations,
+    standard_promotion,
+)
 from helpers.x64 import enable_x64
 
 # XLA of jax 0.7.0 and before does not, on the CPU.
@@ -134,14 +139,7 @@ def types(tree: Any) -> Any:
 
 
 def test_every_public_transformation_has_a_case() -> None:
-    public = {
-        name
-        for name in nap_optax.__all__
-        if inspect.isfunction(function := getattr(nap_optax, name))
-        and "GradientTransformation"
-        in str(inspect.signature(function).return_annotation)
-    }
-    assert public == {case.factory.__name__ for case in CASES}
+    assert public_transformations() == {case.factory.__name__ for case in CASES}
 
 
 def test_skips_name_checks_and_reasons() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -338,4 +339,6 @@ def test_other_extra_arguments_are_none_of_its_business() -> None:
     others = (
         "value_fn values val grad hessian key loss step obj_fn reward rewards tree_norm"
     )
-    tx.update(ones, tx.init(ones), ones, **dict.fromkeys(others.split(), 1.0))
+    with warnings.catch_warnings(record=True) as caught:
+        tx.update(ones, tx.init(ones), ones, **dict.fromkeys(others.split(), 1.0))
+    assert caught == []

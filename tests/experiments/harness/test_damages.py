@@ -397,4 +397,6 @@ def test_nothing_is_lost(originals, tmp_path, command, injected):
 @pytest.mark.parametrize("damages", [DAMAGES, MORE], ids=["all", "more"])
 def test_nothing_is_lost_to_any(originals, tmp_path, command, injected, damages):
     every = trials(originals, damages, lambda _: True)
-    tally(every, tmp_path, originals, command, injected)
+    counts = tally(every, tmp_path, originals, command, injected)
+    assert set(counts) <= {"refused", "mended", "survived"}
+    assert counts.total() == len(every)
