@@ -13,17 +13,22 @@ can be computed again, and named where it cannot. `docs/reliability.md` has the 
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from experiments.harness import environment, files, interrupts, saved_steps
+from experiments.harness import (
+    environment,
+    files,
+    interrupts,
+    own_directory,
+    saved_steps,
+)
 from experiments.harness.config import settings
 from experiments.harness.messages import UserError, tell, warn
 from experiments.harness.saved_steps import Choice, Covered
@@ -121,8 +126,8 @@ class RunDirectory:
         now = files.to_json(environment.describe())
         with contextlib.ExitStack() as stack:
             stack.enter_context(interrupts.held())
-            stack.enter_context(_made(self.path))
-            stack.enter_context(_locked(self.path / _LOCK))
+            stack.enter_context(own_directory.made(self.path))
+            stack.enter_context(own_directory.locked(self.path / _LOCK))
             # Another process may have been here before the lock was ours.
             saved = self._inspect()
             if self.summary is None:
@@ -495,62 +500,4 @@ def _refuse_undecodable(path: Path) -> None:
         raise UserError(
             f"{path} is not UTF-8, or its whole path is not, as checkpoints need it: "
             "name another directory"
-        )
-
-
-@contextlib.contextmanager
-def _made(path: Path) -> Iterator[None]:
-    """Makes a directory; removes it again if it is left empty by an exception."""
-    new = [at for at in (path, *path.parents) if not at.exists()]
-    try:
-        _make(path)
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            for at in new:
-                at.rmdir()
-        raise
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError:  # as /proc says it
-        raise UserError(f"{path} cannot be created: choose another directory") from None
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of a file, which the system drops when the process ends."""
-    new = not files.is_there(path)
-    file = files.open_own(path)
-    try:
-        _lock(file, path)
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
-        try:
-            yield
-        except BaseException:
-            if new:  # while it is ours
-                path.unlink(missing_ok=True)
-            raise
-    finally:
-        file.close()
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # One that gave up may have removed the file that was opened here.
-        ours = os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        ours = False
-    if not ours:
-        file.seek(0)
-        holder = re.match(rb"\d+", file.read(20))
-        raise UserError(
-            f"{path.parent} is in use by another process "
-            f"({holder.group().decode() if holder else 'unknown'}): wait until it "
-            "ends, or name another directory"
         )
