@@ -21,7 +21,7 @@ from experiments.grokking.demo import DemoConfig
 from experiments.harness import command_line, environment
 from experiments.harness.config import MOST_SEEDS
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import read_rows
+from experiments.harness.run_files import read_rows
 
 Run = tuple[int, tuple[int, ...]]
 """A seed, and the cores it may use."""

@@ -20,8 +20,8 @@ from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
 from experiments.harness.family import figure_may_fail, require_machine
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import (
-    RunDirectory,
+from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_files import (
     default_path,
     is_finished,
     read_rows,

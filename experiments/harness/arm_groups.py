@@ -15,8 +15,8 @@ from experiments.harness import files
 from experiments.harness.config import per_member_fields, settings
 from experiments.harness.family import Family, require_machine
 from experiments.harness.messages import UserError, tell
-from experiments.harness.run_directory import (
-    RunDirectory,
+from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_files import (
     is_finished,
     other_settings,
     read_config,

@@ -16,7 +16,8 @@ from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, warn
-from experiments.harness.run_directory import RunDirectory, default_path, is_finished
+from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_files import default_path, is_finished
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]

@@ -29,27 +29,31 @@ from experiments.harness import (
     own_directory,
     saved_steps,
 )
-from experiments.harness.config import settings
 from experiments.harness.messages import UserError, tell, warn
+from experiments.harness.run_files import (
+    CONFIG,
+    FINISHED,
+    MARK,
+    METRICS,
+    SETTINGS,
+    SUMMARY,
+    VERSION,
+    differing_settings,
+    is_filled,
+    parse_metrics,
+    read_description,
+    read_metrics,
+    read_summary,
+)
 from experiments.harness.saved_steps import Choice, Covered
 
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
-CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
-# Written before the summary: digests of the summary and of the metrics.
-FINISHED = "finished.json"
 _LOCK, _CLOCK = ".lock", "clock.jsonl"
 _CHECKPOINTS, _ASIDE = "checkpoints", "unusable_checkpoints"
 _FILES = (CONFIG, METRICS, SUMMARY, FINISHED, _CLOCK)
-_MARK, _SETTINGS = "run_directory_version", "jax_settings"
-_VERSION = 1
 _LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
-
-
-def _is_filled(summary: Any) -> bool:
-    """What can be said of any summary."""
-    return isinstance(summary, dict | list) and bool(summary)
 
 
 class RunDirectory:
@@ -89,7 +93,7 @@ class RunDirectory:
         before: Mapping[str, Any] | None = None,
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
-        summary_fits: Callable[[Any], bool] = _is_filled,
+        summary_fits: Callable[[Any], bool] = is_filled,
     ):
         self.path = Path(path).expanduser()
         self.summary: Any = None
@@ -113,7 +117,7 @@ class RunDirectory:
         _refuse_undecodable(self.path)
         self._inspect()
         if self.summary is not None:
-            _read_metrics(self.path)
+            read_metrics(self.path)
             under = f", as it ran: {', '.join(self._other_settings)}"
             tell(
                 f"{self.path} holds this run, finished: its results are shown again"
@@ -177,7 +181,7 @@ class RunDirectory:
         )
         choice = self._choice
         if finished:
-            choice = saved_steps.choose(directory, _read_metrics(self.path))
+            choice = saved_steps.choose(directory, read_metrics(self.path))
         restored = self._checkpoints.restore(state, choice)
         if not finished:
             directory.mkdir(exist_ok=True)  # first: metrics without it were lost
@@ -238,7 +242,7 @@ class RunDirectory:
     def rows(self) -> list[dict[str, Any]]:
         """All metrics recorded so far."""
         expected = None if self._recorded is None else self._recorded.hexdigest()
-        return _parse_metrics(self.path, _read_metrics(self.path, expected))
+        return parse_metrics(self.path, read_metrics(self.path, expected))
 
     def finish(self, summary: Any) -> None:
         """Writes the summary, any JSON: the last step, which marks the run finished."""
@@ -246,9 +250,9 @@ class RunDirectory:
         data = text.encode()
         metrics = self._recorded
         if metrics is None:
-            metrics = hashlib.sha256(_read_metrics(self.path))
+            metrics = hashlib.sha256(read_metrics(self.path))
         mark = {"summary": files.digest(data), "metrics": metrics.hexdigest()}
-        sealed = files.dump_json(files.seal({_MARK: _VERSION, **mark}), indent=2)
+        sealed = files.dump_json(files.seal({MARK: VERSION, **mark}), indent=2)
         files.write_atomically(self.path / FINISHED, f"{sealed}\n".encode())
         files.write_atomically(self.path / SUMMARY, data)
         self.summary = files.parse_json(data)
@@ -259,13 +263,13 @@ class RunDirectory:
             return None
         if not self.path.is_dir():
             raise UserError(f"{self.path} is not a directory: name another")
-        saved = _read_description(self.path / CONFIG)
+        saved = read_description(self.path / CONFIG)
         if saved is None:
             self._refuse_no_run()
             return None
         self._refuse_another_config(saved["config"])
-        self.summary = _read_summary(self.path, self._summary_fits)
-        self._other_settings = _other_settings(saved)
+        self.summary = read_summary(self.path, self._summary_fits)
+        self._other_settings = differing_settings(saved)
         if self.summary is None:
             self._refuse_other_settings()
         return saved
@@ -338,9 +342,9 @@ class RunDirectory:
         if saved is None:
             text = files.dump_json(
                 {
-                    _MARK: _VERSION,
+                    MARK: VERSION,
                     "config": self._config,
-                    _SETTINGS: environment.decisive_settings(),
+                    SETTINGS: environment.decisive_settings(),
                     "environment": now,
                 },
                 indent=2,
@@ -363,130 +367,6 @@ class RunDirectory:
         ]
         if changed:
             warn(f"the last bits of results may differ: {', '.join(changed)}")
-
-
-def default_path(experiment: str, config: Any, ignored: Collection[str]) -> Path:
-    """runs/<experiment>/<digest of the settings>: the same settings find it again."""
-    text = files.dump_json(files.to_json(settings(config, ignored)))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Path("runs") / experiment / digest[:10]
-
-
-def is_finished(path: Path, summary_fits: Callable[[Any], bool] = _is_filled) -> bool:
-    """Whether a directory holds a run that has come to its end.
-
-    Raises:
-      UserError: A file that says so is out of reach.
-    """
-    return _read_summary(path, summary_fits) is not None
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The metrics in a directory, in the order of the steps.
-
-    Raises:
-      UserError: They are out of reach or damaged.
-    """
-    return _parse_metrics(path, _read_metrics(path))
-
-
-def read_config(path: Path) -> dict[str, Any] | None:
-    """The config that a directory was made for, if it is one of ours."""
-    saved = _read_description(path / CONFIG)
-    return saved["config"] if saved else None
-
-
-def other_settings(path: Path) -> list[str]:
-    """What differs, in words, between the settings of JAX that a run had and those now.
-
-    Nothing where they are alike, or where there is no run or one of before they were
-    recorded.
-    """
-    saved = _read_description(path / CONFIG)
-    return _other_settings(saved) if saved else []
-
-
-def _other_settings(saved: Mapping[str, Any]) -> list[str]:
-    here = environment.decisive_settings()
-    there = saved.get(_SETTINGS, {})
-    # Of settings that one version of JAX lacks, nothing is known.
-    return [
-        f"{name} is {there[name]} there and {now} here"
-        for name, now in here.items()
-        if there.get(name, now) != now
-    ]
-
-
-def _read_description(path: Path) -> dict[str, Any] | None:
-    """The contents of a `config.json` that this module wrote, else None.
-
-    Raises:
-      UserError: It is out of reach, of a newer version, or lacks what it needs.
-    """
-    try:
-        saved = files.parse_json(files.read_bytes(path) or b"")
-    except ValueError:
-        return None
-    if not isinstance(saved, dict) or _MARK not in saved:
-        return None
-    version, needed = saved[_MARK], (saved.get("config"), saved.get(_SETTINGS, {}))
-    if type(version) is int and version > _VERSION:
-        raise UserError(
-            f"{path} is of a newer version of this program ({_MARK} {version}, and "
-            f"{_VERSION} is known here): use that one, or name another directory"
-        )
-    if version != _VERSION or not all(isinstance(part, dict) for part in needed):
-        raise UserError(
-            f"{path} is damaged: put back a copy of it, or name another directory"
-        )
-    return saved
-
-
-def _read_summary(path: Path, fits: Callable[[Any], bool]) -> Any:
-    """The summary of a finished run; None if it is not finished or not as written."""
-    data = files.read_bytes(path / SUMMARY)
-    try:
-        summary = files.parse_json(data or b"")
-    except ValueError:
-        return None
-    mark = _read_mark(path)
-    if mark is None:
-        return summary if fits(summary) else None
-    return summary if mark["summary"] == files.digest(data or b"") else None
-
-
-def _read_mark(path: Path) -> dict[str, Any] | None:
-    """The digests of a finished run; None if there are none, or not as written."""
-    try:
-        mark = files.unseal(files.read_bytes(path / FINISHED) or b"")
-    except ValueError:
-        return None
-    return mark if {"summary", "metrics"} <= set(mark) else None
-
-
-def _read_metrics(path: Path, expected: str | None = None) -> bytes:
-    """The bytes of the metrics, if they are those expected or of the finished run."""
-    data = files.read_bytes(path / METRICS) or b""
-    mark = _read_mark(path)
-    if expected is None and mark is not None:
-        expected = mark["metrics"]
-    if expected not in (None, files.digest(data)):
-        raise _damaged_metrics(path, "it is not what was recorded")
-    return data
-
-
-def _parse_metrics(path: Path, data: bytes) -> list[dict[str, Any]]:
-    try:
-        return files.parse_json_lines(data)
-    except ValueError as error:
-        raise _damaged_metrics(path, str(error)) from None
-
-
-def _damaged_metrics(path: Path, why: str) -> UserError:
-    return UserError(
-        f"{path / METRICS} is damaged ({why}): put back a copy of it, or remove "
-        f"{SUMMARY} and run the same command again to compute it from a checkpoint"
-    )
 
 
 def _refuse_undecodable(path: Path) -> None:

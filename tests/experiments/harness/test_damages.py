@@ -19,7 +19,8 @@ import jax
 import pytest
 
 from experiments.harness import command_line, family, loop, members
-from experiments.harness.run_directory import RunDirectory, is_finished
+from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_files import is_finished
 from helpers.checkout.parity.family import FAMILY
 from helpers.checkout.programs import flags
 

@@ -10,7 +10,8 @@ import pytest
 from experiments.harness import command_line, environment
 from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.messages import UserError
-from experiments.harness.run_directory import RunDirectory, is_finished, read_rows
+from experiments.harness.run_directory import RunDirectory
+from experiments.harness.run_files import is_finished, read_rows
 
 
 @dataclasses.dataclass(frozen=True)
