@@ -154,9 +154,11 @@ class Config(RunConfig):
             at_least=0,
             at_most=self.spec.num_test,
         )
-        self._check_together()
+        self._check_data()
+        self._check_growth()
+        self._check_method()
 
-    def _check_together(self) -> None:
+    def _check_data(self) -> None:
         check(
             "batch_size",
             self.batch_size,
@@ -183,6 +185,8 @@ class Config(RunConfig):
             self.num_phases > 1 or self.initial_fraction == 1,
             "at least 2, or the data are never added",
         )
+
+    def _check_growth(self) -> None:
         check(
             "growth",
             self.growth,
@@ -199,6 +203,8 @@ class Config(RunConfig):
             f"less: in the last of {self.num_phases} phases float32 cannot hold the "
             "peak",
         )
+
+    def _check_method(self) -> None:
         check(
             "method",
             self.method,
