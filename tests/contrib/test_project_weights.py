@@ -15,6 +15,8 @@ import pytest
 import nap_optax
 from helpers import port
 
+pytestmark = pytest.mark.slow
+
 if not port.FOLDER.exists():
     pytest.skip(
         "the port is not here: these are the tests of a wheel", allow_module_level=True

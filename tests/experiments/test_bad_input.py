@@ -25,6 +25,8 @@ from experiments.harness.command_line import parse, run
 from experiments.reproduce import __main__ as reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = [
     *("nan", "inf", "-inf", "-1", "0", "1", "0.5", "-0.5", "1e-50", "1e40", "1e400"),
     *("2147483647", "2147483648", "100000", "1000000000", str(10**12), str(10**30)),

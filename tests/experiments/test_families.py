@@ -337,6 +337,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_another_setting_in_the_environment_is_refused(tmp_path):
     """As a user changes it: between the commands that start and continue a run."""
     config = dataclasses.replace(
@@ -365,6 +366,7 @@ def test_another_setting_in_the_environment_is_refused(tmp_path):
     assert family.run(PARITY, config)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_seeds", [1, 2])
 def test_a_run_is_continued_under_its_own_settings_only(
     tmp_path, monkeypatch, num_seeds

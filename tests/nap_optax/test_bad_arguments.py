@@ -21,6 +21,8 @@ import pytest
 import nap_optax
 from nap_optax import detectors, masks, metrics, schedules
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = str(Path(nap_optax.__file__).parent)
 LONGEST = 400
 TRACED = object()  # stands for a value that is traced

@@ -311,6 +311,7 @@ def test_scan_equals_a_loop(case: Case) -> None:
 # Derivatives.
 
 
+@pytest.mark.slow
 def test_differentiates(case: Case) -> None:
     """Through three updates, with matrices and gradients of zeros: meta-learning."""
     with enable_x64(True):
@@ -490,6 +491,7 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
         return checkpointer.restore(path, jax.eval_shape(lambda: states))
 
 
+@pytest.mark.slow
 def test_orbax(case: Case, restored: Mapping[str, Any]) -> None:
     assert_same(restored[case.name], expected(case.name).state)
 
@@ -497,6 +499,7 @@ def test_orbax(case: Case, restored: Mapping[str, Any]) -> None:
 # Training states of flax.
 
 
+@pytest.mark.slow
 def test_linen_train_state(case: Case) -> None:
     train_state = pytest.importorskip("flax.training.train_state")
     with standard_promotion():
@@ -510,6 +513,7 @@ def test_linen_train_state(case: Case) -> None:
     assert_same(state.params["params"], want.params, 1e-5)
 
 
+@pytest.mark.slow
 def test_nnx_optimizer(case: Case) -> None:
     nnx = pytest.importorskip("flax.nnx")
 

@@ -22,6 +22,8 @@ from nap_optax import (
     scale_by_rewarming,
 )
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {
     "block": {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)},
     "head": {"kernel": jnp.ones((3, 2))},

@@ -20,6 +20,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 import nap_optax
 from helpers.contract_cases import relaxed_adam, standard_promotion
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("flax")
 if not hasattr(jax, "set_mesh"):
     pytest.skip("this version of jax has no set_mesh", allow_module_level=True)

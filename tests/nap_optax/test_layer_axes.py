@@ -356,6 +356,7 @@ def one_device_mesh() -> Any:
         yield
 
 
+@pytest.mark.slow
 @some_transformations
 def test_nnx_says_which_axes(name: str, one_device_mesh: Any) -> None:
     nnx = pytest.importorskip("flax.nnx")
@@ -374,6 +375,7 @@ def test_nnx_says_which_axes(name: str, one_device_mesh: Any) -> None:
     assert_same(nnx.to_pure_dict(nnx.state(net, nnx.Param)), name)
 
 
+@pytest.mark.slow
 def test_gradients_through_an_nnx_scan_fit(one_device_mesh: Any) -> None:
     nnx = pytest.importorskip("flax.nnx")
     net = stacked_module(nnx)

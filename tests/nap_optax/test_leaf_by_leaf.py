@@ -14,6 +14,8 @@ import nap_optax
 from helpers.contract_cases import relaxed_adam, standard_promotion
 from nap_optax import leaf_by_leaf, masks, schedules
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = schedules.warmup_constant(0.1, warmup_steps=2)
 
 

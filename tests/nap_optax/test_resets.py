@@ -338,6 +338,7 @@ def mesh() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mesh")
 @pytest.mark.parametrize("pure", [False, True], ids=["boxed", "pure"])
 @pytest.mark.parametrize(

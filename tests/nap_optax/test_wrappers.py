@@ -21,6 +21,8 @@ import pytest
 import nap_optax
 from helpers.contract_cases import NAP_STATIC, standard_promotion
 
+pytestmark = pytest.mark.slow
+
 ROWS: dict[str, Callable[[], None]] = {}
 
 

@@ -24,6 +24,8 @@ from experiments.harness.run_files import is_finished
 from helpers.checkout.parity.family import FAMILY
 from helpers.checkout.programs import flags
 
+pytestmark = pytest.mark.slow
+
 CONFIG = FAMILY.config_class(
     num_steps=8, eval_every=2, num_bits=3, width=2, checkpoint_seconds=0.0
 )

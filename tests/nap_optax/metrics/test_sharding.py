@@ -15,6 +15,8 @@ from jax.sharding import PartitionSpec as P
 
 from nap_optax import metrics
 
+pytestmark = pytest.mark.slow
+
 needs_explicit_axes = pytest.mark.skipif(
     not hasattr(jax, "set_mesh"), reason="this jax has no meshes of explicit axes"
 )
