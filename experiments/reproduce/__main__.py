@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
@@ -11,6 +10,7 @@ from experiments.harness.checks import check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import MOST_SEEDS
 from experiments.reproduce import listing, registry
+from experiments.reproduce.figure import Scale
 
 PROG = "python -m experiments.reproduce"
 
@@ -25,8 +25,9 @@ class Options:
 
     figure: tyro.conf.Positional[str] = ""
     """The figure has this name, such as lyle2025/fig3; --list shows all."""
-    scale: Literal["laptop", "paper"] = "laptop"
-    """Sizes and lengths are shortened to fit a laptop, or the paper's own."""
+    scale: Scale = "laptop"
+    """Sizes and lengths are shortened to fit a laptop, or the paper's own. Figures of
+    CIFAR-10 also have fashion, for those who have only Fashion-MNIST."""
     seeds: int = 0
     """Every arm is run with this many seeds; 0 is the preset's own number."""
     run_directory: Path | None = None
@@ -60,6 +61,12 @@ class Options:
             raise ValueError(
                 f"no figure {self.figure!r} here; there are "
                 f"{registry.suggestion(self.figure)}"
+            )
+        scales = registry.known()[self.figure].presets
+        if self.scale not in scales:
+            raise ValueError(
+                f"scale must be one of {', '.join(scales)} for {self.figure}, not "
+                f"{self.scale}"
             )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.harness.family import Family
 from experiments.reproduce.claims import Claim
@@ -11,7 +11,8 @@ from experiments.reproduce.runs import Runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-SCALES = ("laptop", "paper")
+Scale = Literal["laptop", "fashion", "paper"]
+"""Sizes and lengths: every figure has laptop and paper."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Figure:
     """What it claims, in a line."""
     family: Family[Any]
     """Of its arms."""
-    presets: Mapping[str, Preset]
-    """By scale; every name in `SCALES`."""
+    presets: Mapping[Scale, Preset]
+    """By scale."""
     draw: Callable[[Runs, Preset], "Drawing"]
     """Draws the metrics, with the paper's numbers over them."""
     table: Callable[[Runs, Preset], str] | None = None

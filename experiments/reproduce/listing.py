@@ -3,7 +3,7 @@
 from experiments.harness import arm_groups
 from experiments.reproduce import registry
 from experiments.reproduce.catalogue import PAPERS
-from experiments.reproduce.figure import SCALES, Figure
+from experiments.reproduce.figure import Figure, Scale
 
 
 def overview() -> str:
@@ -24,10 +24,10 @@ def overview() -> str:
 
 
 def _presets(figure: Figure) -> list[str]:
-    return [f"{'':26}{scale:<8}{describe(figure, scale)}" for scale in SCALES]
+    return [f"{'':26}{scale:<8}{describe(figure, scale)}" for scale in figure.presets]
 
 
-def describe(figure: Figure, scale: str, num_seeds: int | None = None) -> str:
+def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:
     """What a preset takes: arms, seeds, updates and time."""
     preset = figure.presets[scale]
     num_seeds = num_seeds or preset.num_seeds

@@ -11,13 +11,13 @@ from experiments.harness import arm_groups, files, outcomes, plots
 from experiments.harness.messages import UserError
 from experiments.reproduce import claims, listing
 from experiments.reproduce.claims import Verdict
-from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.figure import Figure, Preset, Scale
 from experiments.reproduce.runs import Runs
 
 
 def reproduce(
     figure: Figure,
-    scale: str,
+    scale: Scale,
     directory: Path,
     *,
     num_seeds: int | None = None,
@@ -96,7 +96,7 @@ def _extra(
 
 def _write_verdict(
     figure: Figure,
-    scale: str,
+    scale: Scale,
     verdicts: Sequence[Verdict],
     outcome: str,
     directory: Path,
@@ -115,7 +115,7 @@ def _write_verdict(
 
 def _write_claims(
     figure: Figure,
-    scale: str,
+    scale: Scale,
     verdicts: Sequence[Verdict],
     table: str,
     directory: Path,

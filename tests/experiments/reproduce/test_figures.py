@@ -8,7 +8,6 @@ import pytest
 
 from experiments.harness import arm_groups
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
-from experiments.reproduce.figure import SCALES
 from experiments.reproduce.figures.nap import collapse, reading, time_to_grok
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config as WarmStart
@@ -34,7 +33,11 @@ METRICS = (
 )
 
 
-@pytest.fixture(params=[(name, scale) for name in FIGURES for scale in SCALES])
+@pytest.fixture(
+    params=[
+        (name, scale) for name, figure in FIGURES.items() for scale in figure.presets
+    ]
+)
 def shipped(request):
     """A figure, a preset and made-up metrics for it."""
     name, scale = request.param
