@@ -49,7 +49,7 @@ def study(config: Config) -> None:
     formulas = {name: kind.formula for name, kind in {**simulated, **real}.items()}
     _say("done", started)
     path = config.output_directory / "results.json"
-    outcome = outcomes.sentence(curves.diverged(real))
+    outcome = outcomes.sentence(curves.in_words(real))
     record = {"config": vars(config), "formulas": formulas, "outcome": outcome}
     record |= results
     files.write_atomically(path, (files.dump_json(record, indent=1) + "\n").encode())

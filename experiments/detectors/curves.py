@@ -82,14 +82,16 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
     }
 
 
-def diverged(kinds: Mapping[str, Streams]) -> dict[str, int | None]:
-    """By the name of a run, its first update with a loss that is no finite number."""
-    steps: dict[str, int | None] = {}
+def in_words(kinds: Mapping[str, Streams]) -> dict[str, str]:
+    """What became of each run, by its name: whether each loss is a finite number."""
+    became = {}
     for name, kind in kinds.items():
         for member, losses in enumerate(kind.values):
             (where,) = np.nonzero(~np.isfinite(losses))
-            steps[f"{name}, run {member}"] = int(where[0]) if len(where) else None
-    return steps
+            became[f"{name}, run {member}"] = (
+                f"diverged at update {where[0]}" if len(where) else "finished"
+            )
+    return became
 
 
 def _at(rate: float, num_updates: int) -> Config:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from experiments.grokking import outcomes
 from experiments.grokking.config import CHANGED, Config
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
@@ -57,12 +58,11 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
 def _code() -> "ArrayCode[Config]":
     from experiments.grokking.experiment import Experiment
     from experiments.grokking.figures import draw_run
-    from experiments.grokking.outcomes import summarize
     from experiments.harness.members import ArrayCode
 
     return ArrayCode(
         experiment=Experiment,
-        summarize=summarize,
+        summarize=outcomes.summarize,
         draw=draw_run,
     )
 
@@ -76,6 +76,7 @@ FAMILY = Family(
     cost=f"{1e3 * STEP_SECONDS:.0f} ms for an update of the grokking network at the "
     "paper's size",
     describe=describe,
+    in_words=lambda rows, _: outcomes.in_words(rows),
     memory=memory,
     before=CHANGED,
 )

@@ -127,7 +127,6 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
         "final_test_accuracy": rows[-1]["test_accuracy"],
         "median_late_test_accuracy": statistics.median(late),
         "first_step_test_accuracy_99": first_generalised(rows),
-        "outcome": in_words(rows),
     }
 
 

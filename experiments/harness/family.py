@@ -56,7 +56,7 @@ class Code(Protocol):
         ...
 
     def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
-        """What became of one seed, given its rows: in words as `outcome`."""
+        """What became of one seed, in numbers, given its rows."""
         ...
 
     def draw(self, rows: Rows, config: Any, path: Path) -> None:
@@ -82,6 +82,9 @@ class Family(Generic[ConfigT]):
     """What that estimate is made from, in words."""
     describe: Callable[[Mapping[str, Any], ConfigT], str]
     """A seed's summary in words."""
+    in_words: Callable[[Rows, ConfigT], str] = outcomes.in_words
+    """What became of one seed, given its rows: its `outcome`. Says "diverged at update
+    N" or "collapsed at update N" where it did, which figures count."""
     memory: Callable[[ConfigT], Needs] = lambda _: Needs()
     """What one seed takes of memory at the least; nothing where it is not known."""
     data: Collection[str] = ()
@@ -151,7 +154,12 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
             own_rows = {s: [row for row in rows if row["seed"] == s] for s in seeds}
             directory.finish(
                 [
-                    {"seed": seed, **code.summarize(own_rows[seed], config), **totals}
+                    {
+                        "seed": seed,
+                        **code.summarize(own_rows[seed], config),
+                        "outcome": family.in_words(own_rows[seed], config),
+                        **totals,
+                    }
                     for seed in seeds
                 ]
             )

@@ -1,8 +1,12 @@
 """What became of training, as far as it is the same for every family."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+FAILURES = ("diverged", "collapsed")
+"""What may become of a run that a reader has to know, as families say it."""
 
 
 def diverged_at(rows: Sequence[Mapping[str, Any]]) -> int | None:
@@ -14,27 +18,34 @@ def diverged_at(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return None
 
 
-def by_run(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_run(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The rows of several arms and seeds, by a name of each."""
-    runs: dict[str, list[Mapping[str, Any]]] = {}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         runs.setdefault(f"{row['arm']}, seed {row['seed']}", []).append(row)
     return runs
 
 
-def sentence(steps: Mapping[str, int | None]) -> str:
-    """How many runs diverged, and the first of them.
+def in_words(rows: Sequence[Mapping[str, Any]], config: Any) -> str:
+    """What became of one run, where a family knows no more than its loss."""
+    step = diverged_at(rows)
+    return "finished" if step is None else f"diverged at update {step}"
+
+
+def sentence(became: Mapping[str, str]) -> str:
+    """How many runs diverged or collapsed, and the first of each.
 
     Args:
-      steps: by the name of a run, where it diverged.
+      became: by the name of a run, what became of it: "diverged at update 100".
     """
-    diverged = [
-        f"{run}, at update {step}" for run, step in steps.items() if step is not None
-    ]
-    if not diverged:
-        return f"Training: none of {len(steps)} runs diverged."
-    more = f" and {len(diverged) - 1} more" if len(diverged) > 1 else ""
-    return (
-        f"Training: {len(diverged)} of {len(steps)} runs diverged "
-        f"({diverged[0]}{more})."
-    )
+    parts = []
+    for failure in FAILURES:
+        pattern = re.compile(rf"{failure} (at update \d+)")
+        found = {run: pattern.search(words) for run, words in became.items()}
+        failed = [f"{run}, {match[1]}" for run, match in found.items() if match]
+        if failed:
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            counted = f"{len(failed)} of {len(became)} runs"
+            parts.append(f"{counted} {failure} ({failed[0]}{more})")
+    none = f"none of {len(became)} runs {' or '.join(FAILURES)}"
+    return f"Training: {'; '.join(parts) or none}."

@@ -48,7 +48,11 @@ def reproduce(
         arm_groups.run(figure.family, preset.arms, seeds, directory)
     rows = list(arm_groups.rows(figure.family, preset.arms, seeds, directory))
     each = outcomes.by_run(rows)
-    outcome = outcomes.sentence({run: outcomes.diverged_at(each[run]) for run in each})
+    became = {
+        run: figure.family.in_words(each[run], preset.arms[each[run][0]["arm"]])
+        for run in each
+    }
+    outcome = outcomes.sentence(became)
     runs = Runs(rows, _extra(figure, preset, directory, draw_only=draw_only))
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
     table = figure.table(runs, preset) if figure.table else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
+from experiments.warm_start import outcomes
 from experiments.warm_start.config import Config
 
 if TYPE_CHECKING:
@@ -63,11 +64,10 @@ def _code() -> "ArrayCode[Config]":
     from experiments.warm_start.arrays import load_arrays
     from experiments.warm_start.experiment import Experiment
     from experiments.warm_start.figures import draw_run
-    from experiments.warm_start.outcomes import summarize
 
     return ArrayCode(
         experiment=Experiment,
-        summarize=summarize,
+        summarize=outcomes.summarize,
         draw=draw_run,
         load=lambda config: (load_arrays(config),),
     )
@@ -85,5 +85,6 @@ FAMILY = Family(
     cost=f"{1e3 * EXAMPLE_SECONDS['cnn']:.2f} ms for each image of an update of the "
     "CNN",
     describe=describe,
+    in_words=outcomes.in_words,
     memory=memory,
 )

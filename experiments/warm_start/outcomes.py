@@ -21,9 +21,9 @@ def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
     highest = max(rows, key=lambda row: row["train_accuracy"])
     if highest["train_accuracy"] <= chance:
         return "has not learned (train accuracy at chance)"
-    if all(row["train_accuracy"] <= chance for row in rows[-LATE_EVALUATIONS:]):
-        after = [row for row in rows if row["step"] > highest["step"]]
-        lost = next(row["step"] for row in after if row["train_accuracy"] <= chance)
+    if rows[-1]["train_accuracy"] <= chance:
+        kept = max(i for i, row in enumerate(rows) if row["train_accuracy"] > chance)
+        lost = rows[kept + 1]["step"]
         return (
             f"learned (train accuracy {highest['train_accuracy']:.2f} at update "
             f"{highest['step']}), collapsed at update {lost} (to chance)"
@@ -46,5 +46,4 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
             row["test_accuracy"] for row in rows[-LATE_EVALUATIONS:]
         ),
         "num_rewarms": rows[-1]["num_rewarms"],
-        "outcome": in_words(rows, config),
     }

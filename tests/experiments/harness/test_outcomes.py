@@ -22,25 +22,37 @@ def test_the_first_loss_that_is_no_number_counts():
         assert outcomes.diverged_at(rows("a", 0, [1.0, loss, 1.0, loss])) == 100
 
 
-def test_runs_that_diverged_are_counted_and_the_first_is_named():
-    each = outcomes.by_run(
-        [
-            *rows("low", 0, [1.0, 0.5]),
-            *rows("high", 0, [1.0, math.nan]),
-            *rows("high", 1, [math.inf, math.nan]),
-        ]
+def test_a_run_whose_family_knows_its_loss_only():
+    assert outcomes.in_words(rows("a", 0, [1.0, 0.5]), None) == "finished"
+    own = rows("a", 0, [1.0, math.nan])
+    assert outcomes.in_words(own, None) == "diverged at update 100"
+
+
+def test_runs_that_failed_are_counted_and_the_first_is_named():
+    became = {
+        "low": "learned",
+        "high, seed 0": "memorised at update 50, diverged at update 100",
+        "high, seed 1": "diverged at update 50",
+        "odd": "learned (0.9 at update 50), collapsed at update 150 (to chance)",
+    }
+    assert outcomes.sentence(became) == (
+        "Training: 2 of 4 runs diverged (high, seed 0, at update 100 and 1 more); "
+        "1 of 4 runs collapsed (odd, at update 150)."
     )
-    steps = {run: outcomes.diverged_at(own) for run, own in each.items()}
-    assert outcomes.sentence(steps) == (
-        "Training: 2 of 3 runs diverged (high, seed 0, at update 100 and 1 more)."
+    del became["odd"], became["high, seed 1"]
+    assert outcomes.sentence(became) == (
+        "Training: 1 of 2 runs diverged (high, seed 0, at update 100)."
     )
-    del steps["high, seed 1"]
-    assert outcomes.sentence(steps).endswith("(high, seed 0, at update 100).")
-    del steps["high, seed 0"]
-    assert outcomes.sentence(steps) == "Training: none of 1 runs diverged."
+    del became["high, seed 0"]
+    assert outcomes.sentence(became) == (
+        "Training: none of 1 runs diverged or collapsed."
+    )
 
 
 def test_curves_that_diverged_are_named():
     values = np.asarray([[1.0, 2.0, 3.0], [1.0, math.inf, math.nan]])
     kinds = {"new data": Streams("", values, 1)}
-    assert curves.diverged(kinds) == {"new data, run 0": None, "new data, run 1": 1}
+    assert curves.in_words(kinds) == {
+        "new data, run 0": "finished",
+        "new data, run 1": "diverged at update 1",
+    }

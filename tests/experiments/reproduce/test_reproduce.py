@@ -96,7 +96,7 @@ def test_a_figure_is_run_drawn_and_judged(ran):
     lines = out.splitlines()
     assert lines[0] == "| x |"
     assert lines[-3].startswith("holds          it has an accuracy: ")
-    assert lines[-2] == "Training: none of 6 runs diverged."
+    assert lines[-2] == "Training: none of 6 runs diverged or collapsed."
     assert lines[-1] == str(path / "tiny.png")
     assert (path / "tiny.png").read_bytes().startswith(b"\x89PNG")
     verdict = json.loads((path / "verdict.json").read_text())
@@ -106,6 +106,21 @@ def test_a_figure_is_run_drawn_and_judged(ran):
     text = (path / "claims.md").read_text()
     for part in ("# test/tiny, laptop", "Tiny.", "| it has an accuracy |", "| 7 |"):
         assert part in text
+
+
+def test_what_became_of_runs_is_said_in_their_familys_words(finished):
+    def in_words(rows, config):
+        assert len(rows) == len({row["step"] for row in rows})
+        wide = config.width == 32 and rows[0]["seed"] == 1
+        return "learned, collapsed at update 4 (to chance)" if wide else "learned"
+
+    tiny = figure(HOLDS)
+    tiny = dataclasses.replace(
+        tiny, family=dataclasses.replace(FAMILY, in_words=in_words)
+    )
+    _, out, _ = main(tiny, "test/tiny", "--run-directory", finished, "--draw-only")
+    said = "Training: 1 of 6 runs collapsed (wide, seed 1, at update 4)."
+    assert out.splitlines()[-2] == said
 
 
 def test_a_claim_that_fails_gives_1_and_nothing_is_run_twice(finished, monkeypatch):
