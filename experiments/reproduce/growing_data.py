@@ -1,5 +1,6 @@
 """What the warm-start figures share: arms by initial fraction, gaps, panels."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.figure import Figure, Preset, Scale
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 from experiments.warm_start.family import FAMILY
@@ -46,6 +47,26 @@ FASHION_NOTE = (
     "70, batches of 50 instead of 250. The paper's numbers are those of CIFAR-10, so "
     "differences between arms compare, not levels."
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """A scale of a figure."""
+
+    settings: Mapping[str, Any]
+    """Of all arms, those of a line before them."""
+    note: str = ""
+    """What differs from the paper's."""
+    num_seeds: int = SEEDS
+    fewer: bool = False
+    """Whether a figure may leave fractions out."""
+
+
+SIZES: dict[Scale, Size] = {
+    "laptop": Size(LAPTOP, LAPTOP_NOTE, fewer=True),
+    "fashion": Size(FASHION, FASHION_NOTE, fewer=True),
+    "paper": Size(PAPER),
+}
 CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
@@ -248,7 +269,8 @@ def figure(
     lines: Mapping[str, Mapping[str, Any]],
     *,
     fractions: Sequence[float] = FRACTIONS,
-    laptop_fractions: Sequence[float] | None = None,
+    fewer_fractions: Sequence[float] | None = None,
+    sizes: Mapping[Scale, Size] = SIZES,
     claims_of: Callable[[Mapping[str, Config]], tuple[Claim, ...]],
     draw: Callable[[Runs, Preset], Any],
     note: str = "",
@@ -261,34 +283,29 @@ def figure(
       title: what it claims.
       lines: settings of each line, at each scale.
       fractions: initial fractions.
-      laptop_fractions: those at the smaller scales, if fewer.
+      fewer_fractions: those of the sizes that have fewer.
+      sizes: by scale.
       claims_of: gives what must hold, from the arms of a scale.
       draw: draws it.
       note: what else differs from the paper's figure.
       **options: of `Figure`.
     """
-    fewer = laptop_fractions or fractions
 
-    def preset(
-        scale: Mapping[str, Any], fractions: Sequence[float], *notes: str
-    ) -> Preset:
-        own = arms(lines, scale, fractions)
+    def preset(size: Size) -> Preset:
+        fewer = fewer_fractions if size.fewer else None
+        own = arms(lines, size.settings, fewer or fractions)
         return Preset(
             arms=own,
-            num_seeds=SEEDS,
+            num_seeds=size.num_seeds,
             claims=claims_of(own),
-            note=" ".join(filter(None, notes)),
+            note=" ".join(filter(None, (size.note, note))),
         )
 
     return Figure(
         name=figure_name,
         title=title,
         family=FAMILY,
-        presets={
-            "laptop": preset(LAPTOP, fewer, LAPTOP_NOTE, note),
-            "fashion": preset(FASHION, fewer, FASHION_NOTE, note),
-            "paper": preset(PAPER, fractions, note),
-        },
+        presets={scale: preset(size) for scale, size in sizes.items()},
         draw=draw,
         **{"table": table, **options},
     )

@@ -59,7 +59,7 @@ FIGURE = growing_data.figure(
     "lyle2025/fig13",
     "warm start, re-warming beyond the first learning rate",
     LINES,
-    laptop_fractions=(0.1, 1.0),
+    fewer_fractions=(0.1, 1.0),
     claims_of=claims_of,
     draw=functools.partial(
         growing_data.draw_lines,

@@ -65,7 +65,7 @@ FIGURE = growing_data.figure(
     "lyle2025/fig5a",
     "learning rates that differ by layer: what counts is how fast the features learn",
     LINES,
-    laptop_fractions=(0.1, 1.0),
+    fewer_fractions=(0.1, 1.0),
     claims_of=claims_of,
     draw=functools.partial(
         growing_data.draw_lines,
