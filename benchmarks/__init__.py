@@ -2,3 +2,7 @@
 
 Each module prints its table and its floor: `python -m benchmarks.<name>`.
 """
+
+from experiments.harness import command_line
+
+command_line.during_imports()

@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         if empty := explain_empty(argv):
             self.error(empty)
         args: Any = self.parse_args(argv)
-        if os.environ.get("JAX_PLATFORMS"):
+        if any(name.startswith("JAX_") for name in os.environ):
             from experiments.harness import backend
 
             try:

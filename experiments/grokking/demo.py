@@ -224,6 +224,8 @@ def _train(
             said = outcomes.sentence(ends, config.memorise_steps)
             part.finish({**totals, "outcome": said})
         rows = part.rows()
+    if not is_finished(config.path / "memorise"):  # it was removed since
+        _memorise(config, Experiment(next(iter(arms.values()))))
     memorise = read_rows(config.path / "memorise")
     return memorise, _by_arm(config, rows)
 

@@ -77,7 +77,7 @@ def draw_arms(
     top.legend(
         frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
-    bottom.set_yscale("log")
+    plots.log_scale(bottom)
     plots.label(
         bottom,
         x="updates",

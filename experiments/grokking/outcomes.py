@@ -32,6 +32,8 @@ class Outcome:
     """The same without evaluations before that step."""
     highest: float
     """The highest test accuracy."""
+    diverged_at: int | None = None
+    """The first evaluated step with a loss that is no finite number."""
 
     @property
     def stays(self) -> bool:
@@ -46,6 +48,8 @@ class Outcome:
     @property
     def words(self) -> str:
         """How it ended, for one that had generalised."""
+        if self.diverged_at is not None:
+            return f"and diverged at update {self.diverged_at}"
         if self.collapsed:
             return f"and then collapsed (to {self.lowest_end:.2f})"
         if not self.stays:
@@ -71,6 +75,7 @@ def outcome(rows: Sequence[Mapping[str, Any]]) -> Outcome:
         lowest_late=lowest(rows[-LAST:]),
         lowest_end=lowest(since[-LAST:]),
         highest=max(row["test_accuracy"] for row in rows),
+        diverged_at=diverged_at(rows),
     )
 
 
@@ -90,9 +95,8 @@ def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
     else:
         highest = max(row["train_accuracy"] for row in rows)
         reached = f"has not memorised (train accuracy at most {highest:.2f})"
-    diverged = diverged_at(rows)
-    if diverged is not None:
-        return f"{reached}, diverged at update {diverged}"
+    if own.diverged_at is not None:
+        return f"{reached}, diverged at update {own.diverged_at}"
     if own.collapsed:
         since = _lost_at(rows, ("train_accuracy", "test_accuracy"))
         return f"{reached}, collapsed at update {since} (to {own.lowest_end:.2f})"
@@ -137,7 +141,10 @@ HIGHEST_OF_OTHERS = 0.25
 def is_as_promised(outcomes: Mapping[str, Outcome]) -> bool:
     """The last arm, of the highest peak, generalises for good, and nothing else."""
     *others, highest = outcomes.values()
-    return highest.stays and all(other.highest < HIGHEST_OF_OTHERS for other in others)
+    return highest.stays and all(
+        other.highest < HIGHEST_OF_OTHERS and other.diverged_at is None
+        for other in others
+    )
 
 
 def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
@@ -153,11 +160,17 @@ def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
         for name, own in outcomes.items()
         if own.first_step is not None
     ]
-    never = [name for name, own in outcomes.items() if own.first_step is None]
+    others = {name: own for name, own in outcomes.items() if own.first_step is None}
+    parts += [
+        f"the one {name} diverged at update {own.diverged_at}"
+        for name, own in others.items()
+        if own.diverged_at is not None
+    ]
+    never = [name for name, own in others.items() if own.diverged_at is None]
     if never:
         highest = max(outcomes[name].highest for name in never)
         who = " and ".join(f"the one {name}" for name in never)
-        did_not = f"{who} did not" if parts else "none generalised"
+        did_not = f"{who} did not generalise" if parts else "none generalised"
         parts.append(f"{did_not} (test accuracy at most {highest:.2f})")
     text = "; ".join(parts)
     return f"Of {len(outcomes)} copies of the network that had memorised, {text}."

@@ -30,22 +30,29 @@ YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 """XLA's option: the kinds of operators that go to YNNPACK."""
 
 
+_CHOOSING = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES")
+"""Variables that say which devices there are to be."""
+
+
 def require_platform() -> None:
     """Raises `UserError` if the platform that the user asks for is not here.
 
     Called before a directory is made, for it is what touches the devices first.
     """
-    asked = os.environ.get("JAX_PLATFORMS")
     try:
         jax.devices()
-    except (RuntimeError, AssertionError):  # a plugin that is missing ends in either
+    except (RuntimeError, AssertionError, ValueError) as error:
+        # A plugin that is missing ends in either of the first two.
+        asked = {name: os.environ[name] for name in _CHOOSING if os.environ.get(name)}
         if not asked:
             raise
-        here = ", ".join(_platforms_here())
-        raise UserError(
-            f"JAX_PLATFORMS={asked}: there is no such platform here (available: "
-            f"{here}); unset it, or set it to one of these"
-        ) from None
+        shown = ", ".join(f"{name}={value}" for name, value in asked.items())
+        if set(asked) == {"JAX_PLATFORMS"}:
+            here = ", ".join(_platforms_here())
+            reason = f"there is no such platform here (available: {here})"
+        else:
+            reason = f"JAX has no such devices here ({str(error).splitlines()[0]})"
+        raise UserError(f"{shown}: {reason}; unset it, or name what is here") from None
 
 
 def _platforms_here() -> list[str]:

@@ -11,10 +11,13 @@ import dataclasses
 import errno
 import io
 import os
+import shutil
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from experiments.harness import argument_errors, interrupts
 from experiments.harness.help_text import with_help_in_one_line
@@ -24,6 +27,8 @@ _Config = typing.TypeVar("_Config")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space is left."""
+LEAST_COLUMNS = 40
+"""Of help."""
 _AWAY = (
     errno.EIO,
     errno.ESTALE,
@@ -71,6 +76,7 @@ def parse(
 
     argv = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(argv):
+        _widen()
         tyro.cli(with_help_in_one_line(config_class), args=argv, prog=prog)
     empty = argument_errors.explain_empty(argv)
     if empty:
@@ -91,6 +97,12 @@ def parse(
                 raise _refused(prog, str(error)) from None
         message = argument_errors.explain_unknown(unknown, config_class)
     raise _refused(prog, message)
+
+
+def _widen() -> None:
+    """Gives help room for its columns, which it never ends to fold into less."""
+    if shutil.get_terminal_size().columns < LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(LEAST_COLUMNS)
 
 
 def run(main: Callable[[], object]) -> int:
@@ -128,7 +140,49 @@ def _exit_code(main: Callable[[], object]) -> int:
             raise
         print_line(f"error: {advice}")
         return 1
+    except Exception as error:
+        if not _ended_import_of_jax(error):
+            raise
+        _say_why_jax_ended(error)
+        return 1
     return 0
+
+
+def during_imports() -> None:
+    """Gives a command that imports jax before `run` its line where that fails."""
+    report = sys.excepthook
+
+    def explain(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if _ended_import_of_jax(error):
+            _say_why_jax_ended(error)
+        else:
+            report(kind, error, trace)
+
+    interrupts.during_imports()
+    sys.excepthook = explain
+
+
+def _ended_import_of_jax(error: BaseException) -> bool:
+    """Whether it is the environment that jax refuses, while it is imported."""
+    places = [
+        frame.f_code.co_name
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("jax", "jaxlib")
+    ]
+    return "<module>" in places
+
+
+def _say_why_jax_ended(error: BaseException) -> None:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    names = [name for name in os.environ if name.startswith(("JAX_", "XLA_"))]
+    advice = (
+        f"{' or '.join(names)} has a value that it does not know"
+        if names
+        else "install it again"
+    )
+    print_line(f"error: jax cannot start ({reason}): {advice}")
 
 
 def _open_streams() -> None:

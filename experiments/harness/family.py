@@ -15,9 +15,9 @@ from experiments.harness import memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
-from experiments.harness.messages import UserError, warn
+from experiments.harness.messages import UserError, printable, warn
 from experiments.harness.run_directory import RunDirectory
-from experiments.harness.run_files import default_path, is_finished
+from experiments.harness.run_files import METRICS, default_path, is_finished
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]
@@ -109,10 +109,18 @@ def main(family: Family[Any]) -> None:
     config = parse(family.config_class, prog=family.prog)
     path, summary = run(family, config)
     for entry in summary:
-        # Runs of before have none.
-        became = f"{entry['outcome']}; " if "outcome" in entry else ""
-        print(f"seed {entry['seed']}: {became}{family.describe(entry, config)}")
+        print(printable(f"seed {entry['seed']}: {_described(family, entry, config)}"))
     print(path / f"{family.name}.png")
+
+
+def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> str:
+    """A seed's summary in words, or what is wrong with one of somebody else."""
+    # Runs of before have none.
+    became = f"{entry['outcome']}; " if "outcome" in entry else ""
+    try:
+        return f"{became}{family.describe(entry, config)}"
+    except (LookupError, TypeError, ValueError):
+        return f"{became}its summary was not written by this program"
 
 
 def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, Any]]]:
@@ -164,11 +172,37 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
                 ]
             )
         rows = directory.rows()
+        _check_rows(directory.path, rows, seeds, config)
         warn_of_divergence(rows)
         figure = directory.path / f"{family.name}.png"
         with figure_may_fail(figure):
             code.draw(rows, config, figure)
         return directory.path, directory.summary
+
+
+def _check_rows(path: Path, rows: Rows, seeds: Collection[int], config: Any) -> None:
+    """Refuses metrics that are not of this run, whole: of somebody else, or cut."""
+    steps: dict[Any, list[Any]] = {seed: [] for seed in seeds}
+    names = set(rows[0]) if rows else set()
+    for row in rows:
+        own = steps.get(row.get("seed")) if _is_numbers(row) else None
+        if own is None or set(row) != names:
+            break
+        own.append(row["step"])
+    else:
+        first = steps[min(seeds)]
+        same = all(own == first for own in steps.values())
+        if same and first == sorted(set(first)) and first[-1:] == [config.num_steps]:
+            return
+    raise UserError(
+        f"{path / METRICS} is damaged (it is not what this run records): put back a "
+        "copy of it, or name another directory"
+    )
+
+
+def _is_numbers(row: Mapping[str, Any]) -> bool:
+    numbers = all(isinstance(value, int | float | None) for value in row.values())
+    return numbers and type(row.get("step")) is int and type(row.get("seed")) is int
 
 
 @contextlib.contextmanager
@@ -181,6 +215,8 @@ def figure_may_fail(path: Path) -> Iterator[None]:
             raise
         why = error.strerror if isinstance(error, OSError) else error
         warn(f"the figure {path} was not written: {why}")
+    except KeyError as error:  # metrics of somebody else
+        warn(f"the figure {path} was not written: the metrics have no {error}")
 
 
 def _is_of(seeds: Collection[int], summary: Any) -> bool:

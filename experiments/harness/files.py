@@ -87,6 +87,15 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def free_name(path: Path) -> Path:
+    """The path, or with .1, .2 and so on after it, where nothing has this name."""
+    number, free = 0, path
+    while is_there(free):
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free
+
+
 def refuse_link(path: Path) -> None:
     """Refuses to write where it would change a file that has another name as well."""
     if path.is_symlink():
@@ -104,11 +113,11 @@ def open_own(path: Path) -> BinaryIO:
     """
     refuse_link(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    file = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o666), "ab+")
-    status = os.fstat(file.fileno())
+    number = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    status = os.fstat(number)
     if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
-        return file
-    file.close()
+        return os.fdopen(number, "ab+")
+    os.close(number)
     raise UserError(
         f"{path} is no file of its own (a device, or a hard link): put a copy there"
     )

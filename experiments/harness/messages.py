@@ -18,6 +18,12 @@ def warn(message: str) -> None:
     print_line(f"warning: {message}")
 
 
+def printable(text: str) -> str:
+    """A text as one line without what a terminal would take for a command."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
 def print_line(text: str) -> None:
     """Prints a text on stderr, as one line whatever it holds.
 
@@ -25,4 +31,4 @@ def print_line(text: str) -> None:
     """
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(" ".join(text.split()), file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)

@@ -56,6 +56,13 @@ def label(ax: Axes, *, title: str = "", x: str, y: str) -> None:
         ax.legend(frameon=False)
 
 
+def log_scale(ax: Axes) -> None:
+    """Makes the vertical axis logarithmic, unless nothing on it is positive."""
+    values = [np.asarray(line.get_ydata(), dtype=float) for line in ax.lines]
+    if any((np.isfinite(own) & (own > 0)).any() for own in values):
+        ax.set_yscale("log")
+
+
 def line_with_spread(
     ax: Axes, x: Any, ys: Any, *, label: str, color: str | None = None
 ) -> None:

@@ -193,7 +193,9 @@ class RunDirectory:
         path = self.path / METRICS
         metrics = files.read_bytes(path) or b""
         if metrics[size:] and (self._choice.damaged or self._choice.uncovered):
-            files.write_atomically(self.path / _ASIDE / METRICS, metrics)
+            aside = self.path / _ASIDE
+            aside.mkdir(exist_ok=True)
+            files.write_atomically(files.free_name(aside / METRICS), metrics)
         (self.path / FINISHED).unlink(missing_ok=True)
         self._metrics = self._open_files.enter_context(
             files.open_for_append(path, size)
@@ -260,6 +262,11 @@ class RunDirectory:
     def _inspect(self) -> dict[str, Any] | None:
         """Refuses what is not this run; returns its saved description, if any."""
         if not self.path.exists():
+            if self.path.is_symlink():
+                raise UserError(
+                    f"{self.path} is out of reach (a link to nothing), nothing was "
+                    "changed: bring it back, then run the same command again"
+                )
             return None
         if not self.path.is_dir():
             raise UserError(f"{self.path} is not a directory: name another")
@@ -295,8 +302,10 @@ class RunDirectory:
             files.is_file(path)
         for path in (directory, self.path / _ASIDE, *self.path.glob("*.png")):
             files.refuse_link(path)
-        for path in directory.glob("*"):
+        for path in directory.rglob("*"):
             files.refuse_link(path)  # steps are removed
+        if files.is_there(self.path / _ASIDE) and not (self.path / _ASIDE).is_dir():
+            raise UserError(f"{self.path / _ASIDE} has to be a directory: remove it")
         metrics = files.read_bytes(self.path / METRICS) or b""
         if metrics and not files.is_there(directory):
             raise UserError(
@@ -304,6 +313,12 @@ class RunDirectory:
                 "the first step"
             )
         choice = saved_steps.choose(directory, metrics)
+        if choice == Choice() and _num_evaluations(metrics) > 1:
+            # The first evaluation of a run is followed by a checkpoint at once.
+            raise UserError(
+                f"{directory} is empty: put back what it held, or remove {METRICS} to "
+                "start from the first step"
+            )
         if choice.uncovered and choice.usable is None:
             step, why = next(iter(choice.uncovered.items()))
             raise UserError(
@@ -367,6 +382,18 @@ class RunDirectory:
         ]
         if changed:
             warn(f"the last bits of results may differ: {', '.join(changed)}")
+
+
+def _num_evaluations(metrics: bytes) -> int:
+    """How many steps have rows, lines that cannot be read counted as one."""
+    steps = set()
+    for line in metrics.split(b"\n")[:-1]:
+        try:
+            (row,) = files.parse_json_lines(line + b"\n")
+            steps.add(str(row.get("step")))
+        except ValueError:
+            steps.add("")
+    return len(steps)
 
 
 def _refuse_undecodable(path: Path) -> None:

@@ -18,6 +18,8 @@ from experiments.harness import files
 from experiments.harness.messages import UserError
 
 ABOUT = "about.json"
+_ORBAX = "_CHECKPOINT_METADATA"
+"""Tells a checkpoint of orbax from a directory of somebody else."""
 
 
 class Covered(NamedTuple):
@@ -66,7 +68,7 @@ def choose(directory: Path, metrics: bytes | None = None) -> Choice:
     for number, step in enumerate(_steps(directory)):
         top = directory / str(step)
         data = files.read_bytes(top / ABOUT)
-        if data is None and number == 0:
+        if data is None and number == 0 and files.is_there(top / _ORBAX):
             choice.unfinished.append(step)  # only the last can be
             continue
         try:
@@ -92,6 +94,7 @@ def note(directory: Path, step: int, leaves: dict[str, str], covered: Covered) -
     """Marks a checkpoint as whole."""
     top = directory / str(step)
     about = {
+        "step": step,
         "metrics_bytes": covered.num_bytes,
         "metrics_digest": covered.digest,
         "leaves": leaves,
@@ -106,14 +109,19 @@ def _steps(directory: Path) -> list[int]:
     if not files.is_there(directory):
         return []
     with files.in_reach(directory):
-        names = [name for name in os.listdir(directory) if _is_step(name)]
+        # Orbax takes each of them for a step.
+        names = [name for name in os.listdir(directory) if name.isdigit()]
         for name in names:
+            if not _is_step(name):
+                raise UserError(
+                    f"{directory / name} is no checkpoint of this program: move it away"
+                )
             os.scandir(directory / name).close()  # or it is no directory
     return sorted(map(int, names), reverse=True)
 
 
 def _is_step(name: str) -> bool:
-    return name.isascii() and name.isdigit() and name == str(int(name[:18]))
+    return name.isascii() and len(name) <= 18 and name == str(int(name))
 
 
 def _about(step: int, data: bytes | None) -> dict[str, Any]:
@@ -124,8 +132,15 @@ def _about(step: int, data: bytes | None) -> dict[str, Any]:
     except ValueError:
         raise ValueError("its description is not what was saved") from None
     kinds = {"metrics_bytes": int, "leaves": dict, "digest": str}
-    if any(type(about.get(name)) is not kind for name, kind in kinds.items()):
+    names = about.get("names", [])  # in those of before they were kept, none
+    if (
+        any(type(about.get(name)) is not kind for name, kind in kinds.items())
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise ValueError("its description is not what was saved")
+    if about.get("step", step) != step:  # as is a copy, or one renamed
+        raise ValueError(f"it is that of step {about['step']}")
     return about
 
 
@@ -199,8 +214,4 @@ def _digest(top: Path) -> str:
 def set_aside(path: Path, directory: Path) -> None:
     """Moves something to look at where nothing has its name."""
     directory.mkdir(exist_ok=True)
-    number, to = 0, directory / path.name
-    while files.is_there(to):
-        number += 1
-        to = directory / f"{path.name}.{number}"
-    shutil.move(path, to)
+    shutil.move(path, files.free_name(directory / path.name))

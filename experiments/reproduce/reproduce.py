@@ -1,7 +1,6 @@
 """One figure from its runs to a drawing and a verdict."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,16 +85,25 @@ def _extra(
         return {}
     path = directory / "measured.json"
     of = list(preset.arms)
-    if path.exists():
-        saved = json.loads(path.read_text())
-        if saved.get("of") == of:  # else it is of other arms, of a version before
-            return saved["measured"]
+    saved = _saved_measurement(path)
+    if saved.get("of") == of:  # else it is of other arms, of a version before
+        return saved["measured"]
     if draw_only:
         raise UserError(f"{path} is missing: run without --draw-only to measure it")
     measured = dict(figure.measure(preset))
     text = files.dump_json({"of": of, "measured": measured}, indent=2)
     files.write_atomically(path, f"{text}\n".encode())
     return measured
+
+
+def _saved_measurement(path: Path) -> dict[str, Any]:
+    """What was measured before; nothing if it is not as it was written."""
+    try:
+        saved = files.parse_json(files.read_bytes(path) or b"")
+    except ValueError:
+        return {}
+    is_right = isinstance(saved, dict) and isinstance(saved.get("measured"), dict)
+    return saved if is_right else {}
 
 
 def _write_verdict(

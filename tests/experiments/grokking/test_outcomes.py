@@ -8,6 +8,7 @@ from experiments.grokking import outcomes
 def rows(test, train=None):
     return [
         {"step": 50 * i, "test_accuracy": own, "train_accuracy": fit}
+        | {"train_loss": 0.5}
         for i, (own, fit) in enumerate(
             zip(test, train or [1.0] * len(test), strict=True), start=1
         )
@@ -46,16 +47,31 @@ def test_the_sentence_says_who_generalised_when_and_who_collapsed():
     text = outcomes.sentence({"left alone": FLAT, "re-warmed": UP}, 100)
     assert text == (
         "Of 2 copies of the network that had memorised, the one re-warmed generalised "
-        "after 50 updates and stayed so; the one left alone did not (test accuracy at "
-        "most 0.20)."
+        "after 50 updates and stayed so; the one left alone did not generalise (test "
+        "accuracy at most 0.20)."
     )
     text = outcomes.sentence({"hot": LOST, "cold": FLAT, "left": FLAT}, 100)
     assert "the one hot generalised after 50 updates and then collapsed" in text
-    assert "the one cold and the one left did not" in text
+    assert "the one cold and the one left did not generalise" in text
     text = outcomes.sentence({"cold": FLAT, "left": FLAT}, 100)
     assert text.endswith("memorised, none generalised (test accuracy at most 0.20).")
     # It is the highest of all evaluations, not of the last.
     assert "at most 0.98" in outcomes.sentence({"almost": ALMOST}, 100)
+
+
+def test_a_copy_that_diverged_is_said_to():
+    nan = {"train_loss": float("nan")}
+    early = outcomes.outcome([{**row, **nan} for row in rows([0.2] * 9)])
+    late = rows([0.2, 1, 1, 1, 1, 1, 0.1, 0.1, 0.1])
+    late = outcomes.outcome([*late[:6], *({**row, **nan} for row in late[6:])])
+    text = outcomes.sentence({"hot": early, "warm": late, "left": FLAT}, 0)
+    assert text == (
+        "Of 3 copies of the network that had memorised, the one warm generalised after "
+        "100 updates and diverged at update 350; the one hot diverged at update 50; "
+        "the one left did not generalise (test accuracy at most 0.20)."
+    )
+    assert "diverged at update 50." in outcomes.sentence({"hot": early}, 0)
+    assert not outcomes.is_as_promised({"hot": early, "up": UP})
 
 
 def test_the_title_says_what_can_be_seen():
@@ -117,8 +133,7 @@ def test_nor_is_one_arm_otherwise(arm, otherwise):
     ],
 )
 def test_a_run_in_words(test, train, words):
-    own = [{**row, "train_loss": 0.5} for row in rows(test, train)]
-    assert outcomes.in_words(own).startswith(words)
+    assert outcomes.in_words(rows(test, train)).startswith(words)
 
 
 def test_a_run_that_diverges_in_words():

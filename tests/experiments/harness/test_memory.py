@@ -97,7 +97,7 @@ def test_a_platform_that_is_not_here_is_one_line(run_python):
     )
     assert said == (
         "JAX_PLATFORMS=bogus: there is no such platform here (available: cpu); unset "
-        "it, or set it to one of these\n"
+        "it, or name what is here\n"
     )
     backend.require_platform()
 
