@@ -156,6 +156,32 @@ def folder_behind_a_link(at):
     moved_behind_a_link(at)
 
 
+def folder_emptied(at):
+    for path in at.path.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def folder_renamed(at):
+    at.path.rename(at.path.with_name("99"))
+
+
+def folder_copied(at):
+    shutil.copytree(at.path, at.path.with_name("99"))
+
+
+def folder_of_a_user_beside(at):
+    beside = at.path.with_name("9")
+    beside.mkdir()
+    (beside / "thesis.tex").write_bytes(STRANGERS)
+
+
+def inner_folder_behind_a_link(at):
+    inner = next(path for path in sorted(at.path.iterdir()) if path.is_dir())
+    moved = at.user.with_name("moved")
+    shutil.move(inner, moved)
+    inner.symlink_to(moved)
+
+
 def dangling_folder(at):
     folder_gone(at)
     at.path.symlink_to(at.user.with_name("unmounted"))
@@ -169,7 +195,11 @@ DAMAGES = [
     *(remove, empty, cut_one_byte, cut(0.5), flip(0.0), flip(0.5), junk, nuls),
     *(another_version, directory, dangling, loop_of_links, link_to_a_user, unreadable),
 ]
-OF_FOLDERS = [folder_gone, file_for_a_folder, folder_behind_a_link, dangling_folder]
+OF_FOLDERS = [
+    *(folder_gone, file_for_a_folder, folder_behind_a_link, dangling_folder),
+    *(folder_emptied, folder_renamed, folder_copied, folder_of_a_user_beside),
+    inner_folder_behind_a_link,
+]
 MORE = [
     *(cut(0.1), cut(0.9), flip(0.25), flip(0.75), flip(0.95), junk_lines),
     *(other_json(text) for text in ("5", "{}", "[]", "null", '[{"seed": 7}]', '"a"')),

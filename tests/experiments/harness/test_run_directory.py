@@ -408,6 +408,92 @@ def test_a_step_behind_a_link_is_refused(tmp_path, name):
     assert (user / "thesis.tex").read_text() == "chapter 1"
 
 
+def test_a_checkpoint_of_another_step_is_not_one_of_this(tmp_path, capsys):
+    stopped_at_2(tmp_path)
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "2").rename(checkpoints / "3")
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 1
+    assert "of step 3 is damaged, set aside: it is that of step 2" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("name", ["9", "123456789012345678901"])
+def test_a_directory_of_a_user_is_not_removed(tmp_path, capsys, name):
+    stopped_at_2(tmp_path)
+    user = tmp_path / "checkpoints" / name
+    user.mkdir()
+    (user / "thesis.tex").write_text("chapter 1")
+    if name == "9":
+        with opened(tmp_path) as run:
+            assert run.restore(state_at(0))[1] == 2
+        user = tmp_path / "unusable_checkpoints" / name
+        assert "of step 9 is damaged, set aside" in capsys.readouterr().err
+    else:
+        with pytest.raises(UserError, match="is no checkpoint of this program"):
+            opened(tmp_path).__enter__()
+    assert (user / "thesis.tex").read_text() == "chapter 1"
+
+
+def test_metrics_that_were_set_aside_before_are_kept(tmp_path):
+    stopped_at_2(tmp_path)
+    metrics, seen = tmp_path / "metrics.jsonl", []
+    for value in (b"7", b"8"):
+        damaged = metrics.read_bytes().replace(b'"a": 2', b'"a": ' + value)
+        metrics.write_bytes(damaged)
+        seen.append(damaged)
+        with opened(tmp_path) as run:
+            assert run.restore(state_at(0))[1] == 1
+            run.record(2, [{"a": 2}], state_at(2))
+    aside = tmp_path / "unusable_checkpoints"
+    kept = [
+        (aside / name).read_bytes() for name in ("metrics.jsonl", "metrics.jsonl.1")
+    ]
+    assert kept == seen
+
+
+def test_no_checkpoints_are_no_reason_to_begin_again(tmp_path):
+    stopped_at_2(tmp_path)
+    (tmp_path / "checkpoints").rename(tmp_path / "away")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UserError, match="checkpoints is empty: put back"):
+        opened(tmp_path).__enter__()
+    (tmp_path / "checkpoints").rmdir()
+    (tmp_path / "away").rename(tmp_path / "checkpoints")
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 2
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path):
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.record(1, [{"a": 1}, {"a": 2}])
+    with opened(tmp_path) as run:
+        assert run.restore(state_at(0))[1] == 0
+
+
+def test_a_file_in_the_place_of_what_is_set_aside_is_refused(tmp_path):
+    stopped_at_2(tmp_path)
+    (tmp_path / "unusable_checkpoints").write_text("")
+    with pytest.raises(UserError, match="unusable_checkpoints has to be a directory"):
+        opened(tmp_path).__enter__()
+
+
+def test_a_directory_that_is_a_link_to_nothing_is_out_of_reach(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(UserError, match="run is out of reach"):
+        opened(tmp_path / "run").__enter__()
+
+
+def test_a_lock_that_is_no_file_is_refused(tmp_path):
+    stopped_at_2(tmp_path)
+    (tmp_path / ".lock").unlink()
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(UserError, match="no file of its own"):
+        opened(tmp_path).__enter__()
+
+
 def test_the_lock_is_not_taken_through_a_link(tmp_path):
     user = tmp_path / "thesis.tex"
     user.write_text("chapter 1")

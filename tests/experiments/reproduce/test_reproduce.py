@@ -188,6 +188,11 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
     path.write_text(json.dumps({"seconds": 9.0}))
     assert main(tiny, *argv)[0] == 0
     assert calls == [3, 3]
+    for junk in (b"", b"[]", b"\xff", b'{"of": ["fast", "wide", "slow"]}'):
+        path.write_bytes(junk)
+        assert main(tiny, *argv, "--draw-only")[0] == 1
+    assert main(tiny, *argv)[0] == 0
+    assert calls == [3, 3, 3]
 
 
 @pytest.mark.parametrize(
