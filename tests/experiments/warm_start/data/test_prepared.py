@@ -1,6 +1,7 @@
 """CIFAR-10 through tensorflow-datasets, from a small archive in the original format."""
 
 import hashlib
+import importlib.util
 import io
 import tarfile
 
@@ -13,13 +14,16 @@ from experiments.warm_start import data
 from experiments.warm_start.data import prepared
 
 tfds = pytest.importorskip("tensorflow_datasets")
-pytest.importorskip("tensorflow", reason="only TensorFlow can prepare the archive")
 
 pytestmark = [
     pytest.mark.slow,
     # Of TensorFlow and tensorflow-datasets themselves.
     pytest.mark.filterwarnings("ignore"),
 ]
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None,
+    reason="only TensorFlow can prepare the archive: pip install -e '.[prepare]'",
+)
 NAME = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{NAME}"
 CLASSES = [f"class {number}" for number in range(10)]
@@ -67,6 +71,7 @@ def by_label_and_pixels(labels, images):
     return sorted(zip(labels.tolist(), (i.tobytes() for i in images), strict=True))
 
 
+@needs_tensorflow
 def test_the_archive_is_prepared_and_read_and_kept_as_arrays(
     folder, capsys, monkeypatch
 ):
@@ -105,6 +110,7 @@ def test_the_archive_is_prepared_and_read_and_kept_as_arrays(
         data.load("cifar10", folder)
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("damage", ["truncated", "changed"])
 def test_an_archive_with_another_checksum_is_refused(folder, damage):
     path = folder / NAME
@@ -121,6 +127,7 @@ def test_an_archive_with_another_checksum_is_refused(folder, damage):
         data.load("cifar10", folder)
 
 
+@needs_tensorflow
 def test_what_was_prepared_in_another_format_is_one_line(folder):
     builder = tfds.builder("cifar10", data_dir=folder)  # TFRecord
     config = tfds.download.DownloadConfig(manual_dir=folder, try_download_gcs=False)
@@ -129,6 +136,7 @@ def test_what_was_prepared_in_another_format_is_one_line(folder):
         data.load("cifar10", folder)
 
 
+@needs_tensorflow
 def test_a_damaged_description_is_one_line(folder):
     data.load("cifar10", folder)
     for path in (*folder.rglob("dataset_info.json"), *folder.rglob("arrays.npz")):
@@ -137,6 +145,7 @@ def test_a_damaged_description_is_one_line(folder):
         data.load("cifar10", folder)
 
 
+@needs_tensorflow
 def test_kept_arrays_of_another_kind_are_refused(folder):
     data.load("cifar10", folder)
     (path,) = folder.rglob("arrays.npz")
@@ -167,6 +176,7 @@ def test_a_missing_archive_names_the_ways_to_get_it(tmp_path):
         data.load("fashion_mnist", tmp_path)
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("dataset", ["cifar10", "fashion_mnist"])
 def test_no_network_is_one_line(tmp_path, monkeypatch, dataset):
     def fail(*args, **options):
