@@ -3,6 +3,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Flags of the demo: make demo ARGS="--seed 1".
+ARGS :=
+
 .PHONY: help demo docs test test-fast lint setup clean
 
 help:
@@ -40,7 +43,7 @@ docs: $(VENV)/.installed-docs
 	@echo "build/docs/index.html"
 
 demo: setup
-	@$(BIN)/python -m experiments.grokking.demo
+	@$(BIN)/python -m experiments.grokking.demo $(ARGS)
 
 # One process for each core; a file stays in one, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

@@ -146,7 +146,7 @@ def count(name: str, value: Any) -> None:
         name,
         value,
         "a whole number of 1 or more, less than 2**31",
-        lambda number: 1 <= number < 2**31 and number % 1 == 0,
+        lambda number: 1 <= float(number) < 2**31 and float(number) % 1 == 0,
     )
 
 

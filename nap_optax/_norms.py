@@ -90,8 +90,12 @@ def norm_dtype(leaf: Any) -> Any:
       >>> print(norm_dtype(jnp.ones(2, jnp.bfloat16)))
       float32
     """
+    dtype = jnp.result_type(leaf)
+    # Jax promotes no floats of 8 bits or fewer; no others are as short.
+    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits <= 8:
+        return jnp.dtype(jnp.float32)
     with jax.numpy_dtype_promotion("standard"):  # the caller's may be "strict"
-        return jnp.promote_types(jnp.result_type(leaf), jnp.float32)
+        return jnp.promote_types(dtype, jnp.float32)
 
 
 def widened(array: Any) -> jax.Array:

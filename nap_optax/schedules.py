@@ -359,6 +359,8 @@ def _check_numbers(**arguments: Any) -> None:
 def _counted(count: Any) -> jax.Array:
     """The count as an array; before the beginning it is as at the beginning."""
     _checks.concrete("count", count)
+    if isinstance(count, int):
+        count = min(max(count, 0), 2**31 - 1)  # as optax counts
     return jnp.maximum(jnp.asarray(count), 0)
 
 

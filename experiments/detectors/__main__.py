@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 from experiments.detectors.config import Config
 from experiments.harness.command_line import parse, run
@@ -24,18 +25,25 @@ def study(config: Config) -> None:
     backend.require_platform()
     streams_bytes = FLOATS * 8 * config.num_streams * config.num_updates
     memory.require(memory.Needs(shared=streams_bytes))
-    from experiments.detectors import curves, figures, methods, streams, tables
-    from experiments.detectors import study as measure
-    from experiments.harness import files, outcomes
+    from experiments.detectors import methods
+    from experiments.harness import own_directory
 
     if config.peers:
         methods.peers()  # says at once if one is missing
-    try:
-        config.output_directory.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError:  # as /proc says it
-        raise UserError(
-            f"{config.output_directory} cannot be created: choose another directory"
-        ) from None
+    path, picture = (
+        config.output_directory / name for name in ("results.json", "detectors.png")
+    )
+    with own_directory.made(path.parent), own_directory.locked(path.parent / ".lock"):
+        _refuse_others(path, picture)
+        _measure(config, path, picture)
+
+
+def _measure(config: Config, path: Path, picture: Path) -> None:
+    """Measures, keeps what was found and prints it."""
+    from experiments.detectors import curves, figures, streams, tables
+    from experiments.detectors import study as measure
+    from experiments.harness import files, outcomes
+
     started = time.perf_counter()
     simulated = streams.simulate(
         config.num_streams, config.num_updates, config.change_step, config.seed
@@ -48,16 +56,29 @@ def study(config: Config) -> None:
     results = measure.run(config, simulated, real)
     formulas = {name: kind.formula for name, kind in {**simulated, **real}.items()}
     _say("done", started)
-    path = config.output_directory / "results.json"
     outcome = outcomes.sentence(curves.in_words(real))
     record = {"config": vars(config), "formulas": formulas, "outcome": outcome}
     record |= results
     files.write_atomically(path, (files.dump_json(record, indent=1) + "\n").encode())
-    figures.draw(simulated, results, config.output_directory / "detectors.png")
+    figures.draw(simulated, results, picture)
     print(tables.markdown(results))
     if real:
         print(outcome)
-    print(config.output_directory / "detectors.png")
+    print(picture)
+
+
+def _refuse_others(path: Path, picture: Path) -> None:
+    """Refuses, before hours of work, what could not be kept or is somebody else's."""
+    from experiments.harness import files
+
+    for file in (path, picture):
+        files.refuse_link(file)
+    try:
+        found = files.parse_json(files.read_bytes(path) or b"{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or (found and "formulas" not in found):
+        raise UserError(f"{path} is not of this study: name another --output-directory")
 
 
 def _say(what: str, started: float) -> None:

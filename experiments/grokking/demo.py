@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.grokking import outcomes
 from experiments.grokking.config import Config
 from experiments.grokking.family import FAMILY
+from experiments.harness import files
 from experiments.harness.checks import INT32_MAX, check, check_numbers, check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import settings
@@ -22,6 +23,7 @@ from experiments.harness.family import figure_may_fail, require_machine
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.harness.run_files import (
+    CONFIG,
     default_path,
     is_finished,
     read_rows,
@@ -171,6 +173,10 @@ def demo(config: DemoConfig) -> None:
     """Runs, or continues, both parts; prints a table, the figure and a sentence."""
     from experiments.grokking import figures
 
+    if files.is_there(config.path / CONFIG):
+        raise UserError(
+            f"{config.path} holds a run of something else: name another directory"
+        )
     if not is_finished(config.path / "arms"):
         first, *_ = config.arms.values()
         require_machine(FAMILY, first, len(config.arms))
@@ -254,7 +260,8 @@ def _verdict(
     elif not outcomes.is_as_promised(ends):
         yield (
             "This is not what the demo promises, that the highest peak alone "
-            "generalises for good: docs/grokking.md has its odds. Try another --seed."
+            "generalises for good: docs/grokking.md has its odds. Try another "
+            "--seed (make demo ARGS='--seed 1')."
         )
 
 

@@ -12,6 +12,7 @@ link.
 
 import contextlib
 import enum
+import errno
 import hashlib
 import json
 import math
@@ -39,6 +40,8 @@ def in_reach(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
         why = error.strerror or str(error)
         if isinstance(error, FileNotFoundError):
             why = "a link to nothing, or gone"

@@ -48,6 +48,8 @@ class Options:
           ValueError: names the field, the value and what is allowed.
         """
         check_range("seeds", self.seeds, at_least=0, at_most=MOST_SEEDS)
+        if self.list and self.figure:
+            raise ValueError("list stands alone: it has every figure")
         if self.list:
             return
         if not self.figure:

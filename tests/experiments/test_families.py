@@ -554,3 +554,49 @@ def test_a_seed_that_diverges_is_named(capsys):
     assert err.startswith("warning: seed 1 diverged: ")
     assert "at step 8" in err
     assert err.count("\n") == 1
+
+
+STRANGE_METRICS = [
+    b"",
+    b'{"step": 2}\n',
+    b'{"step": 2, "seed": [0]}\n',
+    b'{"step": 2, "seed": 7, "train_loss": 0.5}\n',
+    b'{"step": 2, "seed": 0, "train_loss": "abc"}\n',
+    b'{"step": 1, "seed": 0, "train_loss": 0.5}\n',
+]
+
+
+@pytest.mark.parametrize("metrics", STRANGE_METRICS)
+def test_metrics_of_somebody_else_are_one_line(tmp_path, run_program, metrics):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    family.run(PARITY, config)
+    (tmp_path / "finished.json").unlink()
+    (tmp_path / "metrics.jsonl").write_bytes(metrics)
+    code, out, err = run_program(PARITY, *programs.flags(config))
+    assert (code, out) == (1, "")
+    assert "metrics.jsonl is damaged" in err.splitlines()[-1]
+
+
+def test_a_summary_of_somebody_else_is_shown_as_far_as_it_goes(tmp_path, run_program):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    family.run(PARITY, config)
+    (tmp_path / "finished.json").unlink()
+    for entry in ({}, {"highest": "0.5"}, {"outcome": "x\x1b]0;own\x07\nroot# "}):
+        summary = json.dumps([{"seed": 0, **entry}])
+        (tmp_path / "summary.json").write_text(summary)
+        code, out, _ = run_program(PARITY, *programs.flags(config))
+        assert code == 0
+        assert "its summary was not written by this program" in out
+        assert out.count("\n") == 2
+        assert "\x1b" not in out
+
+
+def test_metrics_that_a_figure_lacks_are_a_warning(tmp_path, run_program):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    family.run(PARITY, config)
+    (tmp_path / "finished.json").unlink()
+    row = {"step": 2, "seed": 0, "train_loss": 0.5}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    code, _, err = run_program(PARITY, *programs.flags(config))
+    assert code == 0
+    assert "was not written: the metrics have no 'test_accuracy'" in err

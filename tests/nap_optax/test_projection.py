@@ -125,6 +125,17 @@ def test_norm_does_not_drift(dtype: Any, drift: float) -> None:
     np.testing.assert_allclose(norms(params), norms(start), rtol=drift)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float8_e4m3fn, jnp.float8_e5m2])
+def test_norms_of_eight_bits_are_in_float32(dtype):
+    params = jnp.ones((4, 4), dtype)
+    tx = project_weights()
+    state = tx.init(params)
+    assert (state.target_norm, state.target_norm.dtype) == (4, jnp.float32)
+    updates, _ = tx.update(params, state, params)  # twice the norm
+    assert updates.dtype == dtype
+    np.testing.assert_array_equal(updates.astype(jnp.float32), 0)
+
+
 def test_large_half_precision_norms_do_not_overflow() -> None:
     # The sum of squares, 64 * 300 ** 2, exceeds float16's largest number.
     params = jnp.full((8, 8), 300.0, jnp.float16)

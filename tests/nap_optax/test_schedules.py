@@ -334,3 +334,8 @@ def test_a_schedule_that_gives_no_number() -> None:
         schedules.delayed(lambda _: "often", 3, 0.1)(0)
     with pytest.raises(ValueError, match=r"schedule=.*: must be a function of one arg"):
         schedules.delayed(lambda: 0.1, 3, 0.1)
+
+
+def test_counts_beyond_int32_are_the_last():
+    ours = schedules.warmup_cosine_decay(1e-2, warmup_steps=10, decay_steps=100)
+    assert ours(2**40) == ours(2**31 - 1) == 0

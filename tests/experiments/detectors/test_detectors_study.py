@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +141,28 @@ def test_peers_find_a_large_jump():
 def test_config_ranges(field):
     with pytest.raises(ValueError, match=f"{field}=0: must be"):
         Config(**{field: 0})
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "results", "junk", "no directory"])
+def test_what_could_not_be_kept_is_said_before_any_work(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(streams, "simulate", pytest.fail)
+    path = tmp_path / "out"
+    config = Config(**{**vars(TINY), "output_directory": path})
+    results = path / "results.json"
+    if kind == "file":
+        path.write_text("")
+        expected = OSError
+    elif kind == "no directory":
+        config = Config(**{**vars(TINY), "output_directory": Path("/proc/self")})
+        expected = (UserError, OSError)
+    else:
+        path.mkdir()
+        expected = UserError
+    if kind == "link":
+        results.symlink_to(tmp_path / "user")
+    elif kind == "results":
+        results.write_text('{"mine": 1}')
+    elif kind == "junk":
+        results.write_text("precious")
+    with pytest.raises(expected):
+        run_study(config)

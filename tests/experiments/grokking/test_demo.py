@@ -90,3 +90,35 @@ def test_arms_never_start_from_a_network_that_has_not_memorised(finished, tmp_pa
     shutil.rmtree(path / "memorise/checkpoints")
     with pytest.raises(UserError, match="lost the checkpoint of its last update"):
         demo.demo(dataclasses.replace(finished, run_directory=path))
+
+
+def test_a_first_part_that_was_removed_is_run_again(finished, tmp_path, capsys):
+    path = tmp_path / "run"
+    shutil.copytree(finished.run_directory, path)
+    shutil.rmtree(path / "memorise")
+    demo.demo(dataclasses.replace(finished, run_directory=path))
+    kept, again = (
+        (top / "memorise/metrics.jsonl").read_bytes()
+        for top in (finished.run_directory, path)
+    )
+    assert kept == again
+    shutil.rmtree(path / "memorise")
+    (path / "memorise").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(UserError, match="memorise is out of reach"):
+        demo.demo(dataclasses.replace(finished, run_directory=path))
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a run of something else"):
+        demo.demo(dataclasses.replace(TINY, run_directory=tmp_path))
+
+
+def test_a_demo_that_diverges_says_so(tmp_path, capsys):
+    hot = dataclasses.replace(
+        TINY, low_learning_rate=1e30, run_directory=tmp_path / "run"
+    )
+    demo.demo(hot)
+    said = capsys.readouterr().out.splitlines()[-2]
+    assert "left at 1e+30 diverged at update 40" in said
+    assert (tmp_path / "run/grokking_on_demand.png").exists()

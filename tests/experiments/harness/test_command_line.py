@@ -285,3 +285,42 @@ def test_import_needs_neither_jax_nor_tyro():
         "sys.exit(bool({'jax', 'tyro', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_setting_that_jax_refuses_is_one_line():
+    for code in (
+        "from experiments.harness import command_line\n"
+        "def main():\n    import jax\n"
+        "raise SystemExit(command_line.run(main))",
+        "import benchmarks\nimport jax",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "JAX_ENABLE_X64": "maybe"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: jax cannot start (invalid truth value")
+        assert done.stderr.endswith(
+            "JAX_ENABLE_X64 has a value that it does not know\n"
+        )
+
+
+def test_a_bug_beside_jax_keeps_its_traceback():
+    def main():
+        import jax
+
+        jax.numpy.ones(2) @ jax.numpy.ones(3)
+
+    with pytest.raises(TypeError):
+        command_line.run(main)
+
+
+def test_help_has_room_on_a_terminal_of_one_column(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1")
+    with pytest.raises(SystemExit):
+        command_line.parse(Config, ["--help"], prog="toy")
+    assert "--train-fraction" in capsys.readouterr().out
