@@ -158,17 +158,28 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
       UserError: It is a link.
     """
+    with replaced(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` once the block has come to its end.
+
+    Raises:
+      UserError: It is a link.
+    """
     refuse_link(path)
     # Of this process, for others may write the same.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
