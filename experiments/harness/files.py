@@ -11,6 +11,7 @@ link.
 """
 
 import contextlib
+import dataclasses
 import enum
 import hashlib
 import json
@@ -198,6 +199,8 @@ def to_json(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | str):
         return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
