@@ -6,6 +6,9 @@ import numpy as np
 
 from experiments.warm_start.data.images import Images, Labelled
 
+TEST_PART = 5
+"""One in so many examples of a class is set aside to test on."""
+
 
 def in_order(images: Images) -> Images:
     """Both halves of a data set in the order of the examples' digests.
@@ -24,3 +27,26 @@ def by_digest(labelled: Labelled) -> Labelled:
     ]
     order = np.asarray(sorted(range(len(digests)), key=digests.__getitem__), np.intp)
     return Labelled(labelled.images[order], labelled.labels[order])
+
+
+def num_aside(counts: np.ndarray) -> np.ndarray:
+    """Of each class, how many of its examples `set_aside` leaves for testing."""
+    return np.maximum(counts // TEST_PART, 1)
+
+
+def set_aside(labelled: Labelled) -> Images:
+    """Divides examples, which are in order, in two halves, each of them in order.
+
+    The first fifth of each class is to test on, at least one example. That they are
+    first depends on pixels and label only, so names and places of files do not matter.
+    """
+    counts = np.bincount(labelled.labels)
+    by_class = np.argsort(labelled.labels, kind="stable")
+    is_test = np.zeros(len(labelled.labels), bool)
+    starts = np.cumsum(counts) - counts
+    for start, number in zip(starts, num_aside(counts), strict=True):
+        is_test[by_class[start : start + number]] = True
+    return Images(
+        Labelled(labelled.images[~is_test], labelled.labels[~is_test]),
+        Labelled(labelled.images[is_test], labelled.labels[is_test]),
+    )

@@ -39,6 +39,9 @@ def load(
     Raises:
       UserError: it is not there, or it is damaged.
     """
+    arrays = _found(dataset, directory)
+    if arrays is not None:
+        return _kept(arrays, SPECS[dataset])
     builder = _builder(dataset, directory)
     arrays = Path(builder.data_dir) / _ARRAYS
     if arrays.exists():
@@ -54,6 +57,17 @@ def load(
     except OSError as error:
         warn(f"{arrays} cannot be kept for the next time: {error.strerror}")
     return images
+
+
+def _found(dataset: str, directory: Path | None) -> Path | None:
+    """Arrays that are kept there, if of one version only.
+
+    Without tensorflow-datasets, whose import takes longer than reading them.
+    """
+    if directory is None:
+        return None
+    found = list((directory.expanduser() / dataset).glob(f"*/{_ARRAYS}"))
+    return found[0] if len(found) == 1 else None
 
 
 def _kept(arrays: Path, spec: Spec) -> Images:

@@ -1,6 +1,7 @@
 """The order of the examples: the same from every source, and found once."""
 
 import hashlib
+import shutil
 import zipfile
 
 import numpy as np
@@ -91,3 +92,19 @@ def test_what_cannot_be_kept_is_sorted_each_time(path, images, monkeypatch):
     monkeypatch.setattr(arrays_file, "write", full)
     check_equal(prepared._kept(path, FASHION), order.in_order(images))
     assert path.read_bytes() == before
+
+
+def test_arrays_are_found_without_tensorflow_datasets(tmp_path, images, monkeypatch):
+    def missing(*args):
+        raise LookupError("asked tensorflow-datasets")
+
+    monkeypatch.setattr(prepared, "_builder", missing)
+    with pytest.raises(LookupError):
+        prepared.load("fashion_mnist", tmp_path)
+    first, second = (tmp_path / "fashion_mnist" / name for name in ("3.0.1", "3.0.2"))
+    first.mkdir(parents=True)
+    arrays_file.write(first / "arrays.npz", images)
+    check_equal(prepared.load("fashion_mnist", tmp_path), order.in_order(images))
+    shutil.copytree(first, second)
+    with pytest.raises(LookupError):  # which knows the right version
+        prepared.load("fashion_mnist", tmp_path)
