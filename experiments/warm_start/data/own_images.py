@@ -64,8 +64,8 @@ def survey(listing: Listing) -> FoundSpec:
     )
     if listing.ignored:
         tell(
-            f"{len(listing.ignored)} files and folders there are no images by their "
-            f"names and places, such as {listing.ignored[0]}: they are left out"
+            f"left out: {len(listing.ignored)} files or folders that are no images by "
+            f"their names or places, such as {listing.ignored[0]}"
         )
     images = (*listing.train, *listing.test)
     shape = decoding.common_shape([image.path for image in images])
