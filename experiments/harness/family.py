@@ -89,6 +89,9 @@ class Family(Generic[ConfigT]):
     """What one seed takes of memory at the least; nothing where it is not known."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
+    resolve: Callable[[ConfigT], ConfigT] = lambda config: config
+    """Adds what is only known when the data are looked at, such as how many there are;
+    may raise `UserError`."""
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What held in runs that were made before a field existed, where that is not the
     field's default now."""
@@ -106,7 +109,7 @@ class Family(Generic[ConfigT]):
 
 def main(family: Family[Any]) -> None:
     """Parses a config, runs it and prints a line for each seed."""
-    config = parse(family.config_class, prog=family.prog)
+    config = family.resolve(parse(family.config_class, prog=family.prog))
     path, summary = run(family, config)
     for entry in summary:
         print(printable(f"seed {entry['seed']}: {_described(family, entry, config)}"))
@@ -125,6 +128,10 @@ def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> st
 
 def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, Any]]]:
     """Runs a config, or continues or only reports it, whatever its directory holds.
+
+    Args:
+      family: what it is of.
+      config: as of `Family.resolve`.
 
     Returns:
       The run's directory, and a summary for each seed.

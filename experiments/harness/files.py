@@ -11,6 +11,7 @@ link.
 """
 
 import contextlib
+import dataclasses
 import enum
 import errno
 import hashlib
@@ -170,17 +171,28 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
       UserError: It is a link.
     """
+    with replaced(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` once the block has come to its end.
+
+    Raises:
+      UserError: It is a link.
+    """
     refuse_link(path)
     # Of this process, for others may write the same.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
@@ -199,6 +211,8 @@ def to_json(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | str):
         return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

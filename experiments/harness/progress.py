@@ -30,6 +30,7 @@ class Progress:
       start_step: Where this session starts.
       clock_path: A JSON-lines file that adds up the sessions; None keeps no clock.
       quiet: Show nothing.
+      unit: What a step is, where it is not an update.
       stream: Where to show; stderr by default.
       plain_seconds: Least time between two plain lines.
       now: A clock in seconds.
@@ -42,6 +43,7 @@ class Progress:
         start_step: int = 0,
         clock_path: Path | None = None,
         quiet: bool = False,
+        unit: str = "step",
         stream: TextIO | None = None,
         plain_seconds: float = 10.0,
         now: Callable[[], float] = time.monotonic,
@@ -57,10 +59,12 @@ class Progress:
         self._plain_seconds = plain_seconds
         self._bar = None if quiet or not self._stream.isatty() else _Bar(self._stream)
         self._quiet = quiet
+        self._unit = unit
 
     def __enter__(self) -> "Progress":
         if self._bar is not None:
-            self._bar.start(self._num_steps)
+            begins = "compiling" if self._unit == "step" else "beginning"
+            self._bar.start(self._num_steps, begins)
         return self
 
     def __exit__(
@@ -119,10 +123,10 @@ class Progress:
 
     def _show(self, text: str) -> None:
         rate = self.steps_per_second
-        parts = [f"step {self._step}/{self._num_steps}"]
+        parts = [f"{self._unit} {self._step}/{self._num_steps}"]
         if rate:
             left = (self._num_steps - self._step) / rate
-            parts += [f"{rate:.4g} steps/s", f"{_duration(left)} left"]
+            parts += [f"{rate:.4g} {self._unit}s/s", f"{_duration(left)} left"]
         line = ", ".join(parts + [text] * bool(text))
         with contextlib.suppress(OSError):  # a closed terminal stops no run
             if self._bar is None:
@@ -145,8 +149,8 @@ class _Bar:
             transient=True,
         )
 
-    def start(self, num_steps: int) -> None:
-        self._task = self._progress.add_task("compiling", total=num_steps)
+    def start(self, num_steps: int, text: str) -> None:
+        self._task = self._progress.add_task(text, total=num_steps)
         self._progress.start()
 
     def show(self, step: int, line: str) -> None:

@@ -9,6 +9,7 @@ from experiments.harness.argument_errors import flag_of
 from experiments.harness.messages import UserError
 from experiments.warm_start import data
 from experiments.warm_start.config import Config
+from experiments.warm_start.data import own_images
 from experiments.warm_start.task import Arrays
 
 
@@ -18,7 +19,9 @@ def load_arrays(config: Config) -> Arrays:
     Raises:
       UserError: its files are missing or damaged.
     """
-    images = _loaded(config.dataset, config.data_directory, config.download)
+    images = _loaded(
+        config.dataset, config.data_directory, config.download, config.spec
+    )
     num_test = config.num_test
     for name, there, wanted in (
         ("num_train_examples", len(images.train.labels), config.num_train),
@@ -38,6 +41,10 @@ def load_arrays(config: Config) -> Arrays:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(dataset: str, directory: Path | None, download: bool) -> data.Images:
+def _loaded(
+    dataset: str, directory: Path | None, download: bool, spec: data.Spec
+) -> data.Images:
     # A figure runs several groups of arms on one data set.
+    if directory is not None and isinstance(spec, data.FoundSpec):
+        return own_images.load(directory, spec)
     return data.load(dataset, directory, download=download)

@@ -3,15 +3,15 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from experiments.harness.checks import FLOAT32_MAX, check, check_range
 from experiments.harness.config import RunConfig, per_member
-from experiments.warm_start.data import SPECS, Spec
+from experiments.warm_start.data import SPECS, FoundSpec, Spec
 
-Dataset = Literal["cifar10", "fashion_mnist"]
+Dataset = Literal["cifar10", "fashion_mnist", "folder"]
 Model = Literal["cnn", "resnet18"]
 Schedule = Literal["aligned", "five_cycles", "single_cycle", "cusum", "growing"]
 LayerRates = Literal["constant", "fast_features", "slow_features", "even_ratio"]
@@ -49,8 +49,8 @@ class Config(RunConfig):
     """
 
     dataset: Dataset = "cifar10"
-    """The images are CIFAR-10, which the paper has, or Fashion-MNIST, which Debian
-    packages."""
+    """The images are CIFAR-10, which the paper has, Fashion-MNIST, which Debian
+    packages, or one's own (folder): --data-directory has a folder for each class."""
     model: Model = "cnn"
     """The network is the paper's small CNN or its ResNet-18, without biases in linear
     transforms."""
@@ -116,7 +116,8 @@ class Config(RunConfig):
     """Two checkpoints are at least this many seconds apart."""
     data_directory: Path | None = None
     """The data are read from here; by default from where Debian or tensorflow-datasets
-    put them."""
+    put them. Images of one's own are train/CLASS/* and test/CLASS/* in here, or
+    CLASS/*, of which a fifth is set aside to test on."""
     download: bool = False
     """The data are fetched if they are missing."""
 
@@ -142,23 +143,41 @@ class Config(RunConfig):
             at_least=0,
             at_most=self.learning_rate,
         )
-        check_range(
-            "num_train_examples",
-            self.num_train_examples,
-            at_least=0,
-            at_most=self.spec.num_train,
+        for name in ("num_train_examples", "num_test_examples"):
+            check_range(name, getattr(self, name), at_least=0)
+        check(
+            "num_phases",
+            self.num_phases,
+            self.num_phases > 1 or self.initial_fraction == 1,
+            "at least 2, or the data are never added",
         )
-        check_range(
-            "num_test_examples",
-            self.num_test_examples,
-            at_least=0,
-            at_most=self.spec.num_test,
-        )
-        self._check_data()
+        self._check_folder()
+        if self.is_resolved:
+            self._check_data()
         self._check_growth()
         self._check_method()
 
+    def _check_folder(self) -> None:
+        own = self.dataset == "folder"
+        check(
+            "data_directory",
+            self.data_directory,
+            self.data_directory is not None or not own,
+            "the folder of the images with dataset=folder",
+        )
+        check(
+            "download",
+            self.download,
+            not self.download or not own,
+            "left out with dataset=folder, which is there",
+        )
+
     def _check_data(self) -> None:
+        for name, most in (
+            ("num_train_examples", self.spec.num_train),
+            ("num_test_examples", self.spec.num_test),
+        ):
+            check_range(name, getattr(self, name), at_least=0, at_most=most)
         check(
             "batch_size",
             self.batch_size,
@@ -178,12 +197,6 @@ class Config(RunConfig):
             fewest >= self.batch_size,
             f"large enough for one batch: it leaves {fewest} of {self.num_train} "
             f"examples, and batch_size is {self.batch_size}",
-        )
-        check(
-            "num_phases",
-            self.num_phases,
-            self.num_phases > 1 or self.initial_fraction == 1,
-            "at least 2, or the data are never added",
         )
 
     def _check_growth(self) -> None:
@@ -226,6 +239,11 @@ class Config(RunConfig):
             check_range("strength", self.strength, above=0)
 
     @property
+    def is_resolved(self) -> bool:
+        """Whether it is known what the data set is; else see `FolderConfig`."""
+        return self.dataset in SPECS
+
+    @property
     def spec(self) -> Spec:
         """What is known of the data set."""
         return SPECS[self.dataset]
@@ -262,3 +280,38 @@ class Config(RunConfig):
         """The strength, or the method's usual one, or 0 where it has none."""
         usual = DEFAULT_STRENGTHS.get(self.method, 0.0)
         return usual if self.strength is None else self.strength
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderConfig(Config):
+    """A run on images of one's own, whose folder was looked at.
+
+    What was found there is part of the config, so that a run is continued on the same
+    images only, wherever they lie by then.
+    """
+
+    images: FoundSpec
+    """What the folder holds."""
+
+    @classmethod
+    def of(cls, config: Config, images: FoundSpec) -> "FolderConfig":
+        """A config with what was found.
+
+        Raises:
+          ValueError: the images are not what it asks for.
+        """
+        fields = dataclasses.fields(Config)
+        asked: dict[str, Any] = {
+            field.name: getattr(config, field.name) for field in fields
+        }
+        return cls(**asked, images=images)
+
+    @property
+    def is_resolved(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def spec(self) -> Spec:
+        """What was found."""
+        return self.images

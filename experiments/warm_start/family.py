@@ -4,20 +4,21 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.harness.family import Family
+from experiments.harness.family import Family, require_machine
 from experiments.harness.memory import Needs
+from experiments.harness.messages import UserError
 from experiments.warm_start import outcomes
-from experiments.warm_start.config import Config
+from experiments.warm_start.config import Config, FolderConfig
+from experiments.warm_start.data import FoundSpec
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
-"""Of an update, for each example, on 2 cores; see `benchmarks/images/step.py`."""
-PARAMETERS = {"cnn": 490_000, "resnet18": 11_170_000}
-"""At the least: those of the smaller images."""
-EXAMPLE_BYTES = {"cnn": 100_000, "resnet18": 200_000}
-"""What an update keeps of each example, at the least."""
+"""Of an update, for each example of up to 32 x 32 pixels, on 2 cores; see
+`benchmarks/images/step.py`."""
+PIXEL_BYTES = {"cnn": 127, "resnet18": 255}
+"""What an update keeps of each example, for each of its pixels, at the least."""
 FORWARD_SHARE = 1 / 3
 """Of an update's time."""
 
@@ -31,18 +32,30 @@ def run_seconds(config: Config) -> float:
     examples = config.num_steps * config.batch_size + FORWARD_SHARE * (
         evaluations * (config.num_test + 1000)
     )
-    return examples * EXAMPLE_SECONDS[config.model]
+    height, width, _ = config.spec.image_shape
+    size = max(1.0, height * width / 32**2)
+    return examples * EXAMPLE_SECONDS[config.model] * size
+
+
+def num_parameters(config: Config) -> int:
+    """At the least."""
+    height, width, _ = config.spec.image_shape
+    if config.model == "resnet18":
+        return 11_160_000 + 512 * config.spec.num_classes
+    positions = math.ceil(height / 4) * math.ceil(width / 4)
+    return 19_000 + (32 * positions + config.spec.num_classes) * 300
 
 
 def memory(config: Config) -> Needs:
     """At the least; `tests/experiments/harness/test_memory.py` compares with XLA's."""
     spec = config.spec
+    height, width, _ = spec.image_shape
     # On the host and on the device.
     images = 2 * (spec.num_train + spec.num_test) * math.prod(spec.image_shape)
     return Needs(
         shared=images,
-        member=12 * PARAMETERS[config.model] + 8 * config.num_train,
-        step=config.batch_size * EXAMPLE_BYTES[config.model],
+        member=12 * num_parameters(config) + 8 * config.num_train,
+        step=config.batch_size * height * width * PIXEL_BYTES[config.model],
         has_convolutions=True,
     )
 
@@ -57,6 +70,33 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
         f"the last evaluations), train {entry['final_train_accuracy']:.3f}, "
         f"{entry['num_rewarms']} re-warms"
     )
+
+
+def resolve(config: Config) -> Config:
+    """With what a folder holds, whose images are decoded if they are new.
+
+    Raises:
+      UserError: they cannot be read, do not fit, or are not what the config asks for.
+    """
+    if config.data_directory is None or config.is_resolved:
+        return config
+    from experiments.warm_start.data import own_images
+
+    listing = own_images.look(config.data_directory)
+    found = own_images.kept(listing)
+    if found is None:
+        surveyed = own_images.survey(listing)
+        # Decoding takes as much memory as the run does of the data.
+        require_machine(FAMILY, _with_images(config, surveyed), config.num_seeds)
+        found = own_images.decode(listing, surveyed)
+    return _with_images(config, found)
+
+
+def _with_images(config: Config, found: FoundSpec) -> FolderConfig:
+    try:
+        return FolderConfig.of(config, found)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _code() -> "ArrayCode[Config]":
@@ -78,6 +118,7 @@ FAMILY = Family(
     config_class=Config,
     code=_code,
     data=("data_directory", "download"),
+    resolve=resolve,
     group_name=lambda config: (
         f"{config.model}-{config.schedule}-{config.num_steps}-updates"
     ),

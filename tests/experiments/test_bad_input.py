@@ -24,6 +24,7 @@ from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
 from experiments.reproduce import __main__ as reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
+from helpers.checkout.image_files import make_images, write_halves
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +132,22 @@ def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
     assert said["refused"] > said["accepted"] > 0
     # The study of detectors makes sure first that it can keep what it finds.
     assert name == "detectors" or not list(tmp_path.iterdir())
+
+
+def test_a_bad_value_beside_a_folder_is_one_line(
+    commands, monkeypatch, capsys, tmp_path
+):
+    """How many images there are is known later than from other data sets."""
+    write_halves(tmp_path / "own", make_images())
+    own = ["--dataset=folder", "--batch-size=5", f"--data-directory={tmp_path / 'own'}"]
+    cases = [[*own, *argv] for argv in [[], *arguments(WARM_START.config_class)]]
+    command = commands["warm_start"]
+    assert tried(command, own, monkeypatch, capsys) == "accepted"
+    said = count(((command, argv) for argv in cases), monkeypatch, capsys)
+    with capsys.disabled():
+        print(f"\nwarm_start on a folder, of {said.total()}: {dict(said)}")
+    assert said["refused"] > said["accepted"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
 @pytest.mark.thorough

@@ -2,35 +2,87 @@
 
 A file is only as large as its headers say if they say what the data set is, so that no
 file takes more memory than the data set does.
+
+A file says of its arrays what would take long to find out again, such as that they are
+in order. It counts for these arrays alone: their checksums are said with it, and are
+verified when they are read.
 """
 
+import contextlib
+import io
 import lzma
 import math
 import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
+from experiments.harness import files
 from experiments.harness.messages import UserError
 from experiments.warm_start.data.images import Images, Labelled, Spec
 
+_ABOUT, _CHECKSUMS = "about.json", "checksums"
+_MOST_ABOUT = 10**6
+_MOST_HEADER = 10_000
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, KeyError, ValueError, OverflowError, RuntimeError),
-    *(tokenize.TokenError, SyntaxError),  # headers are Python's literals
+    # Headers are Python's literals.
+    *(tokenize.TokenError, SyntaxError, MemoryError, RecursionError),
 )
 """What the readers of zip files and of arrays raise on what they cannot read."""
 
 
-def read(path: Path, spec: Spec) -> Images:
-    """Reads the arrays of a data set.
+class Kept(NamedTuple):
+    """What a file holds."""
+
+    images: Images
+    about: Mapping[str, Any]
+    """What it says of these arrays; nothing where it says it of others."""
+
+
+def write(path: Path, images: Images, **about: Any) -> None:
+    """Keeps the arrays of a data set, whole or not at all.
+
+    Args:
+      path: of an `.npz` file.
+      images: the arrays.
+      **about: what is to be said of them; JSON.
+    """
+    arrays = {
+        f"{half}_{part}": getattr(labelled, part)
+        for half, labelled in images._asdict().items()
+        for part in labelled._fields
+    }
+    with files.replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")
+            with archive.open(member, "w", force_zip64=True) as contents:
+                npy.write_array(contents, array, allow_pickle=False)
+        said = files.seal({**about, _CHECKSUMS: _checksums(archive)})
+        archive.writestr(zipfile.ZipInfo(_ABOUT), files.dump_json(said))
+
+
+def read_about(path: Path) -> Mapping[str, Any]:
+    """What a file says of its arrays; nothing if others have taken their place.
+
+    Raises:
+      UserError: it is no file or is damaged.
+    """
+    with _opened(path) as archive:
+        return _about(archive)
+
+
+def read(path: Path, spec: Spec) -> Kept:
+    """Reads the arrays of a data set, and what is said of them.
 
     Args:
       path: of an uncompressed or deflated `.npz` file.
@@ -39,19 +91,42 @@ def read(path: Path, spec: Spec) -> Images:
     Raises:
       UserError: it is no file, is damaged or holds something else.
     """
+    with _opened(path) as archive:
+        images = Images(
+            _part(archive, "train", spec.num_train, spec),
+            _part(archive, "test", spec.num_test, spec),
+        )
+        return Kept(images, _about(archive))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     if not path.is_file():
         raise UserError(f"{path} cannot be read (it is not a file): remove it")
     try:
         with zipfile.ZipFile(path) as archive:
-            return Images(
-                _part(archive, "train", spec.num_train, spec),
-                _part(archive, "test", spec.num_test, spec),
-            )
+            yield archive
     except _DAMAGE as error:
         reason = str(error) if type(error) is ValueError else type(error).__name__
         raise UserError(f"{path} is damaged ({reason}): remove it") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _about(archive: zipfile.ZipFile) -> Mapping[str, Any]:
+    if _ABOUT not in archive.namelist():  # as in files of before
+        return {}
+    info = archive.getinfo(_ABOUT)
+    if info.file_size > _MOST_ABOUT or info.compress_type not in _PLAIN:
+        raise ValueError(f"{_ABOUT} of {info.file_size:,} bytes")
+    about = files.unseal(archive.read(info))
+    return about if about.pop(_CHECKSUMS, None) == _checksums(archive) else {}
+
+
+def _checksums(archive: zipfile.ZipFile) -> dict[str, int]:
+    """Of all arrays, by name: zipfile compares them whenever one is read."""
+    infos = archive.infolist()
+    return {info.filename: info.CRC for info in infos if info.filename != _ABOUT}
 
 
 def _part(archive: zipfile.ZipFile, name: str, most: int, spec: Spec) -> Labelled:
@@ -67,6 +142,15 @@ def _part(archive: zipfile.ZipFile, name: str, most: int, spec: Spec) -> Labelle
     return Labelled(images, labels)
 
 
+def _header(file: IO[bytes], version: tuple[int, int]) -> io.BytesIO:
+    """A header that is short, as numpy's are: it says of itself how long it is."""
+    length = file.read(2 if version == (1, 0) else 4)
+    num_bytes = int.from_bytes(length, "little")
+    if num_bytes > _MOST_HEADER:
+        raise ValueError(f"a header of {num_bytes:,} bytes")
+    return io.BytesIO(length + file.read(num_bytes))
+
+
 def _array(
     archive: zipfile.ZipFile, name: str, dtype: Any, most: int, shape: tuple[int, ...]
 ) -> np.ndarray:
@@ -78,7 +162,7 @@ def _array(
         version = npy.read_magic(file)
         if version not in _READERS:
             raise ValueError(f"{name} in another format")
-        size, in_columns, found = _READERS[version](file)
+        size, in_columns, found = _READERS[version](_header(file, version))
         is_right = found == dtype and size[1:] == shape and not in_columns
         if not is_right or not (len(size) > 0 and 1 <= size[0] <= most):
             raise ValueError(f"{name} of shape {size} and type {found}")

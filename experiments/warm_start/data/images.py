@@ -1,7 +1,8 @@
 """What a data set of images is."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,23 @@ class Spec:
     mean: tuple[float, ...]
     """Of each channel over the training set, in 0..1."""
     std: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundSpec(Spec):
+    """What was found of a data set when it was read."""
+
+    digest: str
+    """Of its pixels and labels."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "FoundSpec":
+        """Of the fields as JSON has them, where tuples are lists."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 SPECS = {

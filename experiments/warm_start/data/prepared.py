@@ -1,12 +1,12 @@
 """Data sets that tensorflow-datasets prepares: CIFAR-10, and Fashion-MNIST by network.
 
 Preparing needs TensorFlow, once; reading what is prepared does not. Decoding the images
-takes some 20 seconds, so they are kept as plain arrays beside the prepared files.
+takes some 20 seconds and finding their order one more, so they are kept as plain arrays
+in that order beside the prepared files.
 """
 
 import contextlib
 import importlib.util
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import files
 from experiments.harness.messages import UserError, tell, warn
-from experiments.warm_start.data import arrays_file
+from experiments.warm_start.data import arrays_file, order
 from experiments.warm_start.data.images import SPECS, Images, Labelled, Spec
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
 _FORMAT = "array_record"  # the one that is read without TensorFlow
 _ARRAYS = "arrays.npz"
+_IN_ORDER = {"order": "digests"}
 _NEEDS = ("tensorflow_datasets", "array_record", "importlib_resources", "PIL")
 
 
@@ -39,20 +39,45 @@ def load(
     Raises:
       UserError: it is not there, or it is damaged.
     """
+    arrays = _found(dataset, directory)
+    if arrays is not None:
+        return _kept(arrays, SPECS[dataset])
     builder = _builder(dataset, directory)
     arrays = Path(builder.data_dir) / _ARRAYS
     if arrays.exists():
-        return arrays_file.read(arrays, SPECS[dataset])
+        return _kept(arrays, SPECS[dataset])
     with _quiet():
         is_prepared = builder.is_prepared()
     if not is_prepared:
         _prepare(builder, directory, download=download)
     tell(f"decoding {dataset}, once")
-    images = _decode(builder)
+    images = order.in_order(_decode(builder))
     try:
-        _write_arrays(arrays, images)
+        arrays_file.write(arrays, images, **_IN_ORDER)
     except OSError as error:
         warn(f"{arrays} cannot be kept for the next time: {error.strerror}")
+    return images
+
+
+def _found(dataset: str, directory: Path | None) -> Path | None:
+    """Arrays that are kept there, if of one version only.
+
+    Without tensorflow-datasets, whose import takes longer than reading them.
+    """
+    if directory is None:
+        return None
+    found = list((directory.expanduser() / dataset).glob(f"*/{_ARRAYS}"))
+    return found[0] if len(found) == 1 else None
+
+
+def _kept(arrays: Path, spec: Spec) -> Images:
+    """The arrays, in order: what is kept of before is put into it, once."""
+    images, about = arrays_file.read(arrays, spec)
+    if about == _IN_ORDER:
+        return images
+    images = order.in_order(images)
+    with contextlib.suppress(OSError):  # it only takes longer the next time
+        arrays_file.write(arrays, images, **_IN_ORDER)
     return images
 
 
@@ -167,15 +192,3 @@ def _decoded(source: Any, spec: Spec) -> Labelled:
             raise ValueError(f"an image of shape {image.shape} and of class {label}")
         images[index], labels[index] = image, label
     return Labelled(images, labels)
-
-
-def _write_arrays(path: Path, images: Images) -> None:
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        train_images=images.train.images,
-        train_labels=images.train.labels,
-        test_images=images.test.images,
-        test_labels=images.test.labels,
-    )
-    files.write_atomically(path, buffer.getvalue())

@@ -1,3 +1,4 @@
+import dataclasses
 import enum
 import json
 import math
@@ -14,6 +15,11 @@ from experiments.harness.messages import UserError
 
 class Color(enum.Enum):
     RED = 1
+
+
+@dataclasses.dataclass
+class Fields:
+    number: int
 
 
 def test_write_atomically_replaces_the_whole_file(tmp_path):
@@ -50,12 +56,14 @@ def test_json_is_standard_and_floats_are_shortest():
         "path": Path("a/b"),
         "color": Color.RED,
         "nested": {"pair": (1, "x")},
+        "fields": Fields(2),
     }
     assert files.dump_json(row) == (
         '{"none": null, "flag": true, "int": 3, "f32": 0.1, "f64": 0.1, '
         '"bf16": 0.100098, "nan": "NaN", "bad": ["Infinity", "-Infinity"], '
         '"vector": [0.0, 1.0], '
-        '"path": "a/b", "color": "RED", "nested": {"pair": [1, "x"]}}'
+        '"path": "a/b", "color": "RED", "nested": {"pair": [1, "x"]}, '
+        '"fields": {"number": 2}}'
     )
     with pytest.raises(TypeError, match="cannot be JSON"):
         files.dump_json({"what": object()})

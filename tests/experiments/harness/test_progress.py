@@ -45,6 +45,14 @@ def test_a_plain_line_at_most_every_ten_seconds(clock):
     )
 
 
+def test_what_is_counted_has_a_name(clock):
+    stream = io.StringIO()
+    with Progress(100, unit="image", stream=stream, now=clock) as progress:
+        clock.seconds += 12
+        progress.update(12)
+    assert stream.getvalue() == "image 12/100, 1 images/s, 1:28 left\n"
+
+
 def test_quiet_shows_nothing(clock):
     stream = Terminal()
     with Progress(10, quiet=True, stream=stream, now=clock) as progress:

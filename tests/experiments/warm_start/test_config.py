@@ -1,11 +1,13 @@
 """The settings: what they amount to, and what is refused."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.warm_start.config import DEFAULT_STRENGTHS, Config
+from experiments.warm_start.config import DEFAULT_STRENGTHS, Config, FolderConfig
+from experiments.warm_start.data import FoundSpec
 
 
 def test_the_defaults_are_the_papers_lengths():
@@ -34,6 +36,37 @@ def test_a_method_has_its_usual_strength_or_the_one_that_is_named():
     for method, usual in DEFAULT_STRENGTHS.items():
         assert Config(method=method).method_strength == usual
         assert Config(method=method, strength=0.25).method_strength == 0.25
+
+
+FOLDER = {"dataset": "folder", "data_directory": Path("own")}
+
+
+def test_of_a_folder_it_is_known_later_how_many_images_there_are():
+    config = Config(**FOLDER, batch_size=20, seed=3)
+    assert not config.is_resolved
+    found = FoundSpec((8, 8, 3), 4, 2000, 100, (0.5,) * 3, (0.2,) * 3, "abc")
+    resolved = FolderConfig.of(config, found)
+    assert resolved.is_resolved
+    assert (resolved.num_train, resolved.num_test, resolved.seed) == (2000, 100, 3)
+    assert resolved.spec is found
+    assert resolved.phase_steps == 7000
+    assert Config().is_resolved
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 2001}, "batch_size=2001: must be at most the 2000 training ex"),
+        ({"batch_size": 201}, "initial_fraction=0.1: must be large enough for one"),
+        ({"num_train_examples": 2001}, "num_train_examples=2001: must be at least 0"),
+        ({"num_test_examples": 101}, "num_test_examples=101: must be at least 0"),
+    ],
+)
+def test_what_a_folder_has_too_little_of_is_named(changes, message):
+    config = Config(**FOLDER, **changes)
+    found = FoundSpec((8, 8, 3), 4, 2000, 100, (0.5,) * 3, (0.2,) * 3, "abc")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        FolderConfig.of(config, found)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +110,16 @@ def test_a_method_has_its_usual_strength_or_the_one_that_is_named():
             {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},
             "method=full_reset: must be another with num_phases=1: data never come",
         ),
+        (
+            {"dataset": "folder"},
+            "data_directory=None: must be the folder of the images",
+        ),
+        (
+            {**FOLDER, "download": True},
+            "download=True: must be left out with dataset=folder",
+        ),
+        ({**FOLDER, "num_phases": 1}, "num_phases=1: must be at least 2"),
+        ({**FOLDER, "num_test_examples": -1}, "num_test_examples=-1: must be at least"),
         ({"seed": 2**32}, "seed=4294967296: must be such that"),
         ({"growth": 0}, "growth=0: must be greater than 0"),
         ({"warmup_fraction": 1}, "warmup_fraction=1: must be"),

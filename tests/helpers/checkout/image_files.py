@@ -1,8 +1,9 @@
-"""A tiny set of images, as arrays and as the files that Fashion-MNIST comes in."""
+"""A tiny set of images, as arrays and as files: Fashion-MNIST's, and one's own."""
 
 import gzip
 
 import numpy as np
+from PIL import Image
 
 from experiments.warm_start.config import Config
 from experiments.warm_start.data.images import Images, Labelled
@@ -51,3 +52,20 @@ def write_idx(directory, images):
         array = getattr(getattr(images, split), part)
         array = array[..., 0] if part == "images" else array
         (directory / name).write_bytes(gzip.compress(idx(array)))
+
+
+def write_folders(directory, labelled, suffix=".png"):
+    """A folder for each class, with its images in files; the names of the classes."""
+    names = [f"class {label}" for label in range(labelled.labels.max() + 1)]
+    for name in names:
+        (directory / name).mkdir(parents=True)
+    for number, (image, label) in enumerate(zip(*labelled, strict=True)):
+        path = directory / names[label] / f"{number}{suffix}"
+        Image.fromarray(image.squeeze()).save(path)
+    return names
+
+
+def write_halves(directory, images):
+    """`train` and `test`, each with a folder for each class."""
+    for half, labelled in images._asdict().items():
+        write_folders(directory / half, labelled)

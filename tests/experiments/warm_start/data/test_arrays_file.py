@@ -1,5 +1,6 @@
 """The kept arrays: read as they are, and in one line refused if they are others."""
 
+import io
 import os
 import random
 import tracemalloc
@@ -10,7 +11,7 @@ import pytest
 
 from experiments.harness.messages import UserError
 from experiments.warm_start.data import arrays_file
-from experiments.warm_start.data.images import SPECS
+from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 CIFAR = SPECS["cifar10"]
 
@@ -48,12 +49,68 @@ def header(shape, descr="|u1"):
 def test_what_was_kept_is_read(path):
     for save in (np.savez, np.savez_compressed):
         save(path, **arrays())
-        images = arrays_file.read(path, CIFAR)
+        images, about = arrays_file.read(path, CIFAR)
+        assert about == {}
         for name, labelled in zip(("train", "test"), images, strict=True):
             for part in ("images", "labels"):
                 own = getattr(labelled, part)
                 np.testing.assert_array_equal(own, arrays()[f"{name}_{part}"])
                 assert own.dtype == arrays()[f"{name}_{part}"].dtype
+
+
+def as_images(own):
+    return Images(
+        *(
+            Labelled(own[f"{half}_images"], own[f"{half}_labels"])
+            for half in ("train", "test")
+        )
+    )
+
+
+def replace_member(path, name, contents):
+    """One member of an archive, the others as they are."""
+    with zipfile.ZipFile(path) as archive:
+        own = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, before in own.items():
+            archive.writestr(member, contents if member == name else before)
+
+
+def test_what_was_written_is_read_with_what_was_said(path):
+    arrays_file.write(path, as_images(GOOD), order="digests", number=3)
+    kept = arrays_file.read(path, CIFAR)
+    assert (
+        kept.about
+        == arrays_file.read_about(path)
+        == {
+            "order": "digests",
+            "number": 3,
+        }
+    )
+    np.testing.assert_array_equal(kept.images.train.images, IMAGES)
+    np.testing.assert_array_equal(kept.images.test.labels, GOOD["test_labels"])
+    with np.load(path) as archive:  # numpy reads it as well
+        np.testing.assert_array_equal(archive["train_labels"], LABELS)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_what_was_said_counts_for_its_own_arrays_alone(path):
+    arrays_file.write(path, as_images(GOOD), order="digests")
+    other = io.BytesIO()
+    np.save(other, LABELS[::-1])
+    replace_member(path, "train_labels.npy", other.getvalue())
+    kept = arrays_file.read(path, CIFAR)
+    np.testing.assert_array_equal(kept.images.train.labels, LABELS[::-1])
+    assert kept.about == arrays_file.read_about(path) == {}
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b'{"seal": "x"}', b" " * 10**7])
+def test_what_is_said_is_whole_or_damaged(path, said):
+    arrays_file.write(path, as_images(GOOD), order="digests")
+    replace_member(path, "about.json", said)
+    for read in (arrays_file.read_about, lambda path: arrays_file.read(path, CIFAR)):
+        with pytest.raises(UserError, match=r"damaged \(.*\): remove it"):
+            read(path)
 
 
 GOOD = arrays()
@@ -103,6 +160,25 @@ def test_what_claims_to_be_huge_is_not_read(path):
         arrays_file.read(path, CIFAR)
 
 
+@pytest.mark.parametrize(
+    ("size", "text", "message"),
+    [
+        (10**8, b" ", "a header of 100,000,000 bytes"),
+        (9001, b"-", "is damaged"),  # Python's parser has no memory for it
+    ],
+)
+def test_a_long_header_is_not_read(path, size, text, message):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        start = b"\x93NUMPY\x02\x00" + size.to_bytes(4, "little")
+        archive.writestr("train_images.npy", start + text * (size - 1) + b"1")
+    tracemalloc.start()
+    with pytest.raises(UserError, match=message):
+        arrays_file.read(path, CIFAR)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**7
+
+
 def test_what_is_no_file_is_one_line(path):
     os.mkfifo(path)
     with pytest.raises(UserError, match="it is not a file"):
@@ -133,7 +209,7 @@ def test_damage_is_one_line_or_does_not_matter(path, seeds):
             whole[at] ^= 1 << draw.randrange(8)
         path.write_bytes(whole[: draw.choice([len(whole), draw.randrange(len(whole))])])
         try:
-            images = arrays_file.read(path, CIFAR)
+            images = arrays_file.read(path, CIFAR).images
         except UserError:
             refused += 1
             continue

@@ -1,0 +1,200 @@
+"""Images in folders, one for each class: what is where, found without opening any.
+
+Either `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.harness import files
+from experiments.harness.messages import UserError
+
+TRAIN = "train"
+TESTS = ("test", "val", "valid", "validation")
+"""Names of the other half; the first that is there is taken."""
+SUFFIXES = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
+        *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
+"""A file with another one is no image."""
+MOST_CLASSES = 10_000
+"""More are a mistake, such as a folder for each image."""
+
+
+class Image(NamedTuple):
+    """A file, and what it shows."""
+
+    path: str
+    label: int
+
+
+class Listing(NamedTuple):
+    """What a folder holds."""
+
+    directory: Path
+    classes: tuple[str, ...]
+    """Names in the order of their labels."""
+    train: tuple[Image, ...]
+    test: tuple[Image, ...]
+    """None where part of the others is to be set aside."""
+    fingerprint: str
+    """Of all names, sizes and times of change: with others, the images may be too."""
+    ignored: tuple[str, ...]
+    """What is there and is not taken for an image."""
+
+
+class _Half(NamedTuple):
+    classes: tuple[str, ...]
+    images: tuple[Image, ...]
+    marks: tuple[bytes, ...]
+    """Name, size and time of each image."""
+    ignored: tuple[str, ...]
+
+
+def listed(directory: Path) -> Listing:
+    """Finds the images.
+
+    Raises:
+      UserError: it is another layout, or some of it is out of reach.
+    """
+    with files.in_reach(directory):
+        if not directory.is_dir():
+            raise UserError(
+                f"{directory} is no folder: name the one that holds a folder for each "
+                "class (--data-directory)"
+            )
+        train, test, others = _halves(directory)
+        halves = [_half(half) for half in (train, test) if half is not None]
+    _check_classes(train, halves[0].classes)
+    if test is not None:
+        _check_same(train, test, *(half.classes for half in halves))
+    marks = hashlib.sha256(str([half.marks for half in halves]).encode())
+    return Listing(
+        directory,
+        halves[0].classes,
+        halves[0].images,
+        halves[1].images if test is not None else (),
+        marks.hexdigest(),
+        (*others, *(path for half in halves for path in half.ignored)),
+    )
+
+
+def _halves(directory: Path) -> tuple[Path, Path | None, list[str]]:
+    """The folders of both halves, or the one of all; and those that are neither."""
+    there = _folders(directory)
+    divided = [
+        name for name in (TRAIN, *TESTS) if name in there and _folders(directory / name)
+    ]
+    tests = [name for name in TESTS if name in divided]
+    if TRAIN in divided and tests:
+        halves = (TRAIN, tests[0])
+        others = [str(directory / name) for name in there if name not in halves]
+        return directory / TRAIN, directory / tests[0], others
+    if TRAIN in divided:
+        raise UserError(
+            f"{directory} has {TRAIN} and no folder of classes called "
+            f"{', '.join(TESTS[:-1])} or {TESTS[-1]}: add one, or name "
+            f"{directory / TRAIN}, and a part of it is set aside to test on"
+        )
+    if divided:
+        raise UserError(f"{directory} has {divided[0]} and no {TRAIN}: add it")
+    if TRAIN in there and set(TESTS) & set(there):
+        raise UserError(
+            f"{directory / TRAIN} holds no folder: bring one for each class, with its "
+            "images"
+        )
+    return directory, None, []
+
+
+def _half(directory: Path) -> _Half:
+    classes = tuple(_folders(directory))
+    if len(classes) > MOST_CLASSES:
+        raise UserError(
+            f"{directory} holds {len(classes)} folders, and there is one for each "
+            f"class: at most {MOST_CLASSES}"
+        )
+    images: list[Image] = []
+    marks: list[bytes] = []
+    ignored: list[str] = []
+    for label, name in enumerate(classes):
+        before = len(images)
+        for path in sorted(_files(directory / name)):
+            if os.path.splitext(path)[1].lower() not in SUFFIXES:
+                ignored.append(path)
+                continue
+            images.append(Image(path, label))
+            marks.append(_mark(path, directory))
+        if len(images) == before:
+            raise UserError(
+                f"{directory / name} holds no image: bring some, or remove the folder"
+            )
+    return _Half(classes, tuple(images), tuple(marks), tuple(ignored))
+
+
+def _folders(directory: Path) -> list[str]:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in names if not _is_hidden(name))
+
+
+def _files(
+    directory: str | Path, above: Sequence[tuple[int, int]] = ()
+) -> Iterator[str]:
+    """Of a class: those in its folder and in folders within."""
+    status = os.stat(directory)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise UserError(
+            f"{directory} leads back to a folder that it is in: remove this link"
+        )
+    with os.scandir(directory) as entries:
+        seen = [entry for entry in entries if not _is_hidden(entry.name)]
+    for entry in seen:
+        if entry.is_dir():
+            yield from _files(entry.path, (*above, here))
+        else:
+            yield entry.path
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether it is what systems leave behind, as in archives of macOS."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _mark(path: str, directory: Path) -> bytes:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # one would wait for a pipe for good
+        raise UserError(f"{path} cannot be read (it is not a file): remove it")
+    name = path.removeprefix(os.fspath(directory))
+    return os.fsencode(f"{name}/{status.st_size}/{status.st_mtime_ns}")
+
+
+def _check_classes(directory: Path, classes: Sequence[str]) -> None:
+    if not classes:
+        raise UserError(
+            f"{directory} holds no folder: bring one for each class, with its images"
+        )
+    if len(classes) == 1:
+        raise UserError(
+            f"{directory} holds one class, {classes[0]}: there is nothing to tell "
+            "apart; bring a second"
+        )
+
+
+def _check_same(
+    train: Path, test: Path, in_train: Sequence[str], in_test: Sequence[str]
+) -> None:
+    known = set(in_train)
+    for name in in_test:
+        if name not in known:
+            raise UserError(f"class {name} is in {test} and not in {train}: bring both")
+    known = set(in_test)
+    for name in in_train:
+        if name not in known:
+            raise UserError(f"class {name} is in {train} and not in {test}: bring both")
