@@ -144,7 +144,8 @@ def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
 
 def _how_to_get(builder: Any, archive: str | None) -> str:
     offline = (
-        f"put {archive} into a folder and name it with --data-directory"
+        f"put {archive} into a folder and name it with --data-directory; Fashion-MNIST "
+        "takes its place with --dataset fashion_mnist, of a figure with --scale fashion"
         if archive
         else "install Debian's dataset-fashion-mnist (apt-get install "
         "dataset-fashion-mnist), or name the folder of its four IDX files with "
