@@ -92,7 +92,7 @@ def run(
             continue
         code, configs = family.code(), [arms[arm] for arm in group.arms]
         loaded = code.load(configs[0])
-        with _open(family, group, directory) as part:
+        with _open(family, group, directory, configs[0]) as part:
             print(
                 f"part {number} of {len(todo)}: {len(group.arms)} arms x "
                 f"{len(group.seeds)} seeds, {configs[0].num_steps} updates each",
@@ -181,11 +181,14 @@ def _refuse_other_defaults(family: Family[Any], group: Group, path: Path) -> Non
         )
 
 
-def _open(family: Family[Any], group: Group, directory: Path) -> RunDirectory:
+def _open(
+    family: Family[Any], group: Group, directory: Path, first: Any
+) -> RunDirectory:
     return RunDirectory(
         _path(family, group, directory),
         group,
         ignored=("all_settings",),
+        about=family.about(first),
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
 

@@ -98,6 +98,10 @@ class Family(Generic[ConfigT]):
         """Fields that may differ between a run and its continuation."""
         return (*IGNORED, *self.data)
 
+    def about(self, config: Any) -> dict[str, Any]:
+        """What a run directory says of itself beside its config."""
+        return {"experiment": self.name, "num_steps": config.num_steps}
+
     @property
     def prog(self) -> str:
         """The command as a user types it."""
@@ -138,6 +142,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         config,
         ignored=family.ignored,
         before=_defaults(family) | dict(family.before),
+        about=family.about(config),
         checkpoint_seconds=config.checkpoint_seconds,
         summary_fits=fits,
     ) as directory:
