@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, set[str]] = {
     "grokking": {"harness"},
     "warm_start": {"harness"},
     "runs": {"harness"},
+    "export": {"harness"},
     "detectors": {"harness", "grokking"},
     "reproduce": {"harness", "grokking", "warm_start"},
 }

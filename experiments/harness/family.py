@@ -18,6 +18,8 @@ from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, warn
 from experiments.harness.run_directory import RunDirectory
 from experiments.harness.run_files import default_path, is_finished
+from experiments.harness.trackers import registry
+from experiments.harness.trackers.following import catch_up, following
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]
@@ -128,6 +130,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     Raises:
       UserError: what it needs is missing, or the directory is another run's.
     """
+    registry.require(config.log)
     code = family.code()
     path = config.run_directory or default_path(family.name, config, family.ignored)
     # Before a directory is made, which would be of no use without data.
@@ -143,9 +146,12 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         ignored=family.ignored,
         before=_defaults(family) | dict(family.before),
         about=family.about(config),
+        followed_by=functools.partial(following, names=config.log),
         checkpoint_seconds=config.checkpoint_seconds,
         summary_fits=fits,
     ) as directory:
+        if directory.summary is not None:
+            catch_up(directory.path, config.log)
         if directory.summary is None:
             if loaded is None:  # the summary could not be read
                 loaded = code.load(config)

@@ -16,6 +16,10 @@ from experiments.harness import files
 from experiments.harness.messages import UserError
 
 
+class InUseError(UserError):
+    """Another process holds the lock."""
+
+
 class Holder(NamedTuple):
     """Who says that a lock is theirs."""
 
@@ -75,7 +79,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
     if not ours:
         file.seek(0)
         holder = re.match(rb"\d+", file.read(20))
-        raise UserError(
+        raise InUseError(
             f"{path.parent} is in use by another process "
             f"({holder.group().decode() if holder else 'unknown'}): wait until it "
             "ends, or name another directory"

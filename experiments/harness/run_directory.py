@@ -18,6 +18,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -75,6 +76,8 @@ class RunDirectory:
         that the config is another.
       about: For readers of the directory, where the config does not say it: the
         `experiment` and its `num_steps`.
+      followed_by: Called with the path where metrics go on, for what reads them while
+        they grow; entered then, and left before the lock is.
       checkpoint_seconds: Least time between two checkpoints; the first of a session
         is at its first evaluation, so that a run gets on however often it is killed.
       saving_share: Largest part of the time spent on saving, however large the state.
@@ -96,6 +99,7 @@ class RunDirectory:
         ignored: Collection[str] = (),
         before: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
+        followed_by: Callable[[Path], AbstractContextManager[Any]] | None = None,
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
         summary_fits: Callable[[Any], bool] = is_filled,
@@ -106,6 +110,7 @@ class RunDirectory:
         self._ignored = frozenset(ignored)
         self._before: dict[str, Any] = files.to_json(dict(before or {}))
         self._about: dict[str, Any] = files.to_json(dict(about or {}))
+        self._followed_by = followed_by
         self._checkpoint_seconds = checkpoint_seconds
         self._saving_share = saving_share
         self._summary_fits = summary_fits
@@ -205,6 +210,8 @@ class RunDirectory:
             files.open_for_append(path, size)
         )
         self._recorded = hashlib.sha256(metrics[:size])
+        if self._followed_by is not None:
+            self._open_files.enter_context(self._followed_by(self.path))
         self._saved_at = time.monotonic()
 
     def record(

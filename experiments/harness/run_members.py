@@ -57,6 +57,19 @@ def config_of(member: Member, config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(own) if isinstance(own, Mapping) else {}
 
 
+def outcome(summary: Any, member: Member) -> str:
+    """What a summary says became of a member, in words; empty if it says nothing."""
+    entries = summary if isinstance(summary, list) else [summary]
+    own = [
+        str(entry["outcome"])
+        for entry in entries
+        if isinstance(entry, Mapping)
+        and entry.get("outcome")
+        and entry.get("seed", member.seed) == member.seed
+    ]
+    return own[0] if own else ""
+
+
 def last_rows(path: Path) -> dict[Member, dict[str, Any]]:
     """The last row of each member; empty if nothing was recorded yet.
 

@@ -17,7 +17,6 @@ from experiments.harness.run_files import (
     read_metrics,
     read_summary,
 )
-from experiments.harness.run_members import Member
 
 State = Literal["finished", "running", "elsewhere", "stopped", "damaged"]
 _LABELS = ("step", "arm", "seed")
@@ -89,7 +88,7 @@ def _read(path: Path, check: bool) -> list[Run]:
                 seed=member.seed,
                 update=_integer(row.get("step", 0)),
                 num_updates=_integer(num_updates),
-                outcome=where or _outcome(summary, member),
+                outcome=where or run_members.outcome(summary, member),
                 config=own,
                 metrics={k: row[k] for k in row if k not in _LABELS},
             )
@@ -107,19 +106,6 @@ def _state(path: Path, summary: Any) -> tuple[State, str]:
     if holder.machine is None:
         return "running", f"process {holder.process}"
     return "elsewhere", f"process {holder.process} of {holder.machine}, if it lives"
-
-
-def _outcome(summary: Any, member: Member) -> str:
-    """What a summary says of a member."""
-    entries = summary if isinstance(summary, list) else [summary]
-    own = [
-        str(entry["outcome"])
-        for entry in entries
-        if isinstance(entry, Mapping)
-        and entry.get("outcome")
-        and entry.get("seed", member.seed) == member.seed
-    ]
-    return own[0] if own else ""
 
 
 def _integer(value: Any) -> int | None:
