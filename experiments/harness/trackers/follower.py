@@ -28,9 +28,7 @@ _LOCK_SECONDS = 60.0
 def main(run: Path, name: str) -> int:
     """Follows a run to its end; returns the exit code."""
     with open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace") as stderr:
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # as stdout is
         try:
             _export(run, name)
         except (Exception, SystemExit) as error:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 STUB = """
-import json, os, time
+import json, os, sys, time
 
 class SummaryWriter:
     def __init__(self, logdir, purge_step, filename_suffix):
@@ -36,7 +36,7 @@ class SummaryWriter:
 def fail(moment):
     how = os.environ.get(f"STUB_{moment}")
     if how == "raise":
-        print("what a library prints", flush=True)
+        print("what a library prints", file=sys.stderr, flush=True)
         raise ConnectionError("nobody\\nanswers")
     if how == "exit":
         raise SystemExit("a library's own way")
