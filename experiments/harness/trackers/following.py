@@ -7,7 +7,6 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from experiments.harness import files
 from experiments.harness.messages import warn
 from experiments.harness.run_files import SUMMARY
 from experiments.harness.trackers import exporting
@@ -38,7 +37,7 @@ def following(
     try:
         yield
     finally:
-        finished = files.is_there(run / SUMMARY)
+        finished = os.path.lexists(run / SUMMARY)  # raises nothing
         for name, process in started.items():
             if process is not None:
                 seconds = finish_seconds if finished else STOP_SECONDS
