@@ -26,6 +26,8 @@ EXPERIMENTS: dict[str, set[str]] = {
     "harness": set(),
     "grokking": {"harness"},
     "warm_start": {"harness"},
+    "runs": {"harness"},
+    "export": {"harness"},
     "detectors": {"harness", "grokking"},
     "reproduce": {"harness", "grokking", "warm_start"},
 }

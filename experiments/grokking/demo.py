@@ -292,9 +292,11 @@ def _memorise(config: DemoConfig, experiment: "Experiment") -> "Members":
 
 
 def _part(config: DemoConfig, name: str) -> RunDirectory:
+    num_steps = config.memorise_steps + config.rewarm_steps * (name == "arms")
     return RunDirectory(
         config.path / name,
         config.recorded,
+        about={"experiment": "demo", "num_steps": num_steps},
         checkpoint_seconds=5.0,
     )
 

@@ -5,6 +5,8 @@ into a config and mistakes into one line (`messages`); `loop` runs compiled chun
 steps and yields progress; `sweep` maps them over seeds and numbers; `run_directory`
 (with `checkpoints`, `environment` and `files`) keeps a run on disk so that the same
 command continues it; `progress` and `plots` show it; `session` wires them together.
+`run_files`, `run_members` and `found_runs` read such directories without a lock, and
+`trackers` pass metrics on to other programs.
 `family` is what an experiment tells the harness, `members` trains it where it is made
 of pure functions, and `arm_groups` runs several arms of it. `backend` decides what
 depends on the platform, `timing` compares times, `matrices` picks the matrices among

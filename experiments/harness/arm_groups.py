@@ -5,6 +5,7 @@ continued after an interruption like that of a single run.
 """
 
 import dataclasses
+import functools
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from experiments.harness.run_files import (
     read_config,
     read_rows,
 )
+from experiments.harness.trackers import registry
+from experiments.harness.trackers.following import catch_up, following
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -81,6 +84,8 @@ def run(
       UserError: some of it was run with other defaults, or under other settings of JAX
         while something is left to do: arms are compared with each other.
     """
+    log = next(iter(arms.values())).log
+    registry.require(log)
     todo = groups(family, arms, seeds)
     _check_settings(family, todo, directory)
     for group in todo:
@@ -89,10 +94,11 @@ def run(
             require_machine(family, first, len(group.members))
     for number, group in enumerate(todo, start=1):
         if _is_finished(family, group, directory):
+            catch_up(_path(family, group, directory), log)
             continue
         code, configs = family.code(), [arms[arm] for arm in group.arms]
         loaded = code.load(configs[0])
-        with _open(family, group, directory) as part:
+        with _open(family, group, directory, configs[0]) as part:
             print(
                 f"part {number} of {len(todo)}: {len(group.arms)} arms x "
                 f"{len(group.seeds)} seeds, {configs[0].num_steps} updates each",
@@ -181,11 +187,15 @@ def _refuse_other_defaults(family: Family[Any], group: Group, path: Path) -> Non
         )
 
 
-def _open(family: Family[Any], group: Group, directory: Path) -> RunDirectory:
+def _open(
+    family: Family[Any], group: Group, directory: Path, first: Any
+) -> RunDirectory:
     return RunDirectory(
         _path(family, group, directory),
         group,
         ignored=("all_settings",),
+        about=family.about(first),
+        followed_by=functools.partial(following, names=first.log),
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
 

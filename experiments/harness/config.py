@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness.checks import check, check_numbers, check_range
+from experiments.harness.trackers import registry as trackers
 
 _NUMBERS = "numbers"
 MOST_SEEDS = 10_000
@@ -51,6 +52,8 @@ class RunConfig:
     run_directory: Path | None = None
     """The run is kept here; by default in runs/<experiment>/<digest of the
     settings>."""
+    log: tuple[trackers.Name, ...] = ()
+    """Metrics go to these trackers as well, while it runs: docs/tracking.md."""
 
     def __post_init__(self) -> None:
         """Checks these fields.
@@ -82,5 +85,5 @@ def settings(config: Any, ignored: Collection[str]) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ordered if name not in ignored}
 
 
-IGNORED = ("run_directory", "checkpoint_seconds")
+IGNORED = ("run_directory", "checkpoint_seconds", "log")
 """What may differ between a run and its continuation without changing a result."""

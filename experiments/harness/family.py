@@ -18,6 +18,8 @@ from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, printable, warn
 from experiments.harness.run_directory import RunDirectory
 from experiments.harness.run_files import METRICS, default_path, is_finished
+from experiments.harness.trackers import registry
+from experiments.harness.trackers.following import catch_up, following
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]
@@ -101,6 +103,10 @@ class Family(Generic[ConfigT]):
         """Fields that may differ between a run and its continuation."""
         return (*IGNORED, *self.data)
 
+    def about(self, config: Any) -> dict[str, Any]:
+        """What a run directory says of itself beside its config."""
+        return {"experiment": self.name, "num_steps": config.num_steps}
+
     @property
     def prog(self) -> str:
         """The command as a user types it."""
@@ -139,6 +145,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     Raises:
       UserError: what it needs is missing, or the directory is another run's.
     """
+    registry.require(config.log)
     code = family.code()
     path = config.run_directory or default_path(family.name, config, family.ignored)
     # Before a directory is made, which would be of no use without data.
@@ -153,9 +160,13 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         config,
         ignored=family.ignored,
         before=_defaults(family) | dict(family.before),
+        about=family.about(config),
+        followed_by=functools.partial(following, names=config.log),
         checkpoint_seconds=config.checkpoint_seconds,
         summary_fits=fits,
     ) as directory:
+        if directory.summary is not None:
+            catch_up(directory.path, config.log)
         if directory.summary is None:
             if loaded is None:  # the summary could not be read
                 loaded = code.load(config)

@@ -7,12 +7,25 @@ import contextlib
 import fcntl
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from experiments.harness import files
 from experiments.harness.messages import UserError
+
+
+class InUseError(UserError):
+    """Another process holds the lock."""
+
+
+class Holder(NamedTuple):
+    """Who says that a lock is theirs."""
+
+    process: int
+    machine: str | None
+    """None where it is this one."""
 
 
 @contextlib.contextmanager
@@ -44,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         _lock(file, path)
         file.truncate(0)
-        file.write(str(os.getpid()).encode())
+        file.write(f"{os.getpid()} {socket.gethostname()}".encode())
         file.flush()
         try:
             yield
@@ -66,8 +79,56 @@ def _lock(file: BinaryIO, path: Path) -> None:
     if not ours:
         file.seek(0)
         holder = re.match(rb"\d+", file.read(20))
-        raise UserError(
+        raise InUseError(
             f"{path.parent} is in use by another process "
             f"({holder.group().decode() if holder else 'unknown'}): wait until it "
             "ends, or name another directory"
         )
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the lock of a file, without taking it; None if nobody seems to.
+
+    A process of another machine cannot be looked at, so it counts as holding the lock
+    that has its name.
+
+    Raises:
+      UserError: The file is out of reach.
+    """
+    found = re.match(rb"([1-9]\d{0,8})(?: (\S+))?", files.read_bytes(path) or b"")
+    if found is None:
+        return None
+    process, machine = int(found[1]), (found[2] or b"").decode(errors="replace")
+    if machine not in ("", socket.gethostname()):
+        return Holder(process, machine)
+    return Holder(process, None) if _has_open(process, path) else None
+
+
+def _has_open(process: int, path: Path) -> bool:
+    """Whether a process of this machine holds a file open, as the lock's owner does."""
+    numbers = Path(f"/proc/{process}/fd")
+    try:
+        return any(_is_same(number, path) for number in numbers.iterdir())
+    except FileNotFoundError:
+        if Path("/proc/self/fd").exists():
+            return False
+    except OSError:
+        pass  # somebody else's process
+    return _is_alive(process)
+
+
+def _is_same(number: Path, path: Path) -> bool:
+    try:
+        return number.samefile(path)
+    except OSError:  # closed meanwhile
+        return False
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

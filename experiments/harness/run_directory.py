@@ -18,6 +18,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -31,8 +32,10 @@ from experiments.harness import (
 )
 from experiments.harness.messages import UserError, tell, warn
 from experiments.harness.run_files import (
+    ABOUT,
     CONFIG,
     FINISHED,
+    LOCK,
     MARK,
     METRICS,
     SETTINGS,
@@ -50,7 +53,7 @@ from experiments.harness.saved_steps import Choice, Covered
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
-_LOCK, _CLOCK = ".lock", "clock.jsonl"
+_CLOCK = "clock.jsonl"
 _CHECKPOINTS, _ASIDE = "checkpoints", "unusable_checkpoints"
 _FILES = (CONFIG, METRICS, SUMMARY, FINISHED, _CLOCK)
 _LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
@@ -71,6 +74,10 @@ class RunDirectory:
         itself or how to show progress.
       before: What a field meant in runs that were made before it existed; by default
         that the config is another.
+      about: For readers of the directory, where the config does not say it: the
+        `experiment` and its `num_steps`.
+      followed_by: Called with the path where metrics go on, for what reads them while
+        they grow; entered then, and left before the lock is.
       checkpoint_seconds: Least time between two checkpoints; the first of a session
         is at its first evaluation, so that a run gets on however often it is killed.
       saving_share: Largest part of the time spent on saving, however large the state.
@@ -91,6 +98,8 @@ class RunDirectory:
         *,
         ignored: Collection[str] = (),
         before: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
+        followed_by: Callable[[Path], AbstractContextManager[Any]] | None = None,
         checkpoint_seconds: float = 60.0,
         saving_share: float = 0.05,
         summary_fits: Callable[[Any], bool] = is_filled,
@@ -100,6 +109,8 @@ class RunDirectory:
         self._config: dict[str, Any] = files.to_json(dataclasses.asdict(config))
         self._ignored = frozenset(ignored)
         self._before: dict[str, Any] = files.to_json(dict(before or {}))
+        self._about: dict[str, Any] = files.to_json(dict(about or {}))
+        self._followed_by = followed_by
         self._checkpoint_seconds = checkpoint_seconds
         self._saving_share = saving_share
         self._summary_fits = summary_fits
@@ -131,7 +142,7 @@ class RunDirectory:
         with contextlib.ExitStack() as stack:
             stack.enter_context(interrupts.held())
             stack.enter_context(own_directory.made(self.path))
-            stack.enter_context(own_directory.locked(self.path / _LOCK))
+            stack.enter_context(own_directory.locked(self.path / LOCK))
             # Another process may have been here before the lock was ours.
             saved = self._inspect()
             if self.summary is None:
@@ -201,6 +212,8 @@ class RunDirectory:
             files.open_for_append(path, size)
         )
         self._recorded = hashlib.sha256(metrics[:size])
+        if self._followed_by is not None:
+            self._open_files.enter_context(self._followed_by(self.path))
         self._saved_at = time.monotonic()
 
     def record(
@@ -358,6 +371,7 @@ class RunDirectory:
             text = files.dump_json(
                 {
                     MARK: VERSION,
+                    ABOUT: self._about,
                     "config": self._config,
                     SETTINGS: environment.decisive_settings(),
                     "environment": now,

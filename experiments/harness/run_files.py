@@ -13,9 +13,10 @@ from experiments.harness.config import settings
 from experiments.harness.messages import UserError
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+LOCK = ".lock"
 # Written before the summary: digests of the summary and of the metrics.
 FINISHED = "finished.json"
-MARK, SETTINGS = "run_directory_version", "jax_settings"
+MARK, SETTINGS, ABOUT = "run_directory_version", "jax_settings", "about"
 VERSION = 1
 
 

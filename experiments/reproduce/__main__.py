@@ -9,6 +9,7 @@ import tyro
 from experiments.harness.checks import check_range
 from experiments.harness.command_line import parse, run
 from experiments.harness.config import MOST_SEEDS
+from experiments.harness.trackers import registry as trackers
 from experiments.reproduce import listing, registry
 from experiments.reproduce.figure import Scale
 
@@ -38,6 +39,8 @@ class Options:
     """Figures that need data read them from here: see the experiment's page."""
     download: bool = False
     """The data are fetched if they are missing."""
+    log: tuple[trackers.Name, ...] = ()
+    """Metrics go to these trackers as well, while it runs: docs/tracking.md."""
     list: bool = False
     """Every figure of the papers is listed, with what it claims and what it takes."""
 
@@ -91,7 +94,11 @@ def main() -> None:
         directory,
         num_seeds=options.seeds or None,
         draw_only=options.draw_only,
-        data={"data_directory": options.data_directory, "download": options.download},
+        apart={
+            "data_directory": options.data_directory,
+            "download": options.download,
+            "log": options.log,
+        },
     )
     if not all(verdict.holds for verdict in verdicts):
         sys.stdout.flush()

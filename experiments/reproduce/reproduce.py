@@ -21,7 +21,7 @@ def reproduce(
     *,
     num_seeds: int | None = None,
     draw_only: bool = False,
-    data: Mapping[str, Any] | None = None,
+    apart: Mapping[str, Any] | None = None,
 ) -> Sequence[Verdict]:
     """Runs (or continues) a figure, draws it, judges it and prints the verdicts.
 
@@ -31,7 +31,8 @@ def reproduce(
       directory: where runs, drawing and verdict go.
       num_seeds: instead of the preset's.
       draw_only: run nothing.
-      data: settings that say where data are; experiments without data have none.
+      apart: settings of arms that change no result, such as where data are; those
+        that its experiment lacks are left out.
 
     Returns:
       The verdicts.
@@ -39,7 +40,7 @@ def reproduce(
     Raises:
       UserError: `draw_only`, and something has not been run.
     """
-    preset = _with_data(figure.presets[scale], data or {})
+    preset = _with(figure.presets[scale], apart or {})
     seeds = range(num_seeds or preset.num_seeds)
     if not draw_only:
         takes = listing.describe(figure, scale, len(seeds))
@@ -68,11 +69,11 @@ def reproduce(
     return verdicts
 
 
-def _with_data(preset: Preset, data: Mapping[str, Any]) -> Preset:
+def _with(preset: Preset, apart: Mapping[str, Any]) -> Preset:
     """The preset with the settings of its arms that exist and change no result."""
     arms = {}
     for name, config in preset.arms.items():
-        own = {field: data[field] for field in data if hasattr(config, field)}
+        own = {field: apart[field] for field in apart if hasattr(config, field)}
         arms[name] = dataclasses.replace(config, **own)
     return dataclasses.replace(preset, arms=arms)
 

@@ -9,7 +9,7 @@ import itertools
 import random
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,12 +17,14 @@ import pytest
 
 from experiments.detectors import __main__ as detectors
 from experiments.detectors.config import Config as Detectors
+from experiments.export import __main__ as export
 from experiments.grokking import demo
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import family
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
 from experiments.reproduce import __main__ as reproduce
+from experiments.runs import __main__ as runs
 from experiments.warm_start.family import FAMILY as WARM_START
 from helpers.checkout.image_files import make_images, write_halves
 
@@ -44,6 +46,8 @@ class Command(NamedTuple):
 
     config: type
     begin: Callable[[], object]
+    needed: Sequence[str] = ()
+    """Flags without which there is nothing to do."""
 
 
 def survive(*args: Any, **options: Any) -> Any:
@@ -62,6 +66,8 @@ def commands(monkeypatch, tmp_path):
     monkeypatch.setattr("experiments.detectors.streams.simulate", survive)
     monkeypatch.setattr("experiments.detectors.methods.peers", dict)
     monkeypatch.setattr("experiments.harness.arm_groups.run", survive)
+    monkeypatch.setattr("experiments.harness.found_runs.find", survive)
+    monkeypatch.setattr("experiments.harness.trackers.registry.require", id)
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
@@ -71,6 +77,8 @@ def commands(monkeypatch, tmp_path):
         ),
         "detectors": Command(Detectors, detectors.main),
         "reproduce": Command(reproduce.Options, reproduce.main),
+        "runs": Command(runs.Options, runs.main),
+        "export": Command(export.Options, export.main, ["--to", "wandb"]),
     }
 
 
@@ -79,7 +87,8 @@ def values(kind: Any) -> list[str]:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return values(typing.get_args(kind)[0])
     if typing.get_origin(kind) is tuple:
-        return [*NUMBERS, *TEXTS]
+        inner = typing.get_args(kind)[0]
+        return [*NUMBERS, *TEXTS] if inner in (int, float) else values(inner)
     if kind in (int, float):
         return [*NUMBERS, *TEXTS]
     if kind is Path:
@@ -90,8 +99,12 @@ def values(kind: Any) -> list[str]:
 def arguments(config: type) -> Iterator[list[str]]:
     """One field at a time."""
     hints = typing.get_type_hints(config, include_extras=False)
+    annotated = typing.get_type_hints(config, include_extras=True)
     for field in dataclasses.fields(config):
+        is_positional = "Positional" in repr(annotated[field.name])
         for value in values(hints[field.name]):
+            if is_positional and not value.startswith("-"):
+                yield [value]
             yield [f"{flag_of(field.name)}={value}"]
             if not value.startswith("-"):
                 yield [flag_of(field.name), value]
@@ -99,7 +112,9 @@ def arguments(config: type) -> Iterator[list[str]]:
 
 def tried(command, argv, monkeypatch, capsys) -> Literal["accepted", "refused"]:
     """What became of some arguments; fails where it is neither."""
-    monkeypatch.setattr("sys.argv", ["program", *argv])
+    is_flag = argv[0].startswith("-")
+    order = (command.needed, argv) if is_flag else (argv, command.needed)
+    monkeypatch.setattr("sys.argv", ["program", *order[0], *order[1]])
     try:
         code = run(command.begin)
     except Survived:
@@ -122,14 +137,17 @@ def count(cases, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["grokking", "warm_start", "demo", "detectors", "reproduce"]
+    "name",
+    ["grokking", "warm_start", "demo", "detectors", "reproduce", "runs", "export"],
 )
 def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
     own = commands[name]
     said = count(((own, argv) for argv in arguments(own.config)), monkeypatch, capsys)
     with capsys.disabled():
         print(f"\n{name}, of {said.total()}: {dict(said)}")
-    assert said["refused"] > said["accepted"] > 0
+    assert min(said["refused"], said["accepted"]) > 0
+    # A text may name any column or directory.
+    assert name == "runs" or said["refused"] > said["accepted"]
     # The study of detectors makes sure first that it can keep what it finds.
     assert name == "detectors" or not list(tmp_path.iterdir())
 
@@ -154,9 +172,9 @@ def test_a_bad_value_beside_a_folder_is_one_line(
 def test_two_bad_values_are_one_line(commands, monkeypatch, capsys):
     for name, own in commands.items():
         pairs = list(itertools.combinations(arguments(own.config), 2))
-        chosen = random.Random(0).sample(pairs, 3000)
+        chosen = random.Random(0).sample(pairs, min(3000, len(pairs)))
         cases = ((own, [*first, *second]) for first, second in chosen)
         said = count(cases, monkeypatch, capsys)
         with capsys.disabled():
             print(f"\n{name}, two at a time, of {said.total()}: {dict(said)}")
-        assert said["refused"] > said["accepted"]
+        assert name == "runs" or said["refused"] > said["accepted"]

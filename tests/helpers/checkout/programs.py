@@ -21,6 +21,8 @@ def flags(config, **changes):
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             argv.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, tuple):
+            argv += [f"--{flag}", *map(str, value)] if value else []
         elif value is not None:
             argv += [f"--{flag}", str(value)]
     return argv

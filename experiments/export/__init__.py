@@ -1,0 +1,1 @@
+"""`python -m experiments.export`: gives trackers the metrics of runs on disk."""
