@@ -15,6 +15,10 @@ from experiments.harness import files
 from experiments.harness.messages import UserError
 
 
+class InUseError(UserError):
+    """Another process has the lock."""
+
+
 @contextlib.contextmanager
 def made(path: Path) -> Iterator[None]:
     """Makes a directory; removes it again if it is left empty by an exception."""
@@ -66,7 +70,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
     if not ours:
         file.seek(0)
         holder = re.match(rb"\d+", file.read(20))
-        raise UserError(
+        raise InUseError(
             f"{path.parent} is in use by another process "
             f"({holder.group().decode() if holder else 'unknown'}): wait until it "
             "ends, or name another directory"
