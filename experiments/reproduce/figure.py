@@ -28,6 +28,14 @@ class Preset:
     note: str = ""
     """What differs from the paper's figure, or is left out."""
 
+    def with_data(self, data: Mapping[str, Any]) -> "Preset":
+        """With settings that say where data are, in those arms that have them."""
+        arms = {}
+        for name, config in self.arms.items():
+            own = {field: data[field] for field in data if hasattr(config, field)}
+            arms[name] = dataclasses.replace(config, **own)
+        return dataclasses.replace(self, arms=arms)
+
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
