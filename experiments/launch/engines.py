@@ -1,7 +1,10 @@
 """Where jobs run: submitit's executors, and what becomes of jobs, in words."""
 
+import contextlib
 import dataclasses
 import getpass
+import io
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Sequence
@@ -130,12 +133,14 @@ class Slurm:
         )
         for start in range(0, len(works), ARRAY):
             some = works[start : start + ARRAY]
+            printed = io.StringIO()  # submitit repeats what sbatch says
             try:
-                jobs = executor.submit_array(some)
+                with contextlib.redirect_stderr(printed):
+                    jobs = executor.submit_array(some)
             except (RuntimeError, OSError) as error:
                 raise UserError(
-                    f"Slurm takes no job: {_refusal(error)}; nothing is lost: change "
-                    "what it names, then run the same command again"
+                    f"Slurm takes no job: {_refusal(printed.getvalue(), error)}; "
+                    "change what it names, then run the same command again"
                 ) from None
             for work, job in zip(some, jobs, strict=True):
                 yield work, Job("slurm", job.job_id, str(self._folder))
@@ -231,9 +236,10 @@ def _warning_seconds(minutes: int) -> int:
     return min(120, 60 * minutes // 4)
 
 
-def _refusal(error: Exception) -> str:
-    """The last thing that sbatch said, without its own name."""
-    return _last_line(str(error)).removeprefix("sbatch: error: ")
+def _refusal(printed: str, error: Exception) -> str:
+    """What sbatch said."""
+    lines = re.findall(r"^sbatch: error: (.*)$", printed, re.MULTILINE)
+    return ", ".join(dict.fromkeys(lines)) or _last_line(str(error))
 
 
 def _last_line(text: str | None) -> str:
