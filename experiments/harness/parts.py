@@ -122,10 +122,10 @@ def _is_begun(whole: Unit) -> bool:
 
 
 def _made(family: Family[Any], group: Group, directory: Path) -> list[Unit]:
-    """The parts that were made for members of a group."""
+    """The parts that were made for members of a group, in the order of its arms."""
     found = []
     arms = files.to_json(group.arms)
-    for path in sorted((directory / PARTS).glob("*.json")):
+    for path in (directory / PARTS).glob("*.json"):
         noted = _read_note(path)
         if noted is None or any(
             arms.get(arm) != own for arm, own in noted["arms"].items()
@@ -135,7 +135,11 @@ def _made(family: Family[Any], group: Group, directory: Path) -> list[Unit]:
         unit = arm_group.unit_in(family, part, directory / PARTS)
         if set(part.seeds) & set(group.seeds) and _note(unit.path) == path:
             found.append(unit)
-    return found
+    order = list(group.arms)
+    return sorted(
+        found,
+        key=lambda unit: (order.index(next(iter(unit.group.arms))), *unit.group.seeds),
+    )
 
 
 def _read_note(path: Path) -> dict[str, Any] | None:
