@@ -42,7 +42,8 @@ def call(*command, check=True):
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
     )
-    said(f"$ {' '.join(command)}: {done.returncode} {done.stderr.strip()}")
+    if command[0] not in ("squeue", "sinfo"):  # asked again and again
+        said(f"$ {' '.join(command)} {done.stderr.strip()}")
     assert not check or done.returncode == 0, done.stderr
     return done.stdout
 
@@ -79,7 +80,7 @@ def until(holds, what):
     while not (value := holds()):
         assert time.monotonic() < deadline, what
         time.sleep(0.2)
-    said(f"{what}: {value}")
+    said(what)
     return value
 
 
@@ -158,13 +159,16 @@ def test_jobs_are_lost_in_every_way_and_results_are_those_of_one_process(
     assert re.search(f"in use by another|{NUM_JOBS} at work, 0 submitted", lines)
     assert len(queue()) == NUM_JOBS
 
-    own = until(lambda: len(now := running(tmp_path)) >= 3 and now, "jobs run")
-    (killed, (_, process, _)), (cancelled, _), (warned, _), *_ = own.items()
-    os.kill(process, signal.SIGKILL)
-    said(f"kill -9 of the process {process} of job {killed}")
+    own = until(
+        lambda: len(now := running(tmp_path)) >= 3 and now,
+        "three jobs run and have a checkpoint",
+    )
+    killed, cancelled, warned, *_ = own
+    os.kill(own[killed][1], signal.SIGKILL)
+    said(f"kill -9 of the process {own[killed][1]} of job {killed}")
     call("scancel", cancelled)
-    call("scancel", "--signal=USR2", warned)  # as before its time is over
-    disturbed = {own[job][0] for job in (killed, cancelled, warned)}
+    os.kill(own[warned][1], signal.SIGUSR2)
+    said(f"job {warned} is warned, as Slurm warns it before its time is over")
     until(lambda: not {killed, cancelled} & queue().keys(), "both have left the queue")
 
     def others():
@@ -184,17 +188,17 @@ def test_jobs_are_lost_in_every_way_and_results_are_those_of_one_process(
     again = launch(FIGURE, tmp_path, *argv)
     code, err = ended(again)
     assert code == 0
-    assert "at work, 2 submitted in 2 jobs" in err
+    # The job that was cancelled is given time, in which it may come to its end.
+    assert re.search("at work, (1 submitted in 1 job|2 submitted in 2 jobs)", err)
     assert metrics(tmp_path) == whole
     parts = [path.parent for path in tmp_path.glob("parts/*/summary.json")]
     assert len(parts) == NUM_JOBS
     said({part.name: sessions(part) for part in parts})
-    for part in disturbed:
+    for job in (killed, warned):
         # Each went on from what was saved, not from its start.
-        assert len(sessions(part)) >= 2
-        assert sessions(part)[2] > 100
+        assert sessions(own[job][0])[2] > 100
     code, err = ended(launch(FIGURE, tmp_path, *argv))
-    assert (code, f"{NUM_JOBS - 7} parts: 2 finished before" in err) == (0, True)
+    assert (code, "0 at work, 0 submitted in 0 jobs" in err) == (0, True)
 
 
 def test_a_node_that_disappears_costs_nothing(whole, nodes, tmp_path):
