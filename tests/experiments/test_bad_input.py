@@ -22,6 +22,7 @@ from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import family
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
+from experiments.launch import __main__ as launch
 from experiments.reproduce import __main__ as reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
 
@@ -43,6 +44,8 @@ class Command(NamedTuple):
 
     config: type
     begin: Callable[[], object]
+    needs: tuple[str, ...] = ()
+    """Arguments without which it does nothing."""
 
 
 def survive(*args: Any, **options: Any) -> Any:
@@ -61,6 +64,7 @@ def commands(monkeypatch, tmp_path):
     monkeypatch.setattr("experiments.detectors.streams.simulate", survive)
     monkeypatch.setattr("experiments.detectors.methods.peers", dict)
     monkeypatch.setattr("experiments.harness.arm_groups.run", survive)
+    monkeypatch.setattr("experiments.launch.engines.by_name", survive)
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
@@ -70,6 +74,7 @@ def commands(monkeypatch, tmp_path):
         ),
         "detectors": Command(Detectors, detectors.main),
         "reproduce": Command(reproduce.Options, reproduce.main),
+        "launch": Command(launch.Options, launch.main, ("lyle2025/fig3",)),
     }
 
 
@@ -98,7 +103,7 @@ def arguments(config: type) -> Iterator[list[str]]:
 
 def tried(command, argv, monkeypatch, capsys) -> Literal["accepted", "refused"]:
     """What became of some arguments; fails where it is neither."""
-    monkeypatch.setattr("sys.argv", ["program", *argv])
+    monkeypatch.setattr("sys.argv", ["program", *command.needs, *argv])
     try:
         code = run(command.begin)
     except Survived:
@@ -121,7 +126,7 @@ def count(cases, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["grokking", "warm_start", "demo", "detectors", "reproduce"]
+    "name", ["grokking", "warm_start", "demo", "detectors", "reproduce", "launch"]
 )
 def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
     own = commands[name]
