@@ -33,6 +33,8 @@ ENDED = {
     "DEADLINE": "reached its deadline",
 }
 """What a state of Slurm means. FAILED says less than the job's own words."""
+OF_MEMORY = re.compile("memory limit|oom.kill|out of memory", re.IGNORECASE)
+"""What Slurm says into the log of a job, where its state is FAILED or CANCELLED."""
 OVER = {*ENDED, "COMPLETED", "FAILED"}
 KILLED = "ended without a word: it was killed (for memory?), or its machine is gone"
 
@@ -200,6 +202,8 @@ def how_it_ended(job: Job, state: State | None) -> str:
     try:
         outcome, said = pickle_load(path)
     except (OSError, EOFError):
+        if OF_MEMORY.search(_tail(job.log)):
+            return ENDED["OUT_OF_MEMORY"]
         return (state and ENDED.get(state.words)) or KILLED
     if outcome == "success":
         return "; ".join(said) or "ended"
@@ -240,6 +244,14 @@ def _refusal(printed: str, error: Exception) -> str:
     """What sbatch said."""
     lines = re.findall(r"^sbatch: error: (.*)$", printed, re.MULTILINE)
     return ", ".join(dict.fromkeys(lines)) or _last_line(str(error))
+
+
+def _tail(path: Path, size: int = 4096) -> str:
+    """The end of a file, if there is one."""
+    try:
+        return path.read_bytes()[-size:].decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _last_line(text: str | None) -> str:

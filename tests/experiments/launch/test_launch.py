@@ -100,6 +100,11 @@ def metrics(directory):
     }
 
 
+# The processes of a launch outlive what knows of them.
+outlived = pytest.mark.filterwarnings("ignore:subprocess .* still running")
+
+
+@outlived
 @pytest.mark.slow
 def test_processes_of_this_machine_leave_what_one_process_leaves(tmp_path):
     argv = [FIGURE, "--engine", "local", "--at-once", 2]
@@ -118,6 +123,7 @@ def test_processes_of_this_machine_leave_what_one_process_leaves(tmp_path):
     assert "0 at work, 0 submitted in 0 jobs" in err
 
 
+@outlived
 @pytest.mark.slow
 def test_what_a_killed_process_leaves_is_taken_over(tmp_path):
     """The others find it: nothing has to be launched again."""
@@ -299,6 +305,13 @@ def test_how_a_job_ended_is_said(tmp_path, outcome, state, said):
         path = JobPaths(tmp_path, job_id="5_1").result_pickle
         cloudpickle_dump(outcome, path)
     assert engines.how_it_ended(job, state).startswith(said)
+
+
+def test_a_job_killed_for_memory_is_known_by_its_log(tmp_path):
+    job = Job("slurm", "5_1", str(tmp_path))
+    job.log.write_text("step 8/9\nslurmstepd: error: Exceeded job memory limit\n")
+    said = engines.how_it_ended(job, State(True, "FAILED"))
+    assert said == "was killed for memory: give it more (--memory-gb)"
 
 
 QUEUE = """\
