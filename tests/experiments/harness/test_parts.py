@@ -123,6 +123,8 @@ def test_more_seeds_run_only_what_is_new(tmp_path):
     # Without a launch, what is new is one part of each program.
     arm_groups.run(FAMILY, ARMS, range(4), tmp_path)
     assert len(list((tmp_path / "parts").glob("*/summary.json"))) == len(more) + 2
+    with pytest.raises(UserError, match="has not been run to its end"):
+        list(arm_groups.rows(FAMILY, ARMS, range(5), tmp_path))
 
 
 def test_what_one_process_has_begun_stays_whole(whole, tmp_path):
@@ -131,6 +133,11 @@ def test_what_one_process_has_begun_stays_whole(whole, tmp_path):
         path.unlink()
     units = make(tmp_path / "run", num_arms=1, num_seeds=1)
     assert [unit.path.parent for unit in units] == [tmp_path / "run"] * 2
+    # So does one that has saved nothing yet.
+    for path in (tmp_path / "run").glob("*-bits-*"):
+        shutil.rmtree(path / "checkpoints")
+        (path / "metrics.jsonl").unlink()
+    assert make(tmp_path / "run", num_arms=1, num_seeds=1) == units
     assert not list((tmp_path / "run" / "parts").glob("*.json"))
 
 
