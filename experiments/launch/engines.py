@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import getpass
 import io
 import re
 import shutil
@@ -215,8 +214,8 @@ def how_it_ended(job: Job, state: State | None) -> str:
 
 def _queue() -> dict[str, State]:
     """What Slurm knows of one's jobs; of those that ended it forgets in minutes."""
-    command = ["squeue", "--array", "--noheader", "--states=all"]
-    command += [f"--user={getpass.getuser()}", "--format=%i|%T|%r"]
+    command = ["squeue", "--me", "--array", "--noheader", "--states=all"]
+    command.append("--format=%i|%T|%r")
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=60

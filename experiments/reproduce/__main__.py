@@ -21,8 +21,8 @@ class Options(RunOptions):
     """
 
     figure: tyro.conf.Positional[str] = ""
-    """The figure has this name, such as lyle2025/fig3; --list shows all. The dotted
-    name of a module of your own does as well, if it has a FIGURE."""
+    """The figure has this name, such as lyle2025/fig3; --list shows all. The name of
+    a module of your own does as well, if it has a FIGURE."""
     draw_only: bool = False
     """Nothing is run: what has been run is drawn and judged."""
     list: bool = False

@@ -40,7 +40,7 @@ def find(name: str) -> Figure:
         return known()[name]
     if name in not_built():
         raise ValueError(f"{name} is not built yet; there are {suggestion(name)}")
-    figure = _of_module(name) if "." in name else None
+    figure = None if "/" in name else _of_module(name)
     if figure is None:
         raise ValueError(f"no figure {name!r} here; there are {suggestion(name)}")
     return figure

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from experiments.reproduce.figure import Preset
 from experiments.reproduce.figures.lyle2025 import fig3
 
 SIZES = {
@@ -11,16 +12,23 @@ SIZES = {
 DELAYS = dict(zip(fig3.PAPER_DELAYS, (0, 4, 8, 12), strict=True))
 
 
-def _preset(preset):
-    arms = {
-        name: dataclasses.replace(arm, delay_steps=DELAYS[arm.delay_steps], **SIZES)
-        for name, arm in preset.arms.items()
-    }
-    return dataclasses.replace(preset, arms=arms, num_seeds=1, claims=())
+def arm(peak, delay):
+    own = fig3.paper_arm(peak, delay)
+    return dataclasses.replace(own, delay_steps=DELAYS[delay], **SIZES)
 
 
 FIGURE = dataclasses.replace(
     fig3.FIGURE,
     name="test/fig3",
-    presets={"laptop": _preset(fig3.FIGURE.presets["paper"])},
+    presets={
+        "laptop": Preset(
+            arms={
+                fig3.name(peak, DELAYS[delay]): arm(peak, delay)
+                for peak in fig3.PEAKS
+                for delay in DELAYS
+            },
+            num_seeds=1,
+            claims=(),
+        )
+    },
 )
