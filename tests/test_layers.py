@@ -30,6 +30,7 @@ EXPERIMENTS: dict[str, set[str]] = {
     "export": {"harness"},
     "detectors": {"harness", "grokking"},
     "reproduce": {"harness", "grokking", "warm_start"},
+    "launch": {"harness", "reproduce"},
 }
 
 

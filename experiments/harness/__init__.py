@@ -8,7 +8,8 @@ command continues it; `progress` and `plots` show it; `session` wires them toget
 `run_files`, `run_members` and `found_runs` read such directories without a lock, and
 `trackers` pass metrics on to other programs.
 `family` is what an experiment tells the harness, `members` trains it where it is made
-of pure functions, and `arm_groups` runs several arms of it. `backend` decides what
+of pure functions, `arm_group` runs the arms that one program runs, `parts` divides them
+among processes, and `arm_groups` runs all arms of a figure. `backend` decides what
 depends on the platform, `timing` compares times, `matrices` picks the matrices among
 parameters, and `argument_errors` and `help_text` are what is said of flags.
 """

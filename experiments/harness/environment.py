@@ -61,7 +61,7 @@ def describe() -> dict[str, Any]:
             "platform": device.platform,
             "kind": device.device_kind,
             "count": jax.device_count(),
-            "cpu_cores": _available_cores(),
+            "cpu_cores": available_cores(),
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
         },
         "rounding": _settings(_ROUNDING),
@@ -101,7 +101,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
     """Cores this process may use, which is what XLA's thread pool follows."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -2,22 +2,18 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import tyro
 
-from experiments.harness.checks import check_range
 from experiments.harness.command_line import parse, run
-from experiments.harness.config import MOST_SEEDS
-from experiments.harness.trackers import registry as trackers
 from experiments.reproduce import listing, registry
-from experiments.reproduce.figure import Scale
+from experiments.reproduce.options import RunOptions
 
 PROG = "python -m experiments.reproduce"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(RunOptions):
     """Runs a figure, draws it with the paper's numbers and judges each claim.
 
     The same command continues what was interrupted; a finished figure is drawn and
@@ -25,22 +21,10 @@ class Options:
     """
 
     figure: tyro.conf.Positional[str] = ""
-    """The figure has this name, such as lyle2025/fig3; --list shows all."""
-    scale: Scale = "laptop"
-    """Sizes and lengths are shortened to fit a laptop, or the paper's own. Figures of
-    CIFAR-10 also have fashion, for those who have only Fashion-MNIST."""
-    seeds: int = 0
-    """Every arm is run with this many seeds; 0 is the preset's own number."""
-    run_directory: Path | None = None
-    """The runs are kept here; by default in runs/reproduce/<figure>/<scale>."""
+    """The figure has this name, such as lyle2025/fig3; --list shows all. The name of
+    a module of your own does as well, if it has a FIGURE."""
     draw_only: bool = False
     """Nothing is run: what has been run is drawn and judged."""
-    data_directory: Path | None = None
-    """Figures that need data read them from here: see the experiment's page."""
-    download: bool = False
-    """The data are fetched if they are missing."""
-    log: tuple[trackers.Name, ...] = ()
-    """Metrics go to these trackers as well, while it runs: docs/tracking.md."""
     list: bool = False
     """Every figure of the papers is listed, with what it claims and what it takes."""
 
@@ -50,29 +34,11 @@ class Options:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check_range("seeds", self.seeds, at_least=0, at_most=MOST_SEEDS)
+        super().__post_init__()
         if self.list and self.figure:
             raise ValueError("list stands alone: it has every figure")
-        if self.list:
-            return
-        if not self.figure:
-            raise ValueError(f"name a figure: {registry.suggestion('')}")
-        if self.figure in registry.not_built():
-            raise ValueError(
-                f"{self.figure} is not built yet; there are "
-                f"{registry.suggestion(self.figure)}"
-            )
-        if self.figure not in registry.known():
-            raise ValueError(
-                f"no figure {self.figure!r} here; there are "
-                f"{registry.suggestion(self.figure)}"
-            )
-        scales = registry.known()[self.figure].presets
-        if self.scale not in scales:
-            raise ValueError(
-                f"scale must be one of {', '.join(scales)} for {self.figure}, not "
-                f"{self.scale}"
-            )
+        if not self.list:
+            registry.check_scale(registry.find(self.figure), self.scale)
 
 
 def main() -> None:
@@ -84,21 +50,15 @@ def main() -> None:
 
     from experiments.reproduce.reproduce import reproduce
 
-    figure = registry.known()[options.figure]
-    directory = options.run_directory or (
-        Path("runs/reproduce") / figure.name / options.scale
-    )
+    figure = registry.find(options.figure)
+    request = options.request(options.figure, figure)
     verdicts = reproduce(
         figure,
-        options.scale,
-        directory,
-        num_seeds=options.seeds or None,
+        request.scale,
+        request.directory,
+        num_seeds=request.num_seeds,
         draw_only=options.draw_only,
-        apart={
-            "data_directory": options.data_directory,
-            "download": options.download,
-            "log": options.log,
-        },
+        apart=request.apart,
     )
     if not all(verdict.holds for verdict in verdicts):
         sys.stdout.flush()

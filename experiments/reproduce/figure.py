@@ -28,6 +28,14 @@ class Preset:
     note: str = ""
     """What differs from the paper's figure, or is left out."""
 
+    def with_settings(self, apart: Mapping[str, Any]) -> "Preset":
+        """With settings that decide no result, in those arms that have them."""
+        arms = {}
+        for name, config in self.arms.items():
+            own = {field: apart[field] for field in apart if hasattr(config, field)}
+            arms[name] = dataclasses.replace(config, **own)
+        return dataclasses.replace(self, arms=arms)
+
 
 @dataclasses.dataclass(frozen=True)
 class Figure:

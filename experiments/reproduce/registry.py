@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.reproduce import figures
 from experiments.reproduce.catalogue import NOT_BUILT
-from experiments.reproduce.figure import Figure
+from experiments.reproduce.figure import Figure, Scale
 
 
 @functools.cache
@@ -28,6 +28,33 @@ def not_built() -> dict[str, str]:
     return {name: NOT_BUILT[name] for name in NOT_BUILT if name not in known()}
 
 
+def find(name: str) -> Figure:
+    """A figure by its name, or by the module of one's own whose `FIGURE` it is.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if not name:
+        raise ValueError(f"name a figure: {suggestion('')}")
+    if name in known():
+        return known()[name]
+    if name in not_built():
+        raise ValueError(f"{name} is not built yet; there are {suggestion(name)}")
+    figure = None if "/" in name else _of_module(name)
+    if figure is None:
+        raise ValueError(f"no figure {name!r} here; there are {suggestion(name)}")
+    return figure
+
+
+def check_scale(figure: Figure, scale: Scale) -> None:
+    """Raises `ValueError` unless a figure has a scale."""
+    if scale not in figure.presets:
+        scales = ", ".join(figure.presets)
+        raise ValueError(
+            f"scale must be one of {scales} for {figure.name}, not {scale}"
+        )
+
+
 def suggestion(name: str) -> str:
     """The known names, the most similar one first, for a message."""
     close = difflib.get_close_matches(name, known(), n=1)
@@ -37,6 +64,14 @@ def suggestion(name: str) -> str:
 def natural(name: str) -> list[Any]:
     """A sort key that puts fig2a before fig10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _of_module(name: str) -> Figure | None:
+    try:
+        figure = getattr(importlib.import_module(name), "FIGURE", None)
+    except (ImportError, ValueError, TypeError):
+        return None
+    return figure if isinstance(figure, Figure) else None
 
 
 def _order(figure: Figure) -> list[Any]:

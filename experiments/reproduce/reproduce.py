@@ -40,7 +40,7 @@ def reproduce(
     Raises:
       UserError: `draw_only`, and something has not been run.
     """
-    preset = _with(figure.presets[scale], apart or {})
+    preset = figure.presets[scale].with_settings(apart or {})
     seeds = range(num_seeds or preset.num_seeds)
     if not draw_only:
         takes = listing.describe(figure, scale, len(seeds))
@@ -67,15 +67,6 @@ def reproduce(
     print(outcome)
     print(picture)
     return verdicts
-
-
-def _with(preset: Preset, apart: Mapping[str, Any]) -> Preset:
-    """The preset with the settings of its arms that exist and change no result."""
-    arms = {}
-    for name, config in preset.arms.items():
-        own = {field: apart[field] for field in apart if hasattr(config, field)}
-        arms[name] = dataclasses.replace(config, **own)
-    return dataclasses.replace(preset, arms=arms)
 
 
 def _extra(

@@ -23,6 +23,7 @@ from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import family
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
+from experiments.launch import __main__ as launch
 from experiments.reproduce import __main__ as reproduce
 from experiments.runs import __main__ as runs
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -68,6 +69,7 @@ def commands(monkeypatch, tmp_path):
     monkeypatch.setattr("experiments.harness.arm_groups.run", survive)
     monkeypatch.setattr("experiments.harness.found_runs.find", survive)
     monkeypatch.setattr("experiments.harness.trackers.registry.require", id)
+    monkeypatch.setattr("experiments.launch.engines.by_name", survive)
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
@@ -79,6 +81,7 @@ def commands(monkeypatch, tmp_path):
         "reproduce": Command(reproduce.Options, reproduce.main),
         "runs": Command(runs.Options, runs.main),
         "export": Command(export.Options, export.main, ["--to", "wandb"]),
+        "launch": Command(launch.Options, launch.main, ["lyle2025/fig3"]),
     }
 
 
@@ -138,7 +141,10 @@ def count(cases, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "name",
-    ["grokking", "warm_start", "demo", "detectors", "reproduce", "runs", "export"],
+    [
+        *("grokking", "warm_start", "demo", "detectors", "reproduce", "launch"),
+        *("runs", "export"),
+    ],
 )
 def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
     own = commands[name]

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.harness import arm_groups, command_line, members, plots
+from experiments.harness import arm_group, arm_groups, command_line, members, plots
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
@@ -147,7 +147,7 @@ def test_an_interrupted_figure_continues_where_it_was(tmp_path, finished, monkey
         recorded.append((self.path.name, step))
         record(self, step, *args)
 
-    monkeypatch.setattr(arm_groups, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(arm_group, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(RunDirectory, "record", interrupted)
     code, _, err = main(figure(HOLDS), *argv)
     assert code == 130

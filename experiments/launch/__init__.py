@@ -1,0 +1,1 @@
+"""Figures on many machines: runs as jobs of an engine that exists, by submitit."""

@@ -1,0 +1,37 @@
+"""`python -m experiments.launch`: many runs on a cluster, by one command."""
+
+import sys
+
+from experiments.harness.command_line import parse, run
+from experiments.launch.options import Options
+
+PROG = "python -m experiments.launch"
+
+
+def main() -> None:
+    """Parses and launches; the exit code is 1 if something has to be run again."""
+    options = parse(Options, prog=PROG)
+
+    from experiments.launch.launch import launch
+
+    is_finished = launch(options)
+    for name in dict.fromkeys(options.figures):
+        print(f"{_draw(options, name)}")
+    if options.wait and not is_finished:
+        sys.stdout.flush()
+        raise SystemExit(1)
+
+
+def _draw(options: Options, name: str) -> str:
+    """The command that draws and judges a figure."""
+    flags = [f"--scale {options.scale}"]
+    if options.seeds:
+        flags.append(f"--seeds {options.seeds}")
+    for field in ("run_directory", "data_directory"):
+        if value := getattr(options, field):
+            flags.append(f"--{field.replace('_', '-')} {value}")
+    return f"python -m experiments.reproduce {name} {' '.join(flags)}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

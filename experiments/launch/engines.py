@@ -1,0 +1,271 @@
+"""Where jobs run: submitit's executors, and what becomes of jobs, in words."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from experiments.harness import environment
+from experiments.harness.messages import UserError
+from experiments.launch.jobs import Job
+from experiments.launch.options import Options
+from experiments.launch.work import Piece, Work
+
+ARRAY = 500
+"""Jobs of one submission: clusters allow a thousand, if nothing else is said."""
+NO_LIMIT = 10**7
+"""Minutes."""
+TIMED_OUT = "reached its time limit (--minutes) and was not queued again"
+ENDED = {
+    "TIMEOUT": f"{TIMED_OUT}: its step may be longer than Slurm's warning",
+    "OUT_OF_MEMORY": "was killed for memory: give it more (--memory-gb)",
+    "NODE_FAIL": "lost its node",
+    "BOOT_FAIL": "lost its node",
+    "CANCELLED": "was cancelled",
+    "PREEMPTED": "was preempted and not queued again",
+    "REVOKED": "was taken back by the cluster",
+    "DEADLINE": "reached its deadline",
+}
+"""What a state of Slurm means. FAILED says less than the job's own words."""
+OF_MEMORY = re.compile("memory limit|oom.kill|out of memory", re.IGNORECASE)
+"""What Slurm says into the log of a job, where its state is FAILED or CANCELLED."""
+OVER = {*ENDED, "COMPLETED", "FAILED"}
+KILLED = "ended without a word: it was killed (for memory?), or its machine is gone"
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Of a job."""
+
+    is_over: bool
+    words: str
+    """What it does or why it waits; if it is over, how it ended, as far as known."""
+
+
+class Engine(Protocol):
+    """What runs jobs."""
+
+    def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
+        """The pieces of each job."""
+        ...
+
+    def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
+        """Hands works over, and yields each with its job as soon as it has one.
+
+        Raises:
+          UserError: the rest was refused.
+        """
+        ...
+
+
+class UnknownError(Exception):
+    """The engine does not answer; its message says what it said instead."""
+
+
+def by_name(options: Options, folder: Path) -> Engine:
+    """The engine that is asked for.
+
+    Args:
+      options: what is asked for.
+      folder: for what jobs say, where all machines see it.
+    """
+    submitit()
+    if options.engine == "slurm":
+        return Slurm(options, folder)
+    return Local(options, folder)
+
+
+def submitit() -> Any:
+    """The library.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    try:
+        import submitit as library
+    except ImportError:
+        raise UserError(
+            "submitit is not installed: pip install -c constraints.txt -e '.[cluster]'"
+        ) from None
+    return library
+
+
+class Slurm:
+    """Jobs of Slurm, a job for each piece, in arrays."""
+
+    def __init__(self, options: Options, folder: Path):
+        tools = ("sbatch", "srun", "squeue")
+        missing = [name for name in tools if shutil.which(name) is None]
+        if missing:
+            raise UserError(
+                f"Slurm is not here ({', '.join(missing)} not on the PATH): run this "
+                "where jobs are submitted, or on this machine with --engine local"
+            )
+        self._options = options
+        self._folder = folder
+
+    def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
+        """One each."""
+        return [[piece] for piece in pieces]
+
+    def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
+        """Queues works; Slurm says what it does not like."""
+        own = self._options
+        executor = submitit().SlurmExecutor(self._folder, own.requeues)
+        limits = {
+            "partition": own.partition or None,
+            "mem": f"{round(1024 * own.memory_gb)}M" if own.memory_gb else None,
+            "gpus_per_node": own.gpus or None,
+            "array_parallelism": own.at_once or None,
+        }
+        further = dict(option.split("=", 1) for option in own.sbatch)
+        executor.update_parameters(
+            job_name="nap_optax",
+            time=own.minutes,
+            cpus_per_task=own.cpus,
+            signal_delay_s=_warning_seconds(own.minutes),
+            additional_parameters={"requeue": True, **further},
+            **{name: value for name, value in limits.items() if value is not None},
+        )
+        for start in range(0, len(works), ARRAY):
+            some = works[start : start + ARRAY]
+            printed = io.StringIO()  # submitit repeats what sbatch says
+            try:
+                with contextlib.redirect_stderr(printed):
+                    jobs = executor.submit_array(some)
+            except (RuntimeError, OSError) as error:
+                raise UserError(
+                    f"Slurm takes no job: {_refusal(printed.getvalue(), error)}; "
+                    "change what it names, then run the same command again"
+                ) from None
+            for work, job in zip(some, jobs, strict=True):
+                yield work, Job("slurm", job.job_id, str(self._folder))
+
+
+class Local:
+    """Processes of this machine, each of which goes through all pieces.
+
+    The lock of a run directory decides who has it, so that none waits for another, and
+    what is left by one that was killed is found by the others.
+    """
+
+    def __init__(self, options: Options, folder: Path):
+        self._options = options
+        self._folder = folder
+        self._at_once = options.at_once or max(1, environment.available_cores() // 2)
+
+    def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
+        """All to each, who begins somewhere else."""
+        number = min(self._at_once, len(pieces))
+        starts = [index * len(pieces) // number for index in range(number)]
+        return [[*pieces[start:], *pieces[:start]] for start in starts]
+
+    def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
+        """Starts works; they live on when this process ends."""
+        gpus = self._options.gpus
+        for index, work in enumerate(works):
+            executor = submitit().LocalExecutor(self._folder)
+            executor.update_parameters(timeout_min=NO_LIMIT)
+            if gpus:
+                own = range(index * gpus, (index + 1) * gpus)
+                executor.update_parameters(gpus_per_node=gpus, visible_gpus=list(own))
+            job = executor.submit(work)
+            yield work, Job("local", job.job_id, str(self._folder))
+
+
+def states(jobs: Collection[Job]) -> dict[Job, State]:
+    """The states of those jobs that are known.
+
+    Raises:
+      UnknownError: nothing can be known now.
+    """
+    queued = {job for job in jobs if job.engine == "slurm"}
+    local = set(jobs) - queued
+    found = {job: State(not _lives(job), "RUNNING") for job in local}
+    if queued:
+        known = _queue()
+        found |= {job: known[job.number] for job in queued if job.number in known}
+    return found
+
+
+def how_it_ended(job: Job, state: State | None) -> str:
+    """What became of a job that is over, from what it or its engine said."""
+    from submitit.core.utils import JobPaths, pickle_load
+
+    path = JobPaths(job.folder, job_id=job.number).result_pickle
+    try:
+        outcome, said = pickle_load(path)
+    except (OSError, EOFError):
+        if OF_MEMORY.search(_tail(job.log)):
+            return ENDED["OUT_OF_MEMORY"]
+        return (state and ENDED.get(state.words)) or KILLED
+    if outcome == "success":
+        return "; ".join(said) or "ended"
+    line = _last_line(said)
+    if "UncompletedJobError" in line:
+        return TIMED_OUT
+    return line.partition("UserError: ")[2] or f"failed: {line}"
+
+
+def _queue() -> dict[str, State]:
+    """What Slurm knows of one's jobs; of those that ended it forgets in minutes."""
+    command = ["squeue", "--me", "--array", "--noheader", "--states=all"]
+    command.append("--format=%i|%T|%r")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        )
+    except subprocess.CalledProcessError as error:
+        raise UnknownError(_last_line(error.stderr)) from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UnknownError(str(error)) from None
+    lines = [line.split("|", 2) for line in done.stdout.splitlines()]
+    return {line[0]: _state(*line[1:]) for line in lines if len(line) == 3}
+
+
+def _state(state: str, reason: str) -> State:
+    is_over = state in OVER
+    waits = state == "PENDING" and reason not in ("None", "")
+    return State(is_over, f"{state} ({reason})" if waits else state)
+
+
+def _warning_seconds(minutes: int) -> int:
+    """How long before its end a job is warned, to be queued again."""
+    return min(120, 60 * minutes // 4)
+
+
+def _refusal(printed: str, error: Exception) -> str:
+    """What sbatch said."""
+    lines = re.findall(r"^sbatch: error: (.*)$", printed, re.MULTILINE)
+    return ", ".join(dict.fromkeys(lines)) or _last_line(str(error))
+
+
+def _tail(path: Path, size: int = 4096) -> str:
+    """The end of a file, if there is one."""
+    try:
+        return path.read_bytes()[-size:].decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _last_line(text: str | None) -> str:
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "without a reason"
+
+
+def _lives(job: Job) -> bool:
+    """Whether the process of a local job is one, and this job."""
+    try:
+        arguments = Path(f"/proc/{job.number}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        if Path("/proc/self").exists():
+            return False
+        command = ["ps", "-ww", "-o", "command=", "-p", job.number]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return job.folder.encode() in done.stdout
+    return job.folder.encode() in arguments

@@ -1,0 +1,92 @@
+"""What a launch can be asked for."""
+
+import dataclasses
+from typing import Literal
+
+import tyro
+
+from experiments.harness.checks import check, check_range
+from experiments.reproduce import registry
+from experiments.reproduce.options import RunOptions
+from experiments.reproduce.request import Request
+
+SHORTEST = 5
+"""Minutes: Slurm warns a job up to two minutes before its end."""
+MOST = 10**6
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(RunOptions):
+    """Runs the arms and seeds of figures as jobs, on a cluster or on this machine.
+
+    The same command submits what is missing, never what is queued, running or finished.
+    When all is done, `python -m experiments.reproduce` draws and judges.
+    """
+
+    figures: tyro.conf.Positional[tuple[str, ...]] = ()
+    """The figures have these names; `python -m experiments.reproduce --list` shows
+    all."""
+    engine: Literal["slurm", "local"] = "slurm"
+    """Jobs are queued by Slurm, or are processes of this machine."""
+    arms_per_job: int = 1
+    """A job trains this many arms in one program, if they share one; 0 is all."""
+    seeds_per_job: int = 1
+    """A job trains this many seeds of each of its arms; 0 is all."""
+    at_once: int = 0
+    """At most this many jobs run at once; 0 leaves it to Slurm, and is one process for
+    every two cores with the local engine."""
+    wait: bool = True
+    """The command ends when the jobs have; ending it earlier does not end them."""
+    checkpoint_seconds: float = 60.0
+    """Two checkpoints of a run are at least this many seconds apart."""
+    partition: str = ""
+    """(slurm) Jobs are sent to this partition; by default to that of the cluster."""
+    minutes: int = 60
+    """(slurm) A job that runs for longer goes back into the queue and continues."""
+    requeues: int = 100
+    """(slurm) It does so at most this many times."""
+    memory_gb: float = 0.0
+    """(slurm) A job has this much memory; 0 is what the cluster gives."""
+    cpus: int = 2
+    """(slurm) A job has this many cores."""
+    gpus: int = 0
+    """A job has this many GPUs."""
+    sbatch: tuple[str, ...] = ()
+    """(slurm) Further options of sbatch, such as account=plasticity qos=low."""
+
+    def __post_init__(self) -> None:
+        """Checks names and numbers.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        for name in self.figures or ("",):
+            registry.check_scale(registry.find(name), self.scale)
+        alone = self.run_directory is None or len(self.figures) == 1
+        check(
+            "run_directory", self.run_directory, alone, "left out for several figures"
+        )
+        for name in ("arms_per_job", "seeds_per_job", "at_once", "requeues", "gpus"):
+            check_range(name, getattr(self, name), at_least=0, at_most=MOST)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, at_most=MOST)
+        check_range("minutes", self.minutes, at_least=SHORTEST, at_most=MOST)
+        check_range("memory_gb", self.memory_gb, at_least=0, at_most=MOST)
+        check_range("cpus", self.cpus, at_least=1, at_most=MOST)
+        self._check_words()
+
+    def _check_words(self) -> None:
+        plain = not self.partition or self.partition.isprintable()
+        named = not self.partition.startswith("-") and " " not in self.partition
+        check("partition", self.partition, plain and named, "the name of a partition")
+        for option in self.sbatch:
+            name, equals, value = option.partition("=")
+            right = name.replace("-", "").isalnum() and equals and value.isprintable()
+            check("sbatch", option, bool(right), "name=value, as sbatch takes --name")
+
+    @property
+    def requests(self) -> list[Request]:
+        """What is asked for of each figure."""
+        names = dict.fromkeys(self.figures)
+        return [self.request(name, registry.find(name)) for name in names]
