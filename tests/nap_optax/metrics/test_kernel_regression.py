@@ -116,16 +116,18 @@ def test_a_step_that_diverges_is_refused_with_the_limit():
 
 @pytest.mark.parametrize("function", [kernel_regression, task_difficulty])
 def test_a_singular_kernel_is_refused_and_nan_under_jit(function):
-    rows = features()
-    rows[1] = rows[0]  # one example twice
-    kernel = jnp.asarray(rows @ rows.T, jnp.float32)
-    y = jnp.asarray(targets(num_targets=1)[:, 0], jnp.float32)
-    with pytest.raises(
-        ValueError, match=f"{function.__name__}: the kernel is singular"
+    y = jnp.array([1.0, 2.0])
+    for kernel in (
+        jnp.ones((2, 2)),
+        jnp.array([[1.0, 1.0], [1.0, 1.0 + 2**-23]]),  # has a factor, of noise
+        jnp.array([[1.0, 2.0], [2.0, 1.0]]),  # has a negative eigenvalue
     ):
-        function(kernel, y)
-    assert jnp.all(jnp.isnan(jax.jit(function)(kernel, y)))
-    assert jnp.all(jnp.isfinite(function(kernel, y, ridge=0.1)))
+        with pytest.raises(
+            ValueError, match=f"{function.__name__}: the kernel is sing"
+        ):
+            function(kernel, y)
+        assert jnp.all(jnp.isnan(jax.jit(function)(kernel, y)))
+    assert jnp.all(jnp.isfinite(function(jnp.ones((2, 2)), y, ridge=0.1)))
 
 
 @pytest.mark.parametrize("function", [kernel_regression, task_difficulty])
