@@ -56,7 +56,7 @@ def lazy(
       Chizat et al., `On Lazy Training in Differentiable Programming
       <https://arxiv.org/abs/1812.07956>`_, 2019, section 1; Kumar et al., `Grokking as
       the Transition from Lazy to Rich Training Dynamics
-      <https://arxiv.org/abs/2310.06110>`_, 2023
+      <https://arxiv.org/abs/2310.06110>`_, 2024
     """
     _check_alpha(alpha)
 
@@ -179,7 +179,7 @@ def lazy_learning_rate(
 
     References:
       Kumar et al., `Grokking as the Transition from Lazy to Rich Training Dynamics
-      <https://arxiv.org/abs/2310.06110>`_, 2023, section 8.1, which leaves out N
+      <https://arxiv.org/abs/2310.06110>`_, 2024, section 8.1, which leaves out N
     """
     _check_alpha(alpha)
     if isinstance(width, int) and width < 1:

@@ -139,7 +139,7 @@ def kernel_target_alignment(
 
     References:
       Kumar et al., `Grokking as the Transition from Lazy to Rich Training Dynamics
-      <https://arxiv.org/abs/2310.06110>`_, 2023, section 3
+      <https://arxiv.org/abs/2310.06110>`_, 2024, section 3
     """
     kernel = as_kernel("kernel", kernel)
     targets = _unit_scale(as_targets("targets", targets, len(kernel)))

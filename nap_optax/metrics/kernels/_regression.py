@@ -92,7 +92,7 @@ def task_difficulty(
 
     References:
       Kumar et al., `Grokking as the Transition from Lazy to Rich Training Dynamics
-      <https://arxiv.org/abs/2310.06110>`_, 2023, section 3
+      <https://arxiv.org/abs/2310.06110>`_, 2024, section 3
     """
     coefficients, targets = _solved("task_difficulty", kernel, targets, ridge)
     return jnp.sum(targets * coefficients)
