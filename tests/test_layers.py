@@ -26,6 +26,7 @@ EXPERIMENTS: dict[str, set[str]] = {
     "harness": set(),
     "grokking": {"harness"},
     "warm_start": {"harness"},
+    "lazy_rich": {"harness"},
     "detectors": {"harness", "grokking"},
     "reproduce": {"harness", "grokking", "warm_start"},
 }
