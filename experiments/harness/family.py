@@ -66,10 +66,10 @@ class Code(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Family(Generic[ConfigT]):
-    """How the runs of one experiment are made; the package is `experiments.<name>`."""
+    """How the runs of one experiment are made."""
 
     name: str
-    """Of the package, of its run directories and of the figure of a run."""
+    """Of its command, of its run directories and of the figure of a run."""
     config_class: type[ConfigT]
     """With `num_steps`, as a field or a property."""
     code: Callable[[], Code]
@@ -89,6 +89,9 @@ class Family(Generic[ConfigT]):
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What held in runs that were made before a field existed, where that is not the
     field's default now."""
+    package: str | None = None
+    """Of several families, whose names are sub-commands of it; by default it is
+    `experiments.<name>`."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -98,12 +101,23 @@ class Family(Generic[ConfigT]):
     @property
     def prog(self) -> str:
         """The command as a user types it."""
-        return f"python -m experiments.{self.name}"
+        words = (self.package, self.name) if self.package else (self.name,)
+        return " ".join(["python -m", f"experiments.{words[0]}", *words[1:]])
+
+    @property
+    def directory(self) -> str:
+        """Where its runs are kept by default, under `runs`."""
+        return f"{self.package}/{self.name}" if self.package else self.name
 
 
-def main(family: Family[Any]) -> None:
-    """Parses a config, runs it and prints a line for each seed."""
-    config = parse(family.config_class, prog=family.prog)
+def main(family: Family[Any], argv: Sequence[str] | None = None) -> None:
+    """Parses a config, runs it and prints a line for each seed.
+
+    Args:
+      family: of the config.
+      argv: what follows the command; by default, of this process.
+    """
+    config = parse(family.config_class, argv, prog=family.prog)
     path, summary = run(family, config)
     for entry in summary:
         # Runs of before have none.
@@ -122,7 +136,9 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
       UserError: what it needs is missing, or the directory is another run's.
     """
     code = family.code()
-    path = config.run_directory or default_path(family.name, config, family.ignored)
+    path = config.run_directory or default_path(
+        family.directory, config, family.ignored
+    )
     # Before a directory is made, which would be of no use without data.
     seeds = range(config.seed, config.seed + config.num_seeds)
     fits = functools.partial(_is_of, seeds)

@@ -22,6 +22,7 @@ from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import family
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
+from experiments.lazy_rich.tasks import FAMILIES as LAZY_RICH
 from experiments.reproduce import __main__ as reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
 
@@ -64,6 +65,10 @@ def commands(monkeypatch, tmp_path):
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
+        **{
+            f"lazy_rich {own.name}": Command(own.config_class, begin_family(own))
+            for own in LAZY_RICH
+        },
         "demo": Command(
             demo.DemoConfig,
             lambda: demo.demo(parse(demo.DemoConfig, prog=demo.PROG)),
@@ -121,7 +126,11 @@ def count(cases, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["grokking", "warm_start", "demo", "detectors", "reproduce"]
+    "name",
+    [
+        *("grokking", "warm_start", "demo", "detectors", "reproduce"),
+        *(f"lazy_rich {own.name}" for own in LAZY_RICH),
+    ],
 )
 def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
     own = commands[name]

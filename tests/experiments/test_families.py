@@ -1,6 +1,6 @@
 """What holds for every family of runs, from the command line to files.
 
-The third family is a test's own: what it needs is what a new experiment has to bring.
+The last family is a test's own: what it needs is what a new experiment has to bring.
 """
 
 import dataclasses
@@ -24,6 +24,8 @@ from experiments.harness.family import Family
 from experiments.harness.members import hyperparameters
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
+from experiments.lazy_rich.modular.family import FAMILY as MODULAR
+from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -52,6 +54,8 @@ class Case(NamedTuple):
     """What needs another program."""
     mistakes: Sequence[tuple[Sequence[str], str]]
     """Arguments, and what the one line says."""
+    command: Sequence[str] = ()
+    """The words between the module and the flags."""
 
 
 CASES = [
@@ -103,6 +107,50 @@ CASES = [
                 ["--batch-size", "100", "--initial-fraction", "0.001"],
                 "it leaves 50 of 50000 examples, and batch_size is 100",
             ),
+        ],
+    ),
+    Case(
+        family=POLYNOMIAL,
+        module="experiments.lazy_rich",
+        command=("polynomial",),
+        tiny=POLYNOMIAL.config_class(
+            dimension=6, num_train=12, width=8, num_steps=40, eval_every=10
+        ),
+        long={"dimension": 20, "num_train": 60, "num_steps": 60_000, "eval_every": 200},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4, "weight_scale": 2.0},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {"optimizer": "adamw", "weight_decay": 0.1, "readouts": True},
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--alpha", "0"], "alpha=0.0: must be at least 1e-06"),
+            (["--width", "0"], "width=0: must be at least 1"),
+            (["--weight-decay", "1"], "0 without --optimizer adamw"),
+            (["--dimension", "100000"], "fewer than 2**31 weights"),
+            (["--optimizer", "sgd"], "invalid choice 'sgd'"),
+        ],
+    ),
+    Case(
+        family=MODULAR,
+        module="experiments.lazy_rich",
+        command=("modular",),
+        tiny=MODULAR.config_class(modulus=5, width=6, num_steps=40, eval_every=10),
+        long={"modulus": 11, "width": 50, "num_steps": 30_000, "eval_every": 200},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {"optimizer": "adamw", "weight_decay": 0.1},
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--modulus", "1"], "modulus=1: must be at least 2"),
+            (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
+            (["--scaling", "linear"], "invalid choice 'linear'"),
         ],
     ),
     Case(
@@ -501,7 +549,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     def start(name):
         return programs.start(
             case.module,
-            flags(config, run_directory=tmp_path / name),
+            [*case.command, *flags(config, run_directory=tmp_path / name)],
             compiled=tmp_path / "compiled",
         )
 

@@ -1,0 +1,11 @@
+"""The tasks, each a family of runs and a sub-command."""
+
+from typing import Any
+
+from experiments.harness.family import Family
+from experiments.lazy_rich.modular.family import FAMILY as MODULAR
+from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
+
+PROG = "python -m experiments.lazy_rich"
+ABOUT = "From lazy to rich training (Kumar et al., 2024): one run of a task."
+FAMILIES: tuple[Family[Any], ...] = (POLYNOMIAL, MODULAR)
