@@ -30,6 +30,8 @@ class LazyConfig(RunConfig):
     momentum: float = per_member(0.95)
     """Gradients are added up with this decay, with optimizer=momentum; the rate that
     does as much as one of gradient descent is smaller by 1 - momentum."""
+    adam_b2: float = per_member(0.999)
+    """Adam's and AdamW's second moment decays by this."""
     weight_decay: float = per_member(0.0)
     """AdamW's weights decay by this, times the learning rate."""
     eval_every: int = 10
@@ -48,7 +50,8 @@ class LazyConfig(RunConfig):
         check_range("learning_rate", self.learning_rate, above=0)
         # Beyond, α² times the width leaves the range of float32.
         check_range("alpha", self.alpha, at_least=1e-6, at_most=1e6)
-        check_range("momentum", self.momentum, at_least=0, below=1)
+        for name in ("momentum", "adam_b2"):
+            check_range(name, getattr(self, name), at_least=0, below=1)
         check_range("weight_decay", self.weight_decay, at_least=0)
         check(
             "weight_decay",

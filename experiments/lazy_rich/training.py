@@ -142,9 +142,11 @@ class Training:
             case "momentum":
                 return optax.sgd(rate, momentum=hyper.momentum)
             case "adam":
-                return optax.adam(rate)
+                return optax.adam(rate, b2=hyper.adam_b2)
             case "adamw":
-                return optax.adamw(rate, weight_decay=hyper.weight_decay)
+                return optax.adamw(
+                    rate, b2=hyper.adam_b2, weight_decay=hyper.weight_decay
+                )
 
 
 def keys(seed: jax.Array) -> tuple[jax.Array, jax.Array]:

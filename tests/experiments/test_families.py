@@ -26,6 +26,8 @@ from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
+from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
+from experiments.lazy_rich.transformer.family import FAMILY as TRANSFORMER
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -122,7 +124,10 @@ CASES = [
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4, "weight_scale": 2.0},
             {"optimizer": "momentum", "momentum": 0.5},
-            {"optimizer": "adamw", "weight_decay": 0.1, "readouts": True},
+            {
+                **{"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+                "readouts": True,
+            },
         ],
         other_program={"center": False},
         mistakes=[
@@ -144,13 +149,58 @@ CASES = [
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3},
             {"optimizer": "momentum", "momentum": 0.5},
-            {"optimizer": "adamw", "weight_decay": 0.1},
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
         ],
         other_program={"center": False},
         mistakes=[
             (["--modulus", "1"], "modulus=1: must be at least 2"),
             (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
             (["--scaling", "linear"], "invalid choice 'linear'"),
+        ],
+    ),
+    Case(
+        family=STUDENT_TEACHER,
+        module="experiments.lazy_rich",
+        command=("student_teacher",),
+        tiny=STUDENT_TEACHER.config_class(
+            num_train=6, num_test=8, width=4, num_steps=40, eval_every=10
+        ),
+        long={"num_train": 100, "width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="init_scale",
+        differing=[
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
+                **{"adam_b2": 0.9, "init_scale": 3.0, "tolerance": 0.1},
+            },
+            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--width", "0"], "width=0: must be at least 1"),
+            (["--optimizer", "gd"], "weight_decay=0.05: must be 0 without"),
+            (["--tolerance", "0"], "tolerance=0.0: must be greater than 0"),
+        ],
+    ),
+    Case(
+        family=TRANSFORMER,
+        module="experiments.lazy_rich",
+        command=("transformer",),
+        tiny=TRANSFORMER.config_class(
+            **{"modulus": 5, "num_heads": 2, "head_dim": 4, "mlp_dim": 8},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"modulus": 11, "num_steps": 10_000, "eval_every": 100},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1, "adam_b2": 0.9},
+            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--modulus", "1"], "modulus=1: must be at least 2"),
+            (["--num-heads", "0"], "num_heads=0: must be at least 1"),
         ],
     ),
     Case(
@@ -166,6 +216,8 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER)
+"""Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
     (["--seed", "4294967295", "--num-seeds", "2"], "seed + num_seeds is at most 2**32"),
@@ -536,7 +588,7 @@ def test_a_step_is_timed(case):
             case,
             id=case.family.name,
             # Of networks one: what differs between families is their state.
-            marks=pytest.mark.thorough if case.family is WARM_START else (),
+            marks=pytest.mark.thorough if case.family in ALIKE else (),
         )
         for case in CASES
     ],

@@ -1,7 +1,6 @@
 """Modular addition as a problem: a `training.Problem`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,24 +8,11 @@ from flax import nnx
 
 from experiments.harness.members import Hyperparameters
 from experiments.lazy_rich.modular.config import Config
+from experiments.lazy_rich.pairs import Pairs, Split, draw_split
 from experiments.lazy_rich.training import Network
 from models import ModularMLP
 
 Predict = Callable[..., jax.Array]
-
-
-class Pairs(NamedTuple):
-    """Ordered pairs of numbers."""
-
-    x: jax.Array  # (n,) int32
-    y: jax.Array  # (n,) int32
-
-
-class Split(NamedTuple):
-    """All pairs, in two parts."""
-
-    train: Pairs
-    test: Pairs
 
 
 class Addition:
@@ -38,10 +24,7 @@ class Addition:
 
     def data(self, key: jax.Array) -> Split:
         """Draws the training pairs; the rest is the test set."""
-        order = jax.random.permutation(key, self.config.modulus**2)
-        pairs = Pairs(order // self.config.modulus, order % self.config.modulus)
-        num = self.config.num_train
-        return Split(Pairs(*(a[:num] for a in pairs)), Pairs(*(a[num:] for a in pairs)))
+        return draw_split(key, self.config.modulus, self.config.num_train)
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> ModularMLP:
         """The network at first."""
@@ -61,16 +44,11 @@ class Addition:
         self, network: Network, data: Split, hyper: Hyperparameters
     ) -> dict[str, jax.Array]:
         """Losses and accuracies."""
-        train_loss, train_accuracy = self._loss_and_accuracy(
-            network.predict, data.train
-        )
-        test_loss, test_accuracy = self._loss_and_accuracy(network.predict, data.test)
-        return {
-            "train_loss": train_loss,
-            "test_loss": test_loss,
-            "train_accuracy": train_accuracy,
-            "test_accuracy": test_accuracy,
-        }
+        measured: dict[str, jax.Array] = {}
+        for name, pairs in (("train", data.train), ("test", data.test)):
+            loss, accuracy = self._loss_and_accuracy(network.predict, pairs)
+            measured |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+        return measured
 
     def _loss_and_accuracy(
         self, predict: Predict, pairs: Pairs

@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from experiments.harness.members import hyperparameters
+from experiments.lazy_rich.classifiers import describe, summarize
 from experiments.lazy_rich.modular.config import Config
-from experiments.lazy_rich.modular.family import describe, summarize
 from experiments.lazy_rich.modular.problem import Addition
 from experiments.lazy_rich.training import Training
 
@@ -93,7 +93,7 @@ def test_the_summary_says_when():
     assert summary["first_step_test_accuracy_95"] == 30
     assert summary["outcome"] == "fitted at update 20, generalised at update 30"
     assert describe(summary, CONFIG) == (
-        "accuracy 1.000 on training, 0.990 on test pairs, weight norm times 1.5"
+        "accuracy 1.000 on training, 0.990 on test examples, weight norm times 1.5"
     )
 
 
