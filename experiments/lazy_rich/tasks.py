@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.harness.family import Family
+from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -15,4 +16,5 @@ FAMILIES: tuple[Family[Any], ...] = (
     MODULAR,
     STUDENT_TEACHER,
     TRANSFORMER,
+    EIGENVECTOR,
 )

@@ -28,7 +28,7 @@ class Problem(Protocol):
     width: int
     """Of the units that the network averages, else 1: for `lazy_learning_rate`."""
 
-    def data(self, key: jax.Array) -> Any:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Any:
         """Draws what is trained on, and what is tested with."""
         ...
 
@@ -83,7 +83,7 @@ class Training:
         _, *states = nnx.split(model, nnx.Param, ...)
         params, constants = map(nnx.to_pure_dict, states)
         opt_state = self._optimizer(hyper).init(params)
-        fixed = Fixed(self.problem.data(data_key), params, constants)
+        fixed = Fixed(self.problem.data(data_key, hyper), params, constants)
         return TrainState(params, opt_state), fixed
 
     def step(

@@ -24,6 +24,7 @@ from experiments.harness.family import Family
 from experiments.harness.members import hyperparameters
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
+from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -142,7 +143,9 @@ CASES = [
         family=MODULAR,
         module="experiments.lazy_rich",
         command=("modular",),
-        tiny=MODULAR.config_class(modulus=5, width=6, num_steps=40, eval_every=10),
+        tiny=MODULAR.config_class(
+            modulus=5, width=6, num_steps=40, eval_every=10, learning_rate=1.0
+        ),
         long={"modulus": 11, "width": 50, "num_steps": 30_000, "eval_every": 200},
         num_kills=1,
         per_member="alpha",
@@ -204,6 +207,28 @@ CASES = [
         ],
     ),
     Case(
+        family=EIGENVECTOR,
+        module="experiments.lazy_rich",
+        command=("eigenvector_labels",),
+        tiny=EIGENVECTOR.config_class(
+            **{"dimension": 6, "num_train": 8, "num_test": 5, "eigenvector": 3},
+            **{"width": 4, "num_steps": 40, "eval_every": 10},
+        ),
+        long={"num_train": 50, "width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--eigenvector", "0"], "eigenvector=0: must be one of the 240"),
+            (["--num-train", "0"], "num_train=0: must be at least 1"),
+        ],
+    ),
+    Case(
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
@@ -216,7 +241,7 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
-ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER)
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
 """Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),

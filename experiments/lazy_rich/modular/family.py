@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.harness.memory import Needs
-from experiments.lazy_rich.classifiers import classifier_family
+from experiments.lazy_rich.families import lazy_family
 from experiments.lazy_rich.modular.config import Config
 
 
@@ -30,7 +30,7 @@ def _problem() -> Any:
     return Addition
 
 
-FAMILY = classifier_family(
+FAMILY = lazy_family(
     "modular",
     Config,
     problem=_problem,

@@ -22,7 +22,7 @@ class Addition:
         self.config = config
         self.width = config.width if config.scaling == "mean_field" else 1
 
-    def data(self, key: jax.Array) -> Split:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Split:
         """Draws the training pairs; the rest is the test set."""
         return draw_split(key, self.config.modulus, self.config.num_train)
 

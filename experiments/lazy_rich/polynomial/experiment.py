@@ -44,7 +44,7 @@ class ByMoments:
         units = Units(self.config)
         model = units.model(hyper, nnx.Rngs(params_key))
         initial = moments.moments_of(model.hidden.kernel[...])
-        fixed = Fixed(units.data(data_key), initial)
+        fixed = Fixed(units.data(data_key, hyper), initial)
         return moments.no_flow(self.config.dimension), fixed
 
     def step(self, flow: Flow, hyper: Hyperparameters, fixed: Fixed) -> Flow:
@@ -95,7 +95,7 @@ class Units:
         self.config = config
         self.width = config.width
 
-    def data(self, key: jax.Array) -> Task:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Task:
         """Draws directions and training examples."""
         config = self.config
         return draw_task(key, config.dimension, config.num_train, config.num_directions)

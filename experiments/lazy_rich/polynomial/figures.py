@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import plots
+from experiments.lazy_rich.figures import TRAIN_COLOR, log_steps
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.lazy_rich.polynomial.outcomes import lazy_curve
-
-TRAIN_COLOR = "0.55"
 
 
 def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None:
@@ -31,8 +30,7 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
         plots.line_with_spread(terms, steps, values, label=label)
     _, ratios = plots.by_group(rows, "step", "weight_norm_ratio")
     plots.line_with_spread(norm, steps, ratios, label="", color=plots.PALETTE[0])
-    for ax in (losses, terms, norm):
-        ax.set_xscale("log")
+    log_steps(axes[:, 0], steps)
     for ax in (losses, terms):
         ax.set_ylim(bottom=0)
     plots.label(

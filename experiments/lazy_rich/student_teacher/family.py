@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.harness.memory import Needs
-from experiments.lazy_rich.classifiers import classifier_family
+from experiments.lazy_rich.families import lazy_family
 from experiments.lazy_rich.student_teacher.config import Config
 
 
@@ -37,7 +37,7 @@ def _problem() -> Any:
     return Student
 
 
-FAMILY = classifier_family(
+FAMILY = lazy_family(
     "student_teacher",
     Config,
     problem=_problem,

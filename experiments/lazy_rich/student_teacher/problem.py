@@ -37,7 +37,7 @@ class Student:
     def __init__(self, config: Config):
         self.config = config
 
-    def data(self, key: jax.Array) -> Lessons:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Lessons:
         """Draws a teacher and inputs."""
         teacher_key, *keys = jax.random.split(key, 3)
         teacher = self._network(1.0, nnx.Rngs(teacher_key))

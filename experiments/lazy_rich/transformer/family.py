@@ -3,7 +3,7 @@
 from typing import Any
 
 from experiments.harness.memory import Needs
-from experiments.lazy_rich.classifiers import classifier_family
+from experiments.lazy_rich.families import lazy_family
 from experiments.lazy_rich.transformer.config import Config
 
 
@@ -36,7 +36,7 @@ def _problem() -> Any:
     return Transformer
 
 
-FAMILY = classifier_family(
+FAMILY = lazy_family(
     "transformer",
     Config,
     problem=_problem,

@@ -24,7 +24,7 @@ class Transformer:
     def __init__(self, config: Config):
         self.config = config
 
-    def data(self, key: jax.Array) -> Split:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Split:
         """Draws the training pairs; the rest is the test set."""
         return draw_split(key, self.config.modulus, self.config.num_train)
 

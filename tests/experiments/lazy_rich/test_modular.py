@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from experiments.harness.members import hyperparameters
-from experiments.lazy_rich.classifiers import describe, summarize
+from experiments.lazy_rich.families import describe, summarize
 from experiments.lazy_rich.modular.config import Config
 from experiments.lazy_rich.modular.problem import Addition
 from experiments.lazy_rich.training import Training
@@ -25,7 +25,7 @@ def start(config):
 
 
 def test_the_split_holds_every_pair_once():
-    split = Addition(CONFIG).data(jax.random.key(0))
+    split = Addition(CONFIG).data(jax.random.key(0), None)
     assert len(split.train.x) == 15
     pairs = {
         (int(x), int(y)) for part in split for x, y in zip(part.x, part.y, strict=True)
@@ -34,7 +34,7 @@ def test_the_split_holds_every_pair_once():
 
 
 def test_the_loss_is_the_mean_over_pairs_and_outputs():
-    split = Addition(CONFIG).data(jax.random.key(0))
+    split = Addition(CONFIG).data(jax.random.key(0), None)
     sums = np.asarray((split.train.x + split.train.y) % 5)
     # The zero network: one output of five is wrong by one.
     zero = Addition(CONFIG).loss(lambda x, _: jnp.zeros((len(x), 5)), split)

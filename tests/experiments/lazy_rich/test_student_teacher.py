@@ -16,19 +16,21 @@ CONFIG = Config(num_train=6, num_test=9, num_inputs=3, num_outputs=2, width=4)
 
 
 def test_train_and_test_inputs_have_one_teacher():
-    data = Student(CONFIG).data(jax.random.key(0))
+    data = Student(CONFIG).data(jax.random.key(0), None)
     assert data.train.inputs.shape == (6, 3)
     assert data.test.targets.shape == (9, 2)
     # A network that is fitted to the teacher on many inputs is right on others; here,
     # the teacher drawn again says the same of both.
-    again = Student(dataclasses.replace(CONFIG, num_train=9)).data(jax.random.key(0))
+    again = Student(dataclasses.replace(CONFIG, num_train=9)).data(
+        jax.random.key(0), None
+    )
     np.testing.assert_array_equal(data.test.inputs, again.test.inputs)
     np.testing.assert_array_equal(data.test.targets, again.test.targets)
     assert not np.array_equal(data.test.inputs, again.train.inputs)
 
 
 def test_an_example_is_right_within_the_tolerance():
-    data = Student(CONFIG).data(jax.random.key(0))
+    data = Student(CONFIG).data(jax.random.key(0), None)
     errors = jnp.array([0.0, 0.01, 0.03, 0.05, 0.05, 0.05])
     hyper = hyperparameters(dataclasses.replace(CONFIG, tolerance=0.001))
 

@@ -14,7 +14,7 @@ CONFIG = Config(modulus=5, num_heads=2, head_dim=4, mlp_dim=8)
 
 
 def test_loss_and_accuracy_by_hand():
-    data = Transformer(CONFIG).data(jax.random.key(0))
+    data = Transformer(CONFIG).data(jax.random.key(0), None)
 
     def predict(x, y):
         # Right for every second pair, whose logit stands out by log 5.

@@ -1,4 +1,4 @@
-"""Families of runs whose examples are right or wrong, and what they have in common."""
+"""What families of lazy versions of a model have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +17,11 @@ OPERATIONS_PER_SECOND = 1e10
 """Multiplications and additions of an update on two cores, at least."""
 DISPATCH_SECONDS = 1e-4
 """What an update costs however small it is."""
+LEARNED = "0.25"
+"""The threshold of a loss, where that of the zero network is about 1."""
 
 
-def classifier_family(
+def lazy_family(
     name: str,
     config_class: type[Any],
     *,
@@ -27,6 +29,7 @@ def classifier_family(
     title: Callable[[Any], str],
     operations: Callable[[Any], float],
     memory: Callable[[Any], Needs],
+    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
 ) -> Family[Any]:
     """A family of lazy versions of a model.
 
@@ -37,21 +40,23 @@ def classifier_family(
       title: of a figure.
       operations: multiplications and additions of an update.
       memory: of one seed.
+      shown: metrics beside the progress.
     """
 
     def code() -> "ArrayCode[Any]":
         from experiments.harness.members import ArrayCode
-        from experiments.lazy_rich.classifier_figures import draw_classifier
+        from experiments.lazy_rich.figures import draw_run
         from experiments.lazy_rich.training import Training
 
         def draw(rows: Sequence[dict[str, Any]], config: Any, path: Path) -> None:
-            draw_classifier(rows, path, title=title(config))
+            draw_run(rows, path, title=title(config))
 
         make = problem()
         return ArrayCode(
             experiment=lambda config: Training(config, make(config)),
             summarize=summarize,
             draw=draw,
+            shown=shown,
         )
 
     def run_seconds(config: Any) -> float:
@@ -72,24 +77,31 @@ def classifier_family(
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: LazyConfig) -> dict[str, Any]:
-    """When a seed fitted and generalised."""
-    accuracies = outcomes.accuracies(rows)
-    return {
-        **outcomes.losses(rows),
-        **accuracies,
-        "outcome": outcomes.in_words(
-            rows,
-            accuracies["first_step_train_accuracy_95"],
-            accuracies["first_step_test_accuracy_95"],
-            limit=None,
-        ),
-    }
+    """When a seed fitted and generalised: by accuracy, or if there is none by loss."""
+    summary = outcomes.losses(rows)
+    if is_classifier(rows[-1]):
+        summary |= outcomes.accuracies(rows)
+        names = [f"first_step_{name}_accuracy_95" for name in ("train", "test")]
+        reached = [summary[name] for name in names]
+    else:
+        names = ["steps_to_train_loss", "steps_to_test_loss"]
+        reached = [summary[name][LEARNED] for name in names]
+    words = outcomes.in_words(rows, *reached, limit=None)
+    return {**summary, "outcome": words}
 
 
 def describe(entry: Mapping[str, Any], config: LazyConfig) -> str:
     """A seed's summary in words."""
+    norm = f"weight norm times {entry['final_weight_norm_ratio']:.3g}"
+    if "final_train_accuracy" not in entry:
+        train, test = entry["final_train_loss"], entry["final_test_loss"]
+        return f"train {train:.3g}, test {test:.3g}, {norm}"
     return (
         f"accuracy {entry['final_train_accuracy']:.3f} on training, "
-        f"{entry['final_test_accuracy']:.3f} on test examples, weight norm times "
-        f"{entry['final_weight_norm_ratio']:.3g}"
+        f"{entry['final_test_accuracy']:.3f} on test examples, {norm}"
     )
+
+
+def is_classifier(row: Mapping[str, Any]) -> bool:
+    """Whether the examples of a task are right or wrong."""
+    return "train_accuracy" in row
