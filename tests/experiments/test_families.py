@@ -174,9 +174,13 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
-                **{"adam_b2": 0.9, "init_scale": 3.0, "tolerance": 0.1},
+                **{
+                    "adam_b2": 0.9,
+                    "momentum": 0.5,
+                    "init_scale": 3.0,
+                    "tolerance": 0.1,
+                },
             },
-            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
         ],
         other_program={"center": True},
         mistakes=[
@@ -197,8 +201,10 @@ CASES = [
         num_kills=1,
         per_member="alpha",
         differing=[
-            {"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1, "adam_b2": 0.9},
-            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
+                **{"adam_b2": 0.9, "momentum": 0.5},
+            }
         ],
         other_program={"center": True},
         mistakes=[
