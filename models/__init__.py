@@ -1,7 +1,16 @@
 """Flax models of the experiments: no optimiser, no data, no training code."""
 
 from models.cifar_cnn import CifarCNN
+from models.committee import CommitteeMachine
 from models.grokking_transformer import GrokkingTransformer
+from models.mlp import MLP, ModularMLP
 from models.resnet import ResNet18
 
-__all__ = ["CifarCNN", "GrokkingTransformer", "ResNet18"]
+__all__ = [
+    "MLP",
+    "CifarCNN",
+    "CommitteeMachine",
+    "GrokkingTransformer",
+    "ModularMLP",
+    "ResNet18",
+]

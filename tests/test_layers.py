@@ -28,6 +28,7 @@ EXPERIMENTS: dict[str, set[str]] = {
     "warm_start": {"harness"},
     "runs": {"harness"},
     "export": {"harness"},
+    "lazy_rich": {"harness"},
     "detectors": {"harness", "grokking"},
     "reproduce": {"harness", "grokking", "warm_start"},
     "launch": {"harness", "reproduce"},

@@ -80,7 +80,7 @@ def parse(
         tyro.cli(with_help_in_one_line(config_class), args=argv, prog=prog)
     empty = argument_errors.explain_empty(argv)
     if empty:
-        raise _refused(prog, empty)
+        raise refused(prog, empty)
     printed = io.StringIO()
     try:
         with argument_errors.captured(printed):
@@ -94,9 +94,9 @@ def parse(
             try:
                 return _expanded(config)
             except RuntimeError as error:  # ~ of somebody who is not here
-                raise _refused(prog, str(error)) from None
+                raise refused(prog, str(error)) from None
         message = argument_errors.explain_unknown(unknown, config_class)
-    raise _refused(prog, message)
+    raise refused(prog, message)
 
 
 def _widen() -> None:
@@ -217,8 +217,8 @@ def _drop_unwritable_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _refused(prog: str, message: str) -> SystemExit:
-    """Says what is wrong, for the caller to raise."""
+def refused(prog: str, message: str) -> SystemExit:
+    """Says what is wrong with the arguments, for the caller to raise."""
     print_line(f"{prog}: {message}; see {prog} --help")
     return SystemExit(2)
 

@@ -58,7 +58,10 @@ class Code(Protocol):
         ...
 
     def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
-        """What became of one seed, in numbers, given its rows."""
+        """What became of one seed, in numbers, given its rows.
+
+        An `outcome` takes the place of the family's, where more is known than rows say.
+        """
         ...
 
     def draw(self, rows: Rows, config: Any, path: Path) -> None:
@@ -68,10 +71,10 @@ class Code(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Family(Generic[ConfigT]):
-    """How the runs of one experiment are made; the package is `experiments.<name>`."""
+    """How the runs of one experiment are made."""
 
     name: str
-    """Of the package, of its run directories and of the figure of a run."""
+    """Of its command, of its run directories and of the figure of a run."""
     config_class: type[ConfigT]
     """With `num_steps`, as a field or a property."""
     code: Callable[[], Code]
@@ -97,6 +100,9 @@ class Family(Generic[ConfigT]):
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What held in runs that were made before a field existed, where that is not the
     field's default now."""
+    package: str | None = None
+    """Of several families, whose names are sub-commands of it; by default it is
+    `experiments.<name>`."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -110,12 +116,23 @@ class Family(Generic[ConfigT]):
     @property
     def prog(self) -> str:
         """The command as a user types it."""
-        return f"python -m experiments.{self.name}"
+        words = (self.package, self.name) if self.package else (self.name,)
+        return " ".join(["python -m", f"experiments.{words[0]}", *words[1:]])
+
+    @property
+    def directory(self) -> str:
+        """Where its runs are kept by default, under `runs`."""
+        return f"{self.package}/{self.name}" if self.package else self.name
 
 
-def main(family: Family[Any]) -> None:
-    """Parses a config, runs it and prints a line for each seed."""
-    config = family.resolve(parse(family.config_class, prog=family.prog))
+def main(family: Family[Any], argv: Sequence[str] | None = None) -> None:
+    """Parses a config, runs it and prints a line for each seed.
+
+    Args:
+      family: of the config.
+      argv: what follows the command; by default, of this process.
+    """
+    config = family.resolve(parse(family.config_class, argv, prog=family.prog))
     path, summary = run(family, config)
     for entry in summary:
         print(printable(f"seed {entry['seed']}: {_described(family, entry, config)}"))
@@ -147,7 +164,9 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     """
     registry.require(config.log)
     code = family.code()
-    path = config.run_directory or default_path(family.name, config, family.ignored)
+    path = config.run_directory or default_path(
+        family.directory, config, family.ignored
+    )
     # Before a directory is made, which would be of no use without data.
     seeds = range(config.seed, config.seed + config.num_seeds)
     fits = functools.partial(_is_of, seeds)
@@ -182,8 +201,8 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
                 [
                     {
                         "seed": seed,
-                        **code.summarize(own_rows[seed], config),
                         "outcome": family.in_words(own_rows[seed], config),
+                        **code.summarize(own_rows[seed], config),
                         **totals,
                     }
                     for seed in seeds

@@ -28,6 +28,11 @@ def with_help_in_one_line(config_class: type) -> Any:
     )
 
 
+def first_sentence(config_class: type) -> str:
+    """What a config is for, in its docstring's first line."""
+    return (config_class.__doc__ or "").strip().partition("\n")[0]
+
+
 def _like(field: dataclasses.Field[Any]) -> Any:
     """A field with the same default."""
     if field.default_factory is not dataclasses.MISSING:

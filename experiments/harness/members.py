@@ -153,6 +153,8 @@ class ArrayCode(Generic[ConfigT]):
     """Writes the figure of a run."""
     load: Callable[[ConfigT], Sequence[Any]] = lambda _: ()
     """What all members read."""
+    shown: Sequence[str] = ("train_accuracy", "test_accuracy")
+    """Metrics that are shown beside the progress."""
 
     def train(
         self,
@@ -171,6 +173,7 @@ class ArrayCode(Generic[ConfigT]):
             labels=labels,
             num_steps=configs[0].num_steps,
             eval_every=configs[0].eval_every,
+            shown=self.shown,
         )
 
     def step_seconds(

@@ -24,6 +24,7 @@ from experiments.harness import family
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.command_line import parse, run
 from experiments.launch import __main__ as launch
+from experiments.lazy_rich.tasks import FAMILIES as LAZY_RICH
 from experiments.reproduce import __main__ as reproduce
 from experiments.runs import __main__ as runs
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -73,6 +74,10 @@ def commands(monkeypatch, tmp_path):
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
+        **{
+            f"lazy_rich {own.name}": Command(own.config_class, begin_family(own))
+            for own in LAZY_RICH
+        },
         "demo": Command(
             demo.DemoConfig,
             lambda: demo.demo(parse(demo.DemoConfig, prog=demo.PROG)),
@@ -143,6 +148,7 @@ def count(cases, monkeypatch, capsys):
     "name",
     [
         *("grokking", "warm_start", "demo", "detectors", "reproduce", "launch"),
+        *(f"lazy_rich {own.name}" for own in LAZY_RICH),
         *("runs", "export"),
     ],
 )

@@ -1,6 +1,6 @@
 """What holds for every family of runs, from the command line to files.
 
-The third family is a test's own: what it needs is what a new experiment has to bring.
+The last family is a test's own: what it needs is what a new experiment has to bring.
 """
 
 import dataclasses
@@ -24,6 +24,11 @@ from experiments.harness.family import Family
 from experiments.harness.members import hyperparameters
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
+from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
+from experiments.lazy_rich.modular.family import FAMILY as MODULAR
+from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
+from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
+from experiments.lazy_rich.transformer.family import FAMILY as TRANSFORMER
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.reproduce import reproduce
 from experiments.warm_start.family import FAMILY as WARM_START
@@ -52,6 +57,8 @@ class Case(NamedTuple):
     """What needs another program."""
     mistakes: Sequence[tuple[Sequence[str], str]]
     """Arguments, and what the one line says."""
+    command: Sequence[str] = ()
+    """The words between the module and the flags."""
 
 
 CASES = [
@@ -106,6 +113,128 @@ CASES = [
         ],
     ),
     Case(
+        family=POLYNOMIAL,
+        module="experiments.lazy_rich",
+        command=("polynomial",),
+        tiny=POLYNOMIAL.config_class(
+            dimension=6, num_train=12, width=8, num_steps=40, eval_every=10
+        ),
+        long={"dimension": 20, "num_train": 60, "num_steps": 60_000, "eval_every": 200},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4, "weight_scale": 2.0},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+                "readouts": True,
+            },
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--alpha", "0"], "alpha=0.0: must be at least 1e-06"),
+            (["--width", "0"], "width=0: must be at least 1"),
+            (["--weight-decay", "1"], "0 without --optimizer adamw"),
+            (["--dimension", "100000"], "fewer than 2**31 weights"),
+            (["--optimizer", "sgd"], "invalid choice 'sgd'"),
+        ],
+    ),
+    Case(
+        family=MODULAR,
+        module="experiments.lazy_rich",
+        command=("modular",),
+        tiny=MODULAR.config_class(
+            modulus=5, width=6, num_steps=40, eval_every=10, learning_rate=1.0
+        ),
+        long={"modulus": 11, "width": 50, "num_steps": 30_000, "eval_every": 200},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--modulus", "1"], "modulus=1: must be at least 2"),
+            (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
+            (["--scaling", "linear"], "invalid choice 'linear'"),
+        ],
+    ),
+    Case(
+        family=STUDENT_TEACHER,
+        module="experiments.lazy_rich",
+        command=("student_teacher",),
+        tiny=STUDENT_TEACHER.config_class(
+            num_train=6, num_test=8, width=4, num_steps=40, eval_every=10
+        ),
+        long={"num_train": 100, "width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="init_scale",
+        differing=[
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
+                **{
+                    "adam_b2": 0.9,
+                    "momentum": 0.5,
+                    "init_scale": 3.0,
+                    "tolerance": 0.1,
+                },
+            },
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--width", "0"], "width=0: must be at least 1"),
+            (["--optimizer", "gd"], "weight_decay=0.05: must be 0 without"),
+            (["--tolerance", "0"], "tolerance=0.0: must be greater than 0"),
+        ],
+    ),
+    Case(
+        family=TRANSFORMER,
+        module="experiments.lazy_rich",
+        command=("transformer",),
+        tiny=TRANSFORMER.config_class(
+            **{"modulus": 5, "num_heads": 2, "head_dim": 4, "mlp_dim": 8},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"modulus": 11, "num_steps": 10_000, "eval_every": 100},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
+                **{"adam_b2": 0.9, "momentum": 0.5},
+            }
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--modulus", "1"], "modulus=1: must be at least 2"),
+            (["--num-heads", "0"], "num_heads=0: must be at least 1"),
+        ],
+    ),
+    Case(
+        family=EIGENVECTOR,
+        module="experiments.lazy_rich",
+        command=("eigenvector_labels",),
+        tiny=EIGENVECTOR.config_class(
+            **{"dimension": 6, "num_train": 8, "num_test": 5, "eigenvector": 3},
+            **{"width": 4, "num_steps": 40, "eval_every": 10},
+        ),
+        long={"num_train": 50, "width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="alpha",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+            {"optimizer": "momentum", "momentum": 0.5},
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+        ],
+        other_program={"center": False},
+        mistakes=[
+            (["--eigenvector", "0"], "eigenvector=0: must be one of the 240"),
+            (["--num-train", "0"], "num_train=0: must be at least 1"),
+        ],
+    ),
+    Case(
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
@@ -118,6 +247,8 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
+"""Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
     (["--seed", "4294967295", "--num-seeds", "2"], "seed + num_seeds is at most 2**32"),
@@ -488,7 +619,7 @@ def test_a_step_is_timed(case):
             case,
             id=case.family.name,
             # Of networks one: what differs between families is their state.
-            marks=pytest.mark.thorough if case.family is WARM_START else (),
+            marks=pytest.mark.thorough if case.family in ALIKE else (),
         )
         for case in CASES
     ],
@@ -501,7 +632,7 @@ def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     def start(name):
         return programs.start(
             case.module,
-            flags(config, run_directory=tmp_path / name),
+            [*case.command, *flags(config, run_directory=tmp_path / name)],
             compiled=tmp_path / "compiled",
         )
 

@@ -38,8 +38,16 @@ GRADS = jax.tree.map(lambda leaf: 0.1 * leaf + 0.01, PARAMS)
 FRESH = jax.tree.map(lambda leaf: 0.5 * leaf, PARAMS)
 HEAD = {"dense": False, "norm": True}
 FEATURES = jnp.array([[1.0, -2.0], [0.5, 1.0], [3.0, 0.0]])
+TARGETS = jnp.array([1.0, -2.0, 0.5, 0.0])
+KERNEL = jnp.diag(jnp.array([1.0, 2.0, 3.0, 4.0])) + 0.5
 MOMENTUM = optax.trace(0.9)
 RISING = schedules.warmup_constant(0.1, warmup_steps=2)
+
+
+def outputs_of(params: Any, inputs: jax.Array) -> jax.Array:
+    """A network, for what takes one."""
+    return inputs @ params["dense"]["kernel"] + params["dense"]["bias"][None]
+
 
 # What is wrong for most arguments; for some of them it is right.
 BAD: dict[str, Any] = {
@@ -154,8 +162,25 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     metrics.attention_entropy: {"weights": jnp.full((2, 4), 0.25)},
     metrics.dormant_fraction: {"activations": FEATURES},
     metrics.effective_rank: {"features": FEATURES},
+    metrics.empirical_ntk: {
+        "apply": outputs_of,
+        "params": PARAMS,
+        "inputs": FEATURES[:, :2],
+    },
     metrics.feature_covariance_change: {"features_a": FEATURES, "features_b": FEATURES},
+    metrics.kernel_alignment: {"kernel": KERNEL, "other": KERNEL**2},
+    metrics.kernel_descent: {
+        "kernel": KERNEL,
+        "targets": TARGETS,
+        "step_size": 0.1,
+        "num_steps": 3,
+    },
+    metrics.kernel_regression: {"kernel": KERNEL, "targets": TARGETS},
+    metrics.kernel_target_alignment: {"kernel": KERNEL, "targets": TARGETS},
+    metrics.linearize: {"apply": outputs_of, "params": PARAMS},
+    metrics.parameter_movement: {"params": PARAMS, "initial_params": FRESH},
     metrics.stable_rank: {"features": FEATURES},
+    metrics.task_difficulty: {"kernel": KERNEL, "targets": TARGETS},
     schedules.cyclic: {"peak_value": 1.0, "cycle_steps": 4, "warmup_steps": 2},
     schedules.delayed: {"schedule": RISING, "delay_steps": 2, "init_value": 0.1},
     schedules.growing_cycles: {
@@ -178,7 +203,10 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     },
 }
 # Arguments that are measured, and may be measured to be NaN.
-DATA = {"activations", "features", "features_a", "features_b", "params", "weights"}
+DATA = {
+    *("activations", "features", "features_a", "features_b", "params", "weights"),
+    *("inputs", "other_inputs", "initial_params", "kernel", "other", "targets"),
+}
 TALLY: Counter[str] = Counter()
 
 

@@ -1,0 +1,1 @@
+"""From lazy to rich training: `python -m experiments.lazy_rich --help`."""

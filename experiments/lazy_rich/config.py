@@ -1,0 +1,61 @@
+"""What every task can be asked for: how lazy the network is, and how it is trained."""
+
+import dataclasses
+from typing import Literal
+
+from experiments.harness.checks import check, check_range
+from experiments.harness.config import RunConfig, per_member
+
+Optimizer = Literal["gd", "momentum", "adam", "adamw"]
+
+LAZY_RATES = ("gd", "momentum")
+"""Optimizers whose rate is scaled with the laziness."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LazyConfig(RunConfig):
+    """The part of a config that the tasks share; a task adds its own fields."""
+
+    num_steps: int = 10_000
+    """The run has this many updates, each of the whole training set."""
+    alpha: float = per_member(1.0)
+    """The network's output is multiplied by this: the larger, the lazier."""
+    learning_rate: float = per_member(1.0)
+    """η₀: gradient descent, with momentum or without, has this rate over alpha squared
+    (times the width, where units are averaged). Adam and AdamW have it as it is."""
+    center: bool = True
+    """The output is less that of the initial network, so that it starts at zero."""
+    optimizer: Optimizer = "gd"
+    """Gradient descent (gd), with momentum, Adam, or AdamW with its weight decay."""
+    momentum: float = per_member(0.95)
+    """Gradients are added up with this decay, with optimizer=momentum; the rate that
+    does as much as one of gradient descent is smaller by 1 - momentum."""
+    adam_b2: float = per_member(0.999)
+    """Adam's and AdamW's second moment decays by this."""
+    weight_decay: float = per_member(0.0)
+    """AdamW's weights decay by this, times the learning rate."""
+    eval_every: int = 10
+    """Losses are measured once every this many updates."""
+    seed: int = 0
+    """The data and the initial weights are drawn with this seed."""
+
+    def __post_init__(self) -> None:
+        """Checks these fields.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        check_range("num_steps", self.num_steps, at_least=1)
+        check_range("learning_rate", self.learning_rate, above=0)
+        # Beyond, α² times the width leaves the range of float32.
+        check_range("alpha", self.alpha, at_least=1e-6, at_most=1e6)
+        for name in ("momentum", "adam_b2"):
+            check_range(name, getattr(self, name), at_least=0, below=1)
+        check_range("weight_decay", self.weight_decay, at_least=0)
+        check(
+            "weight_decay",
+            self.weight_decay,
+            self.weight_decay == 0 or self.optimizer == "adamw",
+            "0 without --optimizer adamw, which is what decays weights",
+        )

@@ -1,0 +1,1 @@
+"""A committee machine whose labels are an eigenvector of its initial kernel."""

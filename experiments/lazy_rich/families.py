@@ -1,0 +1,114 @@
+"""What families of lazy versions of a model have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.harness.family import Family
+from experiments.harness.memory import Needs
+from experiments.lazy_rich import outcomes
+from experiments.lazy_rich.config import LazyConfig
+
+if TYPE_CHECKING:
+    from experiments.harness.members import ArrayCode
+    from experiments.lazy_rich.training import Problem
+
+OPERATIONS_PER_SECOND = 1e10
+"""Multiplications and additions of an update on two cores, at least."""
+DISPATCH_SECONDS = 1e-4
+"""What an update costs however small it is."""
+LEARNED = "0.25"
+"""The threshold of a loss, where that of the zero network is about 1."""
+
+
+def lazy_family(
+    name: str,
+    config_class: type[Any],
+    *,
+    problem: Callable[[], Callable[[Any], "Problem"]],
+    title: Callable[[Any], str],
+    operations: Callable[[Any], float],
+    memory: Callable[[Any], Needs],
+    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
+) -> Family[Any]:
+    """A family of lazy versions of a model.
+
+    Args:
+      name: of the sub-command.
+      config_class: a `LazyConfig`.
+      problem: imports what is needed and returns the problem's class.
+      title: of a figure.
+      operations: multiplications and additions of an update.
+      memory: of one seed.
+      shown: metrics beside the progress.
+    """
+
+    def code() -> "ArrayCode[Any]":
+        from experiments.harness.members import ArrayCode
+        from experiments.lazy_rich.figures import draw_run
+        from experiments.lazy_rich.training import Training
+
+        def draw(rows: Sequence[dict[str, Any]], config: Any, path: Path) -> None:
+            draw_run(rows, path, title=title(config))
+
+        make = problem()
+        return ArrayCode(
+            experiment=lambda config: Training(config, make(config)),
+            summarize=summarize,
+            draw=draw,
+            shown=shown,
+        )
+
+    def run_seconds(config: Any) -> float:
+        one = DISPATCH_SECONDS + operations(config) / OPERATIONS_PER_SECOND
+        return config.num_steps * one
+
+    return Family(
+        name=name,
+        package="lazy_rich",
+        config_class=config_class,
+        code=code,
+        group_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
+        run_seconds=run_seconds,
+        cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
+        describe=describe,
+        in_words=in_words,
+        memory=memory,
+    )
+
+
+def summarize(rows: Sequence[Mapping[str, Any]], config: LazyConfig) -> dict[str, Any]:
+    """Losses, norms and, where there are any, accuracies of a seed."""
+    summary = outcomes.losses(rows)
+    if is_classifier(rows[-1]):
+        summary |= outcomes.accuracies(rows)
+    return summary
+
+
+def in_words(rows: Sequence[Mapping[str, Any]], config: LazyConfig) -> str:
+    """Whether a seed fitted and generalised, and when."""
+    summary = summarize(rows, config)
+    if is_classifier(rows[-1]):
+        names = [f"first_step_{name}_accuracy_95" for name in ("train", "test")]
+        reached = [summary[name] for name in names]
+    else:
+        names = ["steps_to_train_loss", "steps_to_test_loss"]
+        reached = [summary[name][LEARNED] for name in names]
+    return outcomes.in_words(rows, *reached, limit=None)
+
+
+def describe(entry: Mapping[str, Any], config: LazyConfig) -> str:
+    """A seed's summary in words."""
+    norm = f"weight norm times {entry['final_weight_norm_ratio']:.3g}"
+    if "final_train_accuracy" not in entry:
+        train, test = entry["final_train_loss"], entry["final_test_loss"]
+        return f"train {train:.3g}, test {test:.3g}, {norm}"
+    return (
+        f"accuracy {entry['final_train_accuracy']:.3f} on training, "
+        f"{entry['final_test_accuracy']:.3f} on test examples, {norm}"
+    )
+
+
+def is_classifier(row: Mapping[str, Any]) -> bool:
+    """Whether the examples of a task are right or wrong."""
+    return "train_accuracy" in row

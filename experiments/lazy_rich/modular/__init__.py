@@ -1,0 +1,1 @@
+"""A perceptron that adds modulo p, on the mean squared error."""

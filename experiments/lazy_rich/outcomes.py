@@ -1,0 +1,91 @@
+"""What became of a run: when it fitted its examples, and when it generalised."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.harness.outcomes import diverged_at
+
+Rows = Sequence[Mapping[str, Any]]
+
+THRESHOLDS = (0.5, 0.25, 0.1, 0.01)
+"""Of losses; keys of `steps_to_train_loss` and `steps_to_test_loss`."""
+FITTED = "0.1"
+"""The threshold of a training loss that counts as fitted on the polynomial task."""
+GENERALISED = "0.25"
+"""The threshold of its test loss: a third of that of the zero network."""
+ACCURACY = 0.95
+"""From which on a classifier has learned a set."""
+
+
+def losses(rows: Rows) -> dict[str, Any]:
+    """The summary of losses and norms, whatever the task."""
+    return {
+        "final_train_loss": rows[-1]["train_loss"],
+        "final_test_loss": rows[-1]["test_loss"],
+        "highest_test_loss": max(
+            (row["test_loss"] for row in rows if math.isfinite(row["test_loss"])),
+            default=None,
+        ),
+        "steps_to_train_loss": _steps_to(rows, "train_loss"),
+        "steps_to_test_loss": _steps_to(rows, "test_loss"),
+        "final_weight_norm_ratio": rows[-1]["weight_norm_ratio"],
+        "final_parameter_movement": rows[-1]["parameter_movement"],
+    }
+
+
+def accuracies(rows: Rows) -> dict[str, Any]:
+    """The part of a summary that classifiers add."""
+    return {
+        f"first_step_{name}_accuracy_95": first_step(
+            rows,
+            lambda row: row[f"{name}_accuracy"] > ACCURACY,  # noqa: B023
+        )
+        for name in ("train", "test")
+    } | {
+        f"final_{name}_accuracy": rows[-1][f"{name}_accuracy"]
+        for name in ("train", "test")
+    }
+
+
+def first_step(rows: Rows, holds: Any) -> int | None:
+    """The first evaluated step for which a condition holds, if there is one."""
+    return next((row["step"] for row in rows if holds(row)), None)
+
+
+def in_words(
+    rows: Rows, fitted: int | None, generalised: int | None, *, limit: float | None
+) -> str:
+    """What became of one run.
+
+    Args:
+      rows: of its evaluations.
+      fitted: the step at which it had learned its training set.
+      generalised: the step at which it had learned the test set.
+      limit: the learning rate from which on the initial network diverges, if known.
+    """
+    diverged = diverged_at(rows)
+    if diverged is not None:
+        known = "" if limit is None else f" (limit at first: {limit:.3g})"
+        return f"diverged at update {diverged}: lower learning_rate{known}"
+    if fitted is None:
+        loss = rows[-1]["train_loss"]
+        return f"has not fitted its training set (loss {loss:.3g})"
+    if generalised is None:
+        loss = rows[-1]["test_loss"]
+        return f"fitted at update {fitted}, has not generalised (test loss {loss:.3g})"
+    return f"fitted at update {fitted}, generalised at update {generalised}"
+
+
+def in_words_of_losses(rows: Rows, *, limit: float | None = None) -> str:
+    """As `in_words`, of the polynomial task."""
+    train, test = (_steps_to(rows, f"{name}_loss") for name in ("train", "test"))
+    return in_words(rows, train[FITTED], test[GENERALISED], limit=limit)
+
+
+def _steps_to(rows: Rows, name: str) -> dict[str, int | None]:
+    """By threshold, the first evaluated step with a loss below it."""
+    return {
+        f"{threshold:g}": first_step(rows, lambda row: row[name] < threshold)  # noqa: B023
+        for threshold in THRESHOLDS
+    }

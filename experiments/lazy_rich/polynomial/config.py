@@ -1,0 +1,59 @@
+"""What a run on the polynomial task can be asked for."""
+
+import dataclasses
+
+from experiments.harness.checks import check, check_range
+from experiments.harness.config import per_member
+from experiments.lazy_rich.config import LazyConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(LazyConfig):
+    """Regression of squares of normals by a committee machine, tested in closed form.
+
+    Gradient descent needs no units: it is computed for their moments, which is exact
+    and costs the same at any width. Other optimizers train the units' weights.
+    """
+
+    dimension: int = 50
+    """An input has this many normal components, of variance 1 / dimension."""
+    num_train: int = 250
+    """The training set has this many examples."""
+    num_directions: int = 1
+    """The target is half the sum of the squared projections on this many directions.
+    The paper's main text has 1."""
+    width: int = 500
+    """The network averages this many units."""
+    epsilon: float = per_member(0.1)
+    """A unit is h + epsilon / 2 h^2; the smaller, the less the initial network sees of
+    the target."""
+    readouts: bool = False
+    """Each unit has a trained readout, normal at first; without, all of them are 1."""
+    weight_scale: float = per_member(1.0)
+    """The initial weights have this standard deviation."""
+    learning_rate: float = per_member(2.0)
+    """η₀: gradient descent, with momentum or without, has this rate times the width
+    over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
+
+    def __post_init__(self) -> None:
+        """Checks every field that has a range.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        for name in ("dimension", "num_train", "num_directions", "width"):
+            check_range(name, getattr(self, name), at_least=1)
+        check_range("epsilon", self.epsilon, at_least=0, at_most=1e3)
+        check_range("weight_scale", self.weight_scale, at_least=1e-3, at_most=1e3)
+        check(
+            "dimension",
+            self.dimension,
+            self.dimension * max(self.num_train, self.width, self.dimension) < 2**31,
+            "such that there are fewer than 2**31 weights and numbers in all inputs",
+        )
+
+    @property
+    def by_moments(self) -> bool:
+        """Whether moments of the weights are what is trained."""
+        return self.optimizer == "gd" and not self.readouts

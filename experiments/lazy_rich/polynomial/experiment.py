@@ -1,0 +1,163 @@
+"""Runs on the polynomial task as pure functions: by moments, or by units' weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from experiments.harness.members import Hyperparameters
+from experiments.lazy_rich import training
+from experiments.lazy_rich.polynomial import moments, theory
+from experiments.lazy_rich.polynomial.config import Config
+from experiments.lazy_rich.polynomial.moments import Flow, Moments
+from experiments.lazy_rich.polynomial.task import Task, draw_task, target_matrix
+from experiments.lazy_rich.training import Network, Training
+from models import CommitteeMachine
+
+
+class Fixed(NamedTuple):
+    """What a member keeps from its start to its end."""
+
+    task: Task
+    initial: Moments
+
+
+def experiment(config: Config) -> "ByMoments | Training":
+    """What a config trains."""
+    return ByMoments(config) if config.by_moments else Training(config, Units(config))
+
+
+class ByMoments:
+    """Gradient descent on the moments of the units' weights."""
+
+    has_convolutions = False
+    compiler_options: Mapping[str, Any] = {}
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[Flow, Fixed]:
+        """The state of step 0, and the data of one seed."""
+        data_key, params_key = training.keys(seed)
+        units = Units(self.config)
+        model = units.model(hyper, nnx.Rngs(params_key))
+        initial = moments.moments_of(model.hidden.kernel[...])
+        fixed = Fixed(units.data(data_key, hyper), initial)
+        return moments.no_flow(self.config.dimension), fixed
+
+    def step(self, flow: Flow, hyper: Hyperparameters, fixed: Fixed) -> Flow:
+        """One update with the whole training set."""
+        with jax.default_matmul_precision("highest"):
+            change = moments.change(flow, fixed.initial)
+            return moments.descend(
+                flow,
+                fixed.task.inputs,
+                self._residuals(change, hyper, fixed),
+                alpha=hyper.alpha,
+                epsilon=hyper.epsilon,
+                base_rate=hyper.learning_rate,
+            )
+
+    def evaluate(
+        self, flow: Flow, hyper: Hyperparameters, fixed: Fixed
+    ) -> tuple[Flow, dict[str, jax.Array]]:
+        """Scalars that describe a state."""
+        with jax.default_matmul_precision("highest"):
+            change = moments.change(flow, fixed.initial)
+            residuals = self._residuals(change, hyper, fixed)
+            measured = averages(
+                change, fixed.initial, fixed.task, hyper, center=self.config.center
+            ) | alignments(fixed.initial, change, fixed.task, hyper)
+            initial = jnp.trace(fixed.initial.second)
+            moved = moments.moved(flow, fixed.initial)
+        return flow, {
+            "train_loss": jnp.mean(jnp.square(residuals)),
+            **measured,
+            "weight_norm_ratio": jnp.sqrt(1 + jnp.trace(change.second) / initial),
+            "parameter_movement": jnp.sqrt(moved / initial),
+        }
+
+    def _residuals(
+        self, change: Moments, hyper: Hyperparameters, fixed: Fixed
+    ) -> jax.Array:
+        seen = change if self.config.center else moments.added(change, fixed.initial)
+        return fixed.task.targets - moments.outputs(
+            fixed.task.inputs, seen, hyper.alpha, hyper.epsilon
+        )
+
+
+class Units:
+    """The same task as a problem for any optimizer: a `training.Problem`."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.width = config.width
+
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Task:
+        """Draws directions and training examples."""
+        config = self.config
+        return draw_task(key, config.dimension, config.num_train, config.num_directions)
+
+    def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> CommitteeMachine:
+        """The network at first."""
+        return CommitteeMachine(
+            self.config.dimension,
+            self.config.width,
+            epsilon=hyper.epsilon,
+            readouts=self.config.readouts,
+            weight_scale=hyper.weight_scale,
+            rngs=rngs,
+        )
+
+    def loss(self, predict: Callable[..., jax.Array], data: Task) -> jax.Array:
+        """The mean squared error."""
+        return jnp.mean(jnp.square(data.targets - predict(data.inputs)))
+
+    def measure(
+        self, network: Network, data: Task, hyper: Hyperparameters
+    ) -> dict[str, jax.Array]:
+        """Losses, and what the theory says of them."""
+        initial, now = (
+            moments.moments_of(params["hidden"]["kernel"], params.get("readouts"))
+            for params in (network.initial_params, network.params)
+        )
+        change = jax.tree.map(jnp.subtract, now, initial)
+        measured = averages(change, initial, data, hyper, center=self.config.center)
+        if not self.config.readouts:  # whose kernel has terms of its own
+            measured |= alignments(initial, change, data, hyper)
+        return {"train_loss": self.loss(network.predict, data), **measured}
+
+
+def averages(
+    change: Moments,
+    initial: Moments,
+    task: Task,
+    hyper: Hyperparameters,
+    *,
+    center: bool,
+) -> dict[str, jax.Array]:
+    """The test loss and its terms."""
+    seen = change if center else moments.added(initial, change)
+    target = target_matrix(task.directions)
+    terms = theory.loss_terms(seen, target, hyper.alpha, hyper.epsilon)
+    return {
+        "test_loss": terms.total,
+        "test_variance": terms.variance,
+        "test_misalignment": terms.misalignment,
+        "test_linear": terms.linear,
+    }
+
+
+def alignments(
+    initial: Moments, change: Moments, task: Task, hyper: Hyperparameters
+) -> dict[str, jax.Array]:
+    """Of the tangent kernel with the target, for readouts that are 1."""
+    now, target = moments.added(initial, change), target_matrix(task.directions)
+    return {
+        "kernel_alignment": theory.alignment(now, target, hyper.epsilon),
+        "kernel_alignment_centered": theory.alignment(
+            now, target, hyper.epsilon, centered=True
+        ),
+    }

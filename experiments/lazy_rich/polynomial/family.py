@@ -1,0 +1,72 @@
+"""The polynomial task as a family of runs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from experiments.harness.family import Family
+from experiments.harness.memory import Needs
+from experiments.lazy_rich import outcomes
+from experiments.lazy_rich.polynomial.config import Config
+
+if TYPE_CHECKING:
+    from experiments.harness.members import ArrayCode
+
+OPERATIONS_PER_SECOND = 1e10
+"""Multiplications and additions of an update on two cores, at least."""
+DISPATCH_SECONDS = 5e-5
+"""What an update costs however small it is."""
+
+
+def run_seconds(config: Config) -> float:
+    """An estimate."""
+    d, p, n = config.dimension, config.num_train, config.width
+    operations = 4 * p * d**2 + 10 * d**3 if config.by_moments else 8 * p * d * n
+    one = DISPATCH_SECONDS + operations / OPERATIONS_PER_SECOND
+    return config.num_steps * one
+
+
+def memory(config: Config) -> Needs:
+    """At the least: a member's inputs, its state, and an update."""
+    d, p, n = config.dimension, config.num_train, config.width
+    data = 4 * p * d
+    if config.by_moments:
+        return Needs(member=data + 4 * 2 * d**2, step=4 * (p * d + 2 * d**2))
+    return Needs(member=data + 4 * 2 * d * n, step=4 * (2 * p * n + d * n))
+
+
+def describe(entry: Mapping[str, Any], config: Config) -> str:
+    """A seed's summary in words."""
+    lazy = entry["lazy_test_loss"]
+    beside = "" if lazy is None else f" (lazy limit {lazy:.3g})"
+    return (
+        f"train {entry['final_train_loss']:.3g}, test {entry['final_test_loss']:.3g}"
+        f"{beside}, weight norm times {entry['final_weight_norm_ratio']:.3g}"
+    )
+
+
+def _code() -> "ArrayCode[Config]":
+    from experiments.harness.members import ArrayCode
+    from experiments.lazy_rich.polynomial.experiment import experiment
+    from experiments.lazy_rich.polynomial.figures import draw_run
+    from experiments.lazy_rich.polynomial.outcomes import summarize
+
+    return ArrayCode(
+        experiment=experiment,
+        summarize=summarize,
+        draw=draw_run,
+        shown=("train_loss", "test_loss"),
+    )
+
+
+FAMILY = Family(
+    name="polynomial",
+    package="lazy_rich",
+    config_class=Config,
+    code=_code,
+    group_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
+    run_seconds=run_seconds,
+    cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
+    describe=describe,
+    in_words=lambda rows, _: outcomes.in_words_of_losses(rows),
+    memory=memory,
+)

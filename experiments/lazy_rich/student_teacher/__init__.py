@@ -1,0 +1,1 @@
+"""A tanh network that learns what another one says of normal inputs."""

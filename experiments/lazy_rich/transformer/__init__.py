@@ -1,0 +1,1 @@
+"""The one-layer transformer that adds modulo p, on the cross-entropy."""

@@ -1,0 +1,28 @@
+"""Networks as kernels: the tangent kernel, what a task asks of it, and its limit.
+
+A network whose features hardly move trains like kernel regression with its empirical
+neural tangent kernel; how far a network is from that is how rich its training is.
+"""
+
+from nap_optax.metrics.kernels._alignment import (
+    kernel_alignment,
+    kernel_target_alignment,
+)
+from nap_optax.metrics.kernels._linearization import linearize, parameter_movement
+from nap_optax.metrics.kernels._ntk import empirical_ntk
+from nap_optax.metrics.kernels._regression import (
+    kernel_descent,
+    kernel_regression,
+    task_difficulty,
+)
+
+__all__ = [
+    "empirical_ntk",
+    "kernel_alignment",
+    "kernel_descent",
+    "kernel_regression",
+    "kernel_target_alignment",
+    "linearize",
+    "parameter_movement",
+    "task_difficulty",
+]
