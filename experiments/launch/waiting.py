@@ -92,7 +92,8 @@ def _look(tasks: Sequence[Task]) -> str:
 
 def _tell_lost(lost: Sequence[Task], states: Mapping[Job, State]) -> None:
     """Says how the jobs ended of units that are not finished; each job once."""
-    for job, task in {job: task for task in lost for job in task.jobs}.items():
+    of_jobs = {job: task for task in lost for job in task.jobs}
+    for job, task in of_jobs.items():
         how = engines.how_it_ended(job, states.get(job))
         warn(
             f"job {job.number} ({task.request.name}, {task.unit.label}) {how}; launch "
