@@ -126,7 +126,8 @@ def lazy_from_offset(
     ]
 
     def scaled_apply(offset: Any, *inputs: Any) -> Any:
-        def change_at(share: float) -> Any:
+        def part(share: float, weight: float) -> Any:
+            """Of the integral, at a node."""
             params = jax.tree.map(
                 lambda start, move: jnp.asarray(start + share * move),
                 initial_params,
@@ -135,13 +136,11 @@ def lazy_from_offset(
             tangents = jax.tree.map(
                 lambda param, move: jnp.asarray(move, param.dtype), params, offset
             )
-            return jax.jvp(lambda p: apply(p, *inputs), (params,), (tangents,))[1]
+            _, change = jax.jvp(lambda p: apply(p, *inputs), (params,), (tangents,))
+            return jax.tree.map(lambda leaf: alpha * weight * leaf, change)
 
-        first, *others = (
-            jax.tree.map(lambda change: alpha * weight * change, change_at(share))  # noqa: B023
-            for share, weight in rule
-        )
-        return jax.tree.map(lambda *changes: sum(changes), first, *others)
+        parts = [part(share, weight) for share, weight in rule]
+        return jax.tree.map(lambda *leaves: sum(leaves), *parts)
 
     return scaled_apply
 

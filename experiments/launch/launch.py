@@ -1,54 +1,21 @@
 """Submits what is missing of some figures, waits for it and puts it together."""
 
-import collections
 import contextlib
 import dataclasses
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness import arm_group, arm_groups, parts
-from experiments.harness.arm_group import Unit
-from experiments.harness.messages import UserError, tell, warn
-from experiments.launch import engines, jobs
-from experiments.launch.engines import Engine, State, UnknownError
+from experiments.harness import arm_groups, parts
+from experiments.harness.messages import UserError, tell
+from experiments.launch import engines, jobs, waiting
+from experiments.launch.engines import Engine, UnknownError
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
-from experiments.launch.work import Piece, Work
+from experiments.launch.waiting import Task
+from experiments.launch.work import Work
 from experiments.reproduce.listing import counted
 from experiments.reproduce.options import RUNS
 from experiments.reproduce.request import Request
-
-POLL_SECONDS = 10.0
-SEEN_OVER = 2
-"""A job whose unit is not finished is over if it is so in as many looks: file systems
-of clusters show late what another machine has written."""
-
-
-@dataclasses.dataclass
-class Task:
-    """A unit of a figure, while it is looked after."""
-
-    request: Request
-    unit: Unit
-    jobs: tuple[Job, ...] = ()
-    """Those that have it, or had it last."""
-    is_finished: bool = False
-
-    def look(self) -> None:
-        """Looks whether it is finished."""
-        self.is_finished = self.is_finished or arm_group.is_finished(
-            self.request.family, self.unit
-        )
-
-    def is_at_work(self, states: Mapping[Job, State]) -> bool:
-        """Whether one of its jobs is queued or runs."""
-        return any(job in states and not states[job].is_over for job in self.jobs)
-
-    @property
-    def piece(self) -> Piece:
-        """What is sent of it."""
-        return Piece(self.request, self.unit.path)
 
 
 def launch(options: Options) -> bool:
@@ -72,7 +39,7 @@ def launch(options: Options) -> bool:
         tasks = [task for request in requests for task in _tasks(request, options)]
         _submit(tasks, options, engine)
     if options.wait:
-        _wait(tasks)
+        waiting.wait(tasks)
     return all([_is_gathered(request) for request in requests])
 
 
@@ -152,65 +119,6 @@ def _note(new: Sequence[Task]) -> None:
             own[task.unit.path.name] = task.jobs
     for directory, own in by_directory.items():
         jobs.write(directory, own)
-
-
-def _wait(tasks: Sequence[Task]) -> None:
-    """Waits until everything is finished, or nothing is at work any more."""
-    seen_over: collections.Counter[int] = collections.Counter()
-    told: set[Job] = set()
-    said = ""
-    while True:
-        states = _states(tasks)
-        if states is not None:
-            for index, task in enumerate(tasks):
-                task.look()
-                over = not task.is_finished and not task.is_at_work(states)
-                seen_over[index] = seen_over[index] + 1 if over else 0
-                if seen_over[index] == SEEN_OVER:
-                    _tell_end(task, states, told)
-            if all(
-                task.is_finished or seen_over[index] >= SEEN_OVER
-                for index, task in enumerate(tasks)
-            ):
-                return
-            said = _tell_progress(tasks, states, said)
-        time.sleep(POLL_SECONDS)
-
-
-def _states(tasks: Sequence[Task]) -> dict[Job, State] | None:
-    """The states of jobs that are waited for; None while nobody knows."""
-    left = {job for task in tasks if not task.is_finished for job in task.jobs}
-    try:
-        return engines.states(left)
-    except UnknownError as error:
-        warn(f"Slurm does not answer, jobs are still waited for: {error}")
-        return None
-
-
-def _tell_progress(
-    tasks: Sequence[Task], states: Mapping[Job, State], said: str
-) -> str:
-    """Says how far it is, if that has changed."""
-    finished = sum(task.is_finished for task in tasks)
-    left = {job for task in tasks if not task.is_finished for job in task.jobs}
-    own = [states[job] for job in left if job in states]
-    words = collections.Counter(state.words.lower() for state in own)
-    counts = ", ".join(f"{words[word]} {word}" for word in sorted(words))
-    line = f"{finished} of {counted(len(tasks), 'part')} finished; jobs: {counts}"
-    if line != said and counts:
-        tell(line)
-    return line
-
-
-def _tell_end(task: Task, states: Mapping[Job, State], told: set[Job]) -> None:
-    """Says how the jobs of a unit ended that is not finished."""
-    for job in set(task.jobs) - told:
-        told.add(job)
-        how = engines.how_it_ended(job, states.get(job))
-        warn(
-            f"job {job.number} ({task.request.name}, {task.unit.label}) {how}; launch "
-            f"again to continue from its checkpoint ({job.log})"
-        )
 
 
 def _is_gathered(request: Request) -> bool:

@@ -1,7 +1,7 @@
 """What became of a run: when it fitted its examples, and when it generalised."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.harness.outcomes import diverged_at
@@ -36,21 +36,18 @@ def losses(rows: Rows) -> dict[str, Any]:
 
 def accuracies(rows: Rows) -> dict[str, Any]:
     """The part of a summary that classifiers add."""
+    names = ("train", "test")
     return {
-        f"first_step_{name}_accuracy_95": first_step(
-            rows,
-            lambda row: row[f"{name}_accuracy"] > ACCURACY,  # noqa: B023
-        )
-        for name in ("train", "test")
-    } | {
-        f"final_{name}_accuracy": rows[-1][f"{name}_accuracy"]
-        for name in ("train", "test")
+        **{
+            f"first_step_{name}_accuracy_95": _first(rows, f"{name}_accuracy", _learned)
+            for name in names
+        },
+        **{f"final_{name}_accuracy": rows[-1][f"{name}_accuracy"] for name in names},
     }
 
 
-def first_step(rows: Rows, holds: Any) -> int | None:
-    """The first evaluated step for which a condition holds, if there is one."""
-    return next((row["step"] for row in rows if holds(row)), None)
+def _learned(accuracy: float) -> bool:
+    return accuracy > ACCURACY
 
 
 def in_words(
@@ -85,7 +82,9 @@ def in_words_of_losses(rows: Rows, *, limit: float | None = None) -> str:
 
 def _steps_to(rows: Rows, name: str) -> dict[str, int | None]:
     """By threshold, the first evaluated step with a loss below it."""
-    return {
-        f"{threshold:g}": first_step(rows, lambda row: row[name] < threshold)  # noqa: B023
-        for threshold in THRESHOLDS
-    }
+    return {f"{below:g}": _first(rows, name, below.__gt__) for below in THRESHOLDS}
+
+
+def _first(rows: Rows, name: str, holds: Callable[[float], bool]) -> int | None:
+    """The first evaluated step for which a condition holds, if there is one."""
+    return next((row["step"] for row in rows if holds(row[name])), None)

@@ -15,7 +15,7 @@ from experiments.harness import arm_group, arm_groups, command_line, members, pa
 from experiments.harness.messages import UserError
 from experiments.harness.own_directory import InUseError
 from experiments.launch import __main__ as program
-from experiments.launch import engines, jobs, launch, work
+from experiments.launch import engines, jobs, launch, waiting, work
 from experiments.launch.engines import State, UnknownError
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
@@ -31,7 +31,7 @@ NUM_PARTS = 6
 def quickly(monkeypatch):
     """Processes that find the helpers; a launch that looks often."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), str(ROOT)]))
-    monkeypatch.setattr(launch, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(work, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(work, "PATIENCE_SECONDS", 0.05)
 

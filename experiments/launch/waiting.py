@@ -1,0 +1,101 @@
+"""Looks after what was submitted, until it is finished or no job has it any more."""
+
+import collections
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+
+from experiments.harness import arm_group
+from experiments.harness.arm_group import Unit
+from experiments.harness.messages import tell, warn
+from experiments.launch import engines
+from experiments.launch.engines import State, UnknownError
+from experiments.launch.jobs import Job
+from experiments.launch.work import Piece
+from experiments.reproduce.listing import counted
+from experiments.reproduce.request import Request
+
+POLL_SECONDS = 10.0
+SEEN_LOST = 2
+"""A unit is lost if it is unfinished and without a job in as many looks: file systems
+of clusters show late what another machine has written."""
+
+
+@dataclasses.dataclass
+class Task:
+    """A unit of a figure, while it is looked after."""
+
+    request: Request
+    unit: Unit
+    jobs: tuple[Job, ...] = ()
+    """Those that have it, or had it last."""
+    is_finished: bool = False
+    seen_lost: int = 0
+    """In so many looks, one after the other."""
+
+    @property
+    def piece(self) -> Piece:
+        """What is sent of it."""
+        return Piece(self.request, self.unit.path)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has to be launched again."""
+        return self.seen_lost >= SEEN_LOST
+
+    def is_at_work(self, states: Mapping[Job, State]) -> bool:
+        """Whether one of its jobs is queued or runs."""
+        return any(job in states and not states[job].is_over for job in self.jobs)
+
+    def look(self) -> None:
+        """Looks whether it is finished."""
+        self.is_finished = self.is_finished or arm_group.is_finished(
+            self.request.family, self.unit
+        )
+
+
+def wait(tasks: Sequence[Task]) -> None:
+    """Waits, and says what becomes of tasks and of jobs that are lost."""
+    said = ""
+    while True:
+        line = _look(tasks)
+        if line != said:
+            tell(line)
+        said = line
+        if all(task.is_finished or task.is_lost for task in tasks):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _look(tasks: Sequence[Task]) -> str:
+    """Looks at everything; returns how far it is, in words."""
+    left = {job for task in tasks if not task.is_finished for job in task.jobs}
+    try:
+        states = engines.states(left)
+    except UnknownError as error:
+        return f"Slurm does not answer, jobs are still waited for: {error}"
+    for task in tasks:
+        task.look()
+        is_lost = not task.is_finished and not task.is_at_work(states)
+        task.seen_lost = task.seen_lost + 1 if is_lost else 0
+    _tell_lost([task for task in tasks if task.seen_lost == SEEN_LOST], states)
+    finished = sum(task.is_finished for task in tasks)
+    line = f"{finished} of {counted(len(tasks), 'part')} finished"
+    words = collections.Counter(
+        states[job].words.lower()
+        for job in left
+        if job in states and not states[job].is_over
+    )
+    counts = ", ".join(f"{words[word]} {word}" for word in sorted(words))
+    return f"{line}; jobs: {counts}" if counts else line
+
+
+def _tell_lost(lost: Sequence[Task], states: Mapping[Job, State]) -> None:
+    """Says how the jobs ended of units that are not finished; each job once."""
+    of_jobs = {job: task for task in lost for job in task.jobs}
+    for job, task in of_jobs.items():
+        how = engines.how_it_ended(job, states.get(job))
+        warn(
+            f"job {job.number} ({task.request.name}, {task.unit.label}) {how}; launch "
+            f"again to continue from its checkpoint ({job.log})"
+        )
