@@ -1,7 +1,8 @@
 """Flax models of the experiments: no optimiser, no data, no training code."""
 
+from models.atari_q_networks import AtariQNetwork
 from models.cifar_cnn import CifarCNN
 from models.grokking_transformer import GrokkingTransformer
 from models.resnet import ResNet18
 
-__all__ = ["CifarCNN", "GrokkingTransformer", "ResNet18"]
+__all__ = ["AtariQNetwork", "CifarCNN", "GrokkingTransformer", "ResNet18"]
