@@ -365,20 +365,17 @@ def _layer(
     rngs: nnx.Rngs,
 ) -> tuple[nnx.Conv, Callable[[jax.Array], jax.Array]]:
     """A convolution without padding, and what follows it."""
-    of_both = partial(
-        conv_norm if normalize else conv,
-        inputs,
-        outputs,
-        size,
-        stride,
-        padding="VALID",
-        rngs=rngs,
-        convolution=convolution,
-        kernel_init=uniform,
-    )
+    sizes = inputs, outputs, size, stride
+    options: dict[str, Any] = {
+        "padding": "VALID",
+        "convolution": convolution,
+        "kernel_init": uniform,
+        "rngs": rngs,
+    }
     if normalize:
-        return of_both()
-    return of_both(bias_init=_bias_init(size * size * inputs)), identity
+        return conv_norm(*sizes, **options)
+    bias_init = _bias_init(size * size * inputs)
+    return conv(*sizes, **options, bias_init=bias_init), identity
 
 
 def _bias_init(inputs: int) -> nnx.Initializer:

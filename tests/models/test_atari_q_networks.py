@@ -264,6 +264,21 @@ def test_every_layer_behind_the_torso_has_noise_of_its_own():
     assert jnp.abs(others[1] - whole).max() > 1e-2
 
 
+def test_streams_have_noise_of_their_own():
+    apply, params = build(**RAINBOW)
+    equal = nnx.to_pure_dict(params)
+    equal["advantages"]["hidden"] = equal["state_value"]["hidden"]
+    observations = random_images(2, SHAPES["nature"])
+
+    def hidden(key):
+        _, features = apply(equal, observations, key, "outputs_and_features")
+        return features["state_value"], features["advantages"]
+
+    np.testing.assert_array_equal(*hidden(None))
+    first, second = hidden(jax.random.key(0))
+    assert jnp.abs(first - second).max() > 1e-2
+
+
 @pytest.mark.slow
 def test_one_draw_of_noise_serves_a_batch():
     apply, params = build(**RAINBOW)
