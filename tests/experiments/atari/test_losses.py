@@ -52,6 +52,7 @@ def test_atoms_and_means_by_hand():
     np.testing.assert_allclose(mean, [-2.5], rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1.0, 4.0])
 @pytest.mark.parametrize(
     ("returned", "discount", "expected"),
     [
@@ -67,11 +68,11 @@ def test_atoms_and_means_by_hand():
         (-7.0, 0.9, [1.0, 0.0, 0.0]),
     ],
 )
-def test_projections_by_hand(returned, discount, expected):
+def test_projections_by_hand(returned, discount, expected, scale):
     projected = losses.project_distributions(
-        losses.atoms(3, 1.0),
+        losses.atoms(3, scale),
         jnp.array([[0.5, 0.3, 0.2]]),
-        jnp.array([returned]),
+        jnp.array([scale * returned]),
         jnp.array([discount]),
     )
     np.testing.assert_allclose(projected, [expected], atol=1e-6)
