@@ -1,23 +1,13 @@
 """The ring in the memory of the host."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from experiments.atari.replay import rows as ring
+from experiments.atari.replay.priorities import Prioritization
 from experiments.atari.replay.rows import Batch, Layout, Step
 from experiments.atari.replay.sum_tree import SumTree
 from experiments.harness import memory
 from experiments.harness.messages import tell
-
-
-class Prioritization(NamedTuple):
-    """How transitions are drawn by their losses (Schaul et al., 2016)."""
-
-    exponent: float = 0.5
-    """Of a priority; 0 draws uniformly."""
-    uniform_share: float = 1e-3
-    """So much of the probability is spread over all transitions."""
 
 
 class Replay:

@@ -7,7 +7,8 @@ import pytest
 
 from experiments.atari import losses
 from experiments.atari.replay import rows as ring
-from experiments.atari.replay.host import Prioritization, Replay
+from experiments.atari.replay.host import Replay
+from experiments.atari.replay.priorities import Prioritization
 from experiments.atari.replay.rows import Layout
 from experiments.harness import memory
 from experiments.harness.messages import UserError
