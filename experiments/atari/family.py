@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from experiments.atari.config import Config
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
-from experiments.harness.messages import UserError
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
@@ -40,22 +39,9 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
 
 
 def _code() -> "ArrayCode[Config]":
-    from experiments.atari.experiment import Experiment
-    from experiments.atari.figures import draw_run
-    from experiments.atari.outcomes import summarize
-    from experiments.harness.members import ArrayCode
+    from experiments.atari.code import CODE
 
-    def experiment(config: Config) -> Experiment:
-        if config.suite == "ale":
-            raise UserError("agents learn on MinAtar only so far: --suite minatar")
-        return Experiment(config)
-
-    return ArrayCode(
-        experiment=experiment,
-        summarize=summarize,
-        draw=draw_run,
-        shown=("mean_return_last_100_episodes", "td_error"),
-    )
+    return CODE
 
 
 FAMILY = Family(

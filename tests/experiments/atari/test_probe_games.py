@@ -1,5 +1,6 @@
 """Each preset learns the values of games whose values are known."""
 
+import dataclasses
 import functools
 
 import jax
@@ -13,7 +14,7 @@ from experiments.harness.members import hyperparameters
 from helpers.checkout.probe_games import DISCOUNT, KINDS, ProbeGame, expected_values
 
 PLAIN = Config(
-    num_frames=4_000,
+    num_frames=3_000,
     learning_rate=3e-3,
     agent_steps_per_update=1.0,
     replay_steps=500,
@@ -36,7 +37,7 @@ AGENTS = {
 @functools.cache
 def build(name):
     """Its run as two compiled functions: the values after it, given a kind of game."""
-    config = PLAIN.__class__(**{**vars(PLAIN), **AGENTS[name]})
+    config = dataclasses.replace(PLAIN, **AGENTS[name])
     experiment, hyper = Experiment(config, ProbeGame()), hyperparameters(config)
 
     @jax.jit
@@ -61,12 +62,16 @@ def build(name):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", AGENTS)
 def test_each_agent_solves_each_probe(name, kind):
-    observations, expected = expected_values(KINDS[kind])
+    observations, expected, on_path = expected_values(KINDS[kind])
     # One shape for all kinds, so that an agent is compiled once.
-    padded = jnp.zeros((10, 3, 3, 4), jnp.uint8).at[: len(expected)].set(observations)
-    values = build(name)(jnp.int32(KINDS[kind]), jnp.uint32(0), padded)
-    np.testing.assert_allclose(values[: len(expected)], expected, atol=0.2)
-    best = values[: len(expected)].argmax(1)
-    np.testing.assert_array_equal(
-        expected[np.arange(len(expected)), best], expected.max(1)
-    )
+    num = len(expected)
+    padded = jnp.zeros((10, 3, 3, 4), jnp.uint8).at[:num].set(observations)
+    values = build(name)(jnp.int32(KINDS[kind]), jnp.uint32(0), padded)[:num]
+    if "rainbow" in name:
+        # It is greedy but for its noise, and does not know what it does not do.
+        chosen = np.asarray(values)[on_path].argmax(1)
+        values, expected = values[on_path].max(1), expected[on_path]
+        of_chosen = expected[np.arange(len(chosen)), chosen]
+        expected = expected.max(1)
+        np.testing.assert_array_equal(of_chosen, expected)
+    np.testing.assert_allclose(values, expected, atol=0.2)

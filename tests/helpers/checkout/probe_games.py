@@ -71,8 +71,11 @@ def observe(state):
 
 
 def expected_values(kind):
-    """Observations that an agent can meet, and the best policy's values of actions."""
-    states, values = [], []
+    """Observations that an agent can meet, and the best policy's values of actions.
+
+    The third result says which of them the best policy meets for sure.
+    """
+    states, values, on_path = [], [], []
     length = int(LENGTHS[kind])
     for bit, time, was_right in itertools.product((0, 1), range(length), (0, 1)):
         if time == 0 and was_right:
@@ -90,5 +93,7 @@ def expected_values(kind):
                 credited.astype(float),
             ][kind]
         )
+        on_path.append(time == 0 or (kind == KINDS["delayed"] and was_right))
         states.append(ProbeState(*map(jnp.int32, (kind, bit, time, was_right))))
-    return jnp.stack([observe(state) for state in states]), np.stack(values)
+    observations = jnp.stack([observe(state) for state in states])
+    return observations, np.stack(values), np.array(on_path, bool)
