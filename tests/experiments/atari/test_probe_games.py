@@ -60,7 +60,13 @@ def build(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.thorough if "projected r" in name else ())
+        for name in AGENTS
+    ],
+)
 def test_each_agent_solves_each_probe(name, kind):
     observations, expected, on_path = expected_values(KINDS[kind])
     # One shape for all kinds, so that an agent is compiled once.
