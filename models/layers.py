@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from models.cpu.convolution import faster_convolution
+from models.cpu.convolution import are_defaults, faster_convolution
 from models.cpu.matmul import matmul_tall
+from models.cpu.patches import convolve_patches
 from models.normalization import CenteredChannelNorm
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "conv",
     "conv_norm",
     "convolve",
+    "convolve_small",
     "identity",
     "linear",
     "matmul",
@@ -30,6 +32,8 @@ __all__ = [
 
 Padding = str | int
 """As of ``nnx.Conv``."""
+
+lecun_normal = nnx.initializers.lecun_normal()
 
 
 def convolve(
@@ -80,8 +84,26 @@ def centered(convolution: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return convolve_less_mean
 
 
+def convolve_small(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    **options: Any,
+) -> jax.Array:
+    """:func:`convolve` as a product of matrices, for small images inside a loop.
+
+    Raises:
+      NotImplementedError: if one of ``options`` is not the default of ``nnx.Conv``.
+    """
+    if not are_defaults(options):
+        raise NotImplementedError(f"options of a convolution: {options}")
+    return convolve_patches(inputs, kernel, strides, padding)
+
+
 # Once, since graphs of models are compared, and functions by identity.
-convolve_centered = centered(convolve)
+CENTERED = {fn: centered(fn) for fn in (convolve, convolve_small)}
+convolve_centered = CENTERED[convolve]
 
 
 def conv(
@@ -93,16 +115,22 @@ def conv(
     padding: Padding,
     rngs: nnx.Rngs,
     convolution: Callable[..., jax.Array] = convolve,
+    kernel_init: nnx.Initializer = lecun_normal,
+    bias_init: nnx.Initializer | None = None,
 ) -> nnx.Conv:
-    """A square convolution without bias; a truncated normal of variance 1 / inputs."""
+    """A square convolution; by default a truncated normal of variance 1 / inputs.
+
+    There is a bias where ``bias_init`` says how it begins.
+    """
     return nnx.Conv(
         inputs,
         outputs,
         (size, size),
         (stride, stride),
         padding=padding,
-        use_bias=False,
-        kernel_init=nnx.initializers.lecun_normal(),
+        use_bias=bias_init is not None,
+        kernel_init=kernel_init,
+        bias_init=bias_init or nnx.initializers.zeros_init(),
         conv_general_dilated=convolution,
         rngs=rngs,
     )
@@ -116,22 +144,25 @@ def conv_norm(
     *,
     padding: Padding,
     rngs: nnx.Rngs,
+    convolution: Callable[..., jax.Array] = convolve,
+    kernel_init: nnx.Initializer = lecun_normal,
 ) -> tuple[nnx.Conv, CenteredChannelNorm]:
     """A convolution and the LayerNorm over its outputs: ``norm(conv(x))``.
 
     The two belong together. The convolution is centred already, so that the LayerNorm
     need not compute a mean; together they are the function of the two plain ones.
     """
-    convolution = conv(
+    centered_conv = conv(
         inputs,
         outputs,
         size,
         stride,
         padding=padding,
-        convolution=convolve_centered,
+        convolution=CENTERED[convolution],
+        kernel_init=kernel_init,
         rngs=rngs,
     )
-    return convolution, CenteredChannelNorm(outputs, rngs=rngs)
+    return centered_conv, CenteredChannelNorm(outputs, rngs=rngs)
 
 
 def linear(

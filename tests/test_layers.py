@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str] | None]] = {
 # harness and no other family.
 EXPERIMENTS: dict[str, set[str]] = {
     "harness": set(),
+    "atari": {"harness"},
     "grokking": {"harness"},
     "warm_start": {"harness"},
     "runs": {"harness"},

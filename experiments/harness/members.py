@@ -19,6 +19,7 @@ from experiments.harness.config import per_member_fields
 from experiments.harness.family import ConfigT, Rows
 from experiments.harness.run_directory import RunDirectory
 
+ACCURACIES = ("train_accuracy", "test_accuracy")
 Hyperparameters: TypeAlias = Any
 """The numbers of `hyperparameters`, by attribute; shape () or, of several, (members,)
 before their own."""
@@ -102,7 +103,7 @@ def train_members(
     num_steps: int,
     eval_every: int,
     start_step: int = 0,
-    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
+    shown: Sequence[str] = ACCURACIES,
 ) -> dict[str, float | None]:
     """Trains members to their last step.
 
@@ -153,8 +154,8 @@ class ArrayCode(Generic[ConfigT]):
     """Writes the figure of a run."""
     load: Callable[[ConfigT], Sequence[Any]] = lambda _: ()
     """What all members read."""
-    shown: Sequence[str] = ("train_accuracy", "test_accuracy")
-    """Metrics that are shown beside the progress."""
+    shown: Sequence[str] = ACCURACIES
+    """Names of metrics to show beside the progress."""
 
     def train(
         self,

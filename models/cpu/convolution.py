@@ -12,7 +12,7 @@ from jax import lax
 
 from models.cpu.winograd import is_faster, winograd
 
-__all__ = ["faster_convolution", "paired_columns"]
+__all__ = ["are_defaults", "faster_convolution", "paired_columns"]
 
 Sides = tuple[int, int]
 Padding = tuple[Sides, Sides]
@@ -37,7 +37,7 @@ def faster_convolution(
       options: the other ones of ``jax.lax.conv_general_dilated``; there is no faster
         way but with their defaults and the ``dimension_numbers`` of these shapes.
     """
-    if not _are_defaults(options) or inputs.dtype != kernel.dtype:
+    if not are_defaults(options) or inputs.dtype != kernel.dtype:
         return None
     down, right = strides
     rows, columns = (
@@ -103,7 +103,8 @@ def _paired_columns_jvp(
     return paired_columns(down, padding, inputs, kernel), of_inputs + of_kernel
 
 
-def _are_defaults(options: Mapping[str, Any]) -> bool:
+def are_defaults(options: Mapping[str, Any]) -> bool:
+    """Whether a convolution's further options are those that change nothing."""
     defaults = (None, 1, (1, 1), [1, 1])
     return all(
         name == "dimension_numbers" or value in defaults

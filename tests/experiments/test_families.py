@@ -16,6 +16,8 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.atari.config import Config as AtariConfig
+from experiments.atari.family import FAMILY as ATARI
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import arm_groups, environment, family, files
 from experiments.harness.checkpoints import Checkpoints
@@ -235,6 +237,38 @@ CASES = [
         ],
     ),
     Case(
+        family=ATARI,
+        module="experiments.atari",
+        tiny=AtariConfig(
+            num_frames=400,
+            eval_every=25,
+            learning_starts_frames=40,
+            target_period_frames=40,
+            exploration_frames=100,
+            replay_steps=100,
+            seed=3,
+        ),
+        long={"agent": "rainbow", "num_frames": 60_000, "eval_every": 500},
+        num_kills=1,
+        per_member="learning_rate",
+        differing=[
+            {"learning_rate": 0.3, "low_learning_rate": 0.2, "weight_decay": 0.1},
+            {
+                **{"learning_rate_schedule": "cyclic", "cycle_frames": 120},
+                "stop_cycling_frames": 200,
+            },
+        ],
+        other_program={"project": True},
+        mistakes=[
+            (["--game", "Pong"], "game=Pong: must be one of Asterix, Breakout"),
+            (["--agent", "sarsa"], "invalid choice 'sarsa'"),
+            (
+                ["--agent-steps-per-update", "2.5"],
+                "agent_steps_per_update=2.5: must be a multiple or a whole part",
+            ),
+        ],
+    ),
+    Case(
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
@@ -264,6 +298,8 @@ MISTAKES = [(case, *own) for case in CASES for own in (*case.mistakes, *COMMON)]
 def case(request, tmp_path_factory):
     """One of the families; its tiny config knows where its data are."""
     own = request.param
+    if own.family is ATARI:
+        pytest.importorskip("gymnax", reason="the extra [atari] is not installed")
     if "data_directory" in own.family.ignored:
         directory = tmp_path_factory.mktemp("data")
         image_files.write_idx(directory, image_files.make_images())
@@ -411,7 +447,8 @@ def test_a_summary_that_cannot_be_read_is_written_again(case, finished, tmp_path
     shutil.copytree(path, copy)
     (copy / "summary.json").write_text("{")
     _, again = family.run(case.family, dataclasses.replace(config, run_directory=copy))
-    results = set(summary[0]) - {"steps_per_second", "wall_seconds"}
+    rates = {"steps_per_second", "agent_steps_per_second", "wall_seconds"}
+    results = set(summary[0]) - rates
     assert [{name: entry[name] for name in results} for entry in again] == [
         {name: entry[name] for name in results} for entry in summary
     ]

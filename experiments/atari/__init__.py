@@ -1,0 +1,1 @@
+"""DQN and Rainbow whose effective learning rate cycles, on Atari and MinAtar."""

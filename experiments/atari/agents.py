@@ -1,0 +1,75 @@
+"""The agents: one with switches, and presets of them after two papers."""
+
+from typing import NamedTuple
+
+
+class Switches(NamedTuple):
+    """What an agent does, besides Q-learning with a replay and a target network."""
+
+    double: bool
+    """The network that learns chooses the next action, the target network values it."""
+    dueling: bool
+    """The network has a stream for the state and one for the actions."""
+    categorical: bool
+    """A value is a distribution on atoms."""
+    noisy: bool
+    """The layers behind the torso are noisy, and actions are greedy."""
+    prioritized: bool
+    """Transitions are drawn by their losses."""
+    n_step: int
+    """Steps of a return."""
+    adam_eps: float
+    """What Adam adds to the root of its second moment."""
+    max_grad_norm: float
+    """Gradients of a larger global norm are scaled down to it; infinity for none."""
+
+
+PRESETS = {
+    # Mnih et al. (2015), with Adam as DQN Zoo and others have it.
+    "dqn": Switches(
+        double=False,
+        dueling=False,
+        categorical=False,
+        noisy=False,
+        prioritized=False,
+        n_step=1,
+        adam_eps=0.01 / 32,
+        max_grad_norm=float("inf"),
+    ),
+    # Hessel et al. (2018).
+    "rainbow": Switches(
+        double=True,
+        dueling=True,
+        categorical=True,
+        noisy=True,
+        prioritized=True,
+        n_step=3,
+        adam_eps=0.005 / 32,
+        max_grad_norm=10.0,
+    ),
+}
+
+
+class Sizes(NamedTuple):
+    """What fits a suite of games; times in frames."""
+
+    frames_per_step: int
+    """Of the game, in a step of the agent."""
+    replay_steps: int
+    """Steps that the replay holds."""
+    learning_starts_frames: int
+    """Before the first update."""
+    target_period_frames: int
+    """Between copies to the target network."""
+    exploration_frames: int
+    """In which exploration falls to its final rate."""
+
+
+SIZES = {
+    # DQN Zoo's: learning starts at 50,000 steps of DQN and 20,000 of Rainbow.
+    ("ale", "dqn"): Sizes(4, 1_000_000, 200_000, 40_000, 4_000_000),
+    ("ale", "rainbow"): Sizes(4, 1_000_000, 80_000, 32_000, 4_000_000),
+    # Of MinAtar's authors (Young and Tian, 2019).
+    ("minatar", "dqn"): Sizes(1, 100_000, 5_000, 1_000, 100_000),
+    ("minatar", "rainbow"): Sizes(1, 100_000, 5_000, 1_000, 100_000),
+}

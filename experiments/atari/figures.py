@@ -1,0 +1,36 @@
+"""The figure of one run: its returns, and what tells how its network fares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.atari.config import Config
+from experiments.harness import plots
+
+
+def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None:
+    """Returns, TD error, values, rate, norms and rank over frames, by seed."""
+    stream = "advantages" if config.switches.dueling else "action_values"
+    panels = {
+        "mean_return_last_100_episodes": "mean return of the\nlast 100 episodes",
+        "td_error": "size of the TD error",
+        "value": "value of the actions\nthat were taken",
+        "learning_rate": "learning rate",
+        f"relative_update.{stream}.hidden": "hidden layer: update\nover weight norm",
+        "weight_norm": "norm of all matrices",
+        f"dormant_fraction.{stream}": "dormant share of\nhidden units",
+        f"effective_rank.{stream}": "effective rank of\nhidden units",
+    }
+    figure, axes = plots.figure(2, 4, width=3.4, height=2.6)
+    for ax, (metric, label) in zip(axes.flat, panels.items(), strict=True):
+        frames, values = plots.by_group(rows, "frames", metric)
+        plots.line_with_spread(ax, frames, values, label="")
+        plots.label(ax, x="frames", y=label)
+    axes[0, 0].set_title(
+        f"{config.game} ({config.suite}), {config.agent}, "
+        f"{config.agent_steps_per_update:g} steps per update,\n"
+        f"{config.learning_rate_schedule}, {'projected' if config.project else 'free'}",
+        loc="left",
+        fontsize="small",
+    )
+    plots.save(figure, path)

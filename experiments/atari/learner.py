@@ -1,0 +1,132 @@
+"""Updates: of the weights, of the target network, and by resets."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import nap_optax
+from experiments.atari import losses
+from experiments.atari.agent import Agent, Learned
+from experiments.atari.config import Config
+from experiments.atari.optimizers import OUTPUT_LAYERS, make_optimizer
+from experiments.atari.replay.rows import Batch
+from experiments.harness.members import Hyperparameters
+
+
+class LearnerState(NamedTuple):
+    """What changes from update to update."""
+
+    params: Any
+    # A copy of the parameters from a while ago. Those are on their spheres where they
+    # are projected, and so it is; it is never projected itself.
+    target_params: Any
+    opt_state: Any
+    num_updates: jax.Array  # () int32
+
+
+class Learner:
+    """An agent's updates as pure functions."""
+
+    def __init__(self, config: Config, agent: Agent) -> None:
+        self.config = config
+        self.agent = agent
+        self._target_updates = config.updates(config.sizes.target_period_frames)
+        self._reset_updates = config.updates(config.reset_frames)
+
+    def init(self, key: jax.Array, hyper: Hyperparameters) -> LearnerState:
+        """Fresh parameters, of which the target network is a copy."""
+        params = self.agent.init(key)
+        return LearnerState(
+            params=params,
+            # Buffers of its own, since those of a state are donated.
+            target_params=jax.tree.map(jnp.copy, params),
+            opt_state=make_optimizer(self.config, hyper).init(params),
+            num_updates=jnp.zeros([], jnp.int32),
+        )
+
+    def update(
+        self,
+        state: LearnerState,
+        hyper: Hyperparameters,
+        batch: Batch,
+        num_transitions: jax.Array,
+        key: jax.Array,
+    ) -> tuple[LearnerState, Learned]:
+        """One update on a batch.
+
+        Args:
+          state: before the update.
+          hyper: the numbers of the member.
+          batch: transitions that were drawn.
+          num_transitions: from how many they were drawn.
+          key: of this update.
+
+        Returns:
+          The state after it, and what the batch said.
+        """
+        learn_key, fresh_key = jax.random.split(key)
+        state = self._reset(state, hyper, fresh_key)
+        weights = self._weights(state.num_updates, batch, num_transitions)
+
+        def loss(params: Any) -> tuple[jax.Array, Learned]:
+            learned = self.agent.learn(params, state.target_params, batch, learn_key)
+            return jnp.mean(weights * learned.losses), learned
+
+        grads, learned = jax.grad(loss, has_aux=True)(state.params)
+        updates, opt_state = make_optimizer(self.config, hyper).update(
+            grads,
+            state.opt_state,
+            state.params,
+            value=jnp.mean(jnp.abs(learned.td_errors)),
+        )
+        params = optax.apply_updates(state.params, updates)
+        num_updates = state.num_updates + 1
+        is_due = num_updates % self._target_updates == 0
+        target_params = jax.tree.map(
+            lambda new, old: jnp.where(is_due, new, old), params, state.target_params
+        )
+        return LearnerState(params, target_params, opt_state, num_updates), learned
+
+    def _weights(
+        self, num_updates: jax.Array, batch: Batch, num_transitions: jax.Array
+    ) -> jax.Array:
+        """Of the losses; 0 where no transition begins."""
+        valid = batch.is_valid.astype(jnp.float32)
+        if not self.agent.switches.prioritized:
+            return valid
+        start = self.config.importance_exponent
+        share = jnp.minimum(num_updates / self.config.num_updates, 1)
+        exponent = start + (1 - start) * share
+        return valid * losses.importance_weights(
+            batch.probabilities, num_transitions, exponent
+        )
+
+    def _reset(
+        self, state: LearnerState, hyper: Hyperparameters, key: jax.Array
+    ) -> LearnerState:
+        """Initialises layers again where that is due, in both networks."""
+        if self.config.reset == "none":
+            return state
+
+        def renewed(state: LearnerState) -> LearnerState:
+            fresh = self.agent.init(key)
+            if self.config.reset == "full":
+                # Adam's moments start again by themselves: see `optimizers`.
+                params, opt_state = fresh, state.opt_state
+            else:
+                params, opt_state = nap_optax.reset_leaves(
+                    make_optimizer(self.config, hyper),
+                    state.params,
+                    state.opt_state,
+                    fresh,
+                    mask=OUTPUT_LAYERS,
+                )
+            return state._replace(
+                params=params, target_params=params, opt_state=opt_state
+            )
+
+        num = state.num_updates
+        is_due = (num > 0) & (num % self._reset_updates == 0)
+        return jax.lax.cond(is_due, renewed, lambda state: state, state)

@@ -1,0 +1,74 @@
+"""The optimizers of the agents: direction, decay, rates and projection."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+import nap_optax
+from experiments.atari.config import Config
+from experiments.harness.members import Hyperparameters
+from nap_optax import masks, schedules
+
+OUTPUT_LAYERS = masks.by_path([(".*/output/.*", True), (".*", False)])
+KERNELS = masks.by_path([(".*/kernel", True), (".*", False)])
+"""All kernels: what decays. Noise is no part of it."""
+HELD = masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])
+"""What is projected: the kernels of all layers but the last ones."""
+
+
+def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
+    """The learning rate as a function of the updates, or of those since a re-warm."""
+    peak, low = hyper.learning_rate, hyper.low_learning_rate
+
+    def cycles(cycle_updates: Any, num_cycles: int | None) -> optax.Schedule:
+        return schedules.cyclic(
+            peak,
+            cycle_steps=cycle_updates,
+            warmup_steps=config.warmup_fraction * cycle_updates,
+            end_value=low,
+            num_cycles=num_cycles,
+        )
+
+    match config.learning_rate_schedule:
+        case "constant":
+            schedule: optax.Schedule = lambda _: jnp.asarray(peak)  # noqa: E731
+        case "cyclic":
+            schedule = cycles(hyper.cycle_updates, None)
+        case "one_cycle":
+            schedule = cycles(config.num_updates, 1)
+        case "cusum":
+            schedule = cycles(hyper.cycle_updates, 1)
+    return lambda count: jnp.where(count < hyper.stop_updates, schedule(count), low)
+
+
+def make_optimizer(
+    config: Config, hyper: Hyperparameters
+) -> optax.GradientTransformationExtraArgs:
+    """Clipping, direction, decay, rates and projection, in this order; then measures.
+
+    Its `value` is the TD error.
+    """
+    switches = config.switches
+    is_cusum = config.learning_rate_schedule == "cusum"
+    return optax.chain(
+        optax.clip_by_global_norm(switches.max_grad_norm)
+        if switches.max_grad_norm != float("inf")
+        else optax.identity(),
+        _adam(config),
+        optax.add_decayed_weights(hyper.weight_decay, mask=KERNELS),
+        nap_optax.scale_by_rewarming(
+            make_schedule(config, hyper), nap_optax.cusum() if is_cusum else None
+        ),
+        nap_optax.project_weights(mask=HELD) if config.project else optax.identity(),
+        nap_optax.measure_elr(),
+    )
+
+
+def _adam(config: Config) -> optax.GradientTransformation:
+    adam = optax.scale_by_adam(eps=config.switches.adam_eps)
+    if config.reset != "full":
+        return adam
+    # With its count: moments of zero and an old count would make the first updates
+    # three times as large.
+    return nap_optax.restart(adam, nap_optax.every(config.updates(config.reset_frames)))

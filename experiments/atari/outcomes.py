@@ -1,0 +1,37 @@
+"""What became of a run, in numbers and in a sentence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.atari.config import Config
+from experiments.atari.environments.games import BASELINE, human_normalized
+from experiments.harness.outcomes import diverged_at
+
+
+def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+    """Where a seed ended; its return is raw."""
+    last = rows[-1]
+    score = last["mean_return_last_100_episodes"]
+    summary = {
+        "mean_return_last_100_episodes": score,
+        "num_frames": last["frames"],
+        "num_updates": last["updates"],
+        "num_episodes": last["num_episodes"],
+    }
+    if config.suite == "ale":
+        summary["normalized_return"] = human_normalized(config.game, score)
+        summary["normalized_by"] = BASELINE
+    return summary
+
+
+def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Where a seed ended, and where it was best."""
+    diverged = diverged_at(rows)
+    if diverged is not None:
+        (updates,) = (row["updates"] for row in rows if row["step"] == diverged)
+        return f"diverged at update {updates}"
+    best = max(rows, key=lambda row: row["mean_return_last_100_episodes"])
+    return (
+        f"mean return {rows[-1]['mean_return_last_100_episodes']:.2f} at the end, at "
+        f"most {best['mean_return_last_100_episodes']:.2f} (frame {best['frames']:,})"
+    )

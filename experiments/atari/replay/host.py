@@ -1,0 +1,155 @@
+"""The ring in the memory of the host."""
+
+import numpy as np
+
+from experiments.atari.replay import rows as ring
+from experiments.atari.replay.priorities import Prioritization
+from experiments.atari.replay.rows import Batch, Layout, Step
+from experiments.atari.replay.sum_tree import SumTree
+from experiments.harness import memory
+from experiments.harness.messages import tell
+
+
+class Replay:
+    """A ring of the last steps, from which transitions are drawn.
+
+    With a `Prioritization` a new transition has the highest priority so far, so that
+    each is likely to be drawn once.
+
+    Args:
+      layout: of the ring; its length is at least `stack` + `num_steps` + 1.
+      frame_shape: of a frame.
+      prioritization: None to draw uniformly.
+
+    Raises:
+      UserError: there is not enough memory for it, before any is taken.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        frame_shape: tuple[int, ...] = (84, 84),
+        prioritization: Prioritization | None = None,
+    ) -> None:
+        least = layout.stack + layout.num_steps + 1
+        if layout.length < least:
+            raise ValueError(f"layout.length={layout.length}: must be at least {least}")
+        size = ring.num_bytes(layout, frame_shape)
+        tell(
+            f"replay: {layout.length * layout.num_streams:,} frames of "
+            f"{' x '.join(map(str, frame_shape))} bytes, {size / 1e9:,.2f} GB"
+        )
+        memory.require(memory.Needs(shared=size))
+        self.layout = layout
+        self.rows = ring.empty(layout, frame_shape)
+        self.num_positions = 0
+        self._prioritization = prioritization
+        self._max_priority = 1.0
+        self._tree = (
+            None
+            if prioritization is None
+            else SumTree(layout.length * layout.num_streams)
+        )
+
+    def __len__(self) -> int:
+        """From how many rows transitions can be drawn."""
+        _, count = ring.drawable(self.layout, self.num_positions)
+        return int(count) * self.layout.num_streams
+
+    def append(self, step: Step) -> None:
+        """Adds a row to each stream, over the oldest ones."""
+        own, rows = self._slice(self.num_positions), self.rows
+        before = rows.ages[self._slice(self.num_positions - 1)]
+        rows.ages[own] = ring.aged(before, step.is_first, self.layout.stack)
+        rows.frames[own] = step.frames
+        rows.actions[own] = step.actions
+        rows.rewards[own] = step.rewards
+        rows.is_terminal[own] = step.is_terminal
+        rows.is_last[own] = step.is_last
+        self.num_positions += 1
+        if self._tree is not None:
+            self._prioritize_new(self._tree)
+
+    def sample(self, generator: np.random.Generator, batch_size: int) -> Batch:
+        """Draws transitions, with replacement.
+
+        Raises:
+          ValueError: there is none yet.
+        """
+        if not len(self):
+            raise ValueError("no transition can be drawn yet")
+        positions, streams = self._uniform(generator, batch_size)
+        probabilities = np.full(batch_size, 1 / len(self))
+        if self._tree is not None and self._tree.total > 0:
+            positions, streams, probabilities = self._prioritized(
+                generator, positions, streams, self._tree
+            )
+        return ring.gather(
+            self.layout,
+            self.rows,
+            positions,
+            streams,
+            probabilities.astype(np.float32),
+        )
+
+    def set_priorities(self, rows: np.ndarray, priorities: np.ndarray) -> None:
+        """Sets what transitions are drawn by, such as their losses.
+
+        Args:
+          rows: where they begin, as of a batch that was drawn since the last step.
+          priorities: at least 0, shape ``(n,)``.
+        """
+        if self._tree is None or self._prioritization is None:
+            return
+        self._max_priority = max(self._max_priority, float(np.max(priorities)))
+        # Uniform draws find rows at which no transition begins, too.
+        weights = priorities**self._prioritization.exponent
+        self._tree.set(rows, np.where(self.rows.is_last[rows], 0, weights))
+
+    def _slice(self, position: int) -> slice:
+        start = position % self.layout.length * self.layout.num_streams
+        return slice(start, start + self.layout.num_streams)
+
+    def _row(self, positions: np.ndarray, streams: np.ndarray) -> np.ndarray:
+        return positions % self.layout.length * self.layout.num_streams + streams
+
+    def _uniform(
+        self, generator: np.random.Generator, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        first, _ = ring.drawable(self.layout, self.num_positions)
+        drawn = generator.integers(len(self), size=batch_size)
+        return first + drawn // self.layout.num_streams, drawn % self.layout.num_streams
+
+    def _prioritized(
+        self,
+        generator: np.random.Generator,
+        positions: np.ndarray,
+        streams: np.ndarray,
+        tree: SumTree,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions and streams by priority, but for a share of the uniform ones."""
+        assert self._prioritization is not None
+        share = self._prioritization.uniform_share
+        rows = tree.draw(generator.random(len(positions)))
+        slots, own = np.divmod(rows, self.layout.num_streams)
+        # The one position of that slot that is still there.
+        newest = self.num_positions - 1
+        drawn = newest - (newest - slots) % self.layout.length
+        by_chance = generator.random(len(positions)) < share
+        positions = np.where(by_chance, positions, drawn)
+        streams = np.where(by_chance, streams, own)
+        relative = tree.weights[self._row(positions, streams)] / tree.total
+        return positions, streams, share / len(self) + (1 - share) * relative
+
+    def _prioritize_new(self, tree: SumTree) -> None:
+        """Weights of what can be drawn since this step, and of what no longer can."""
+        assert self._prioritization is not None
+        streams = np.arange(self.layout.num_streams)
+        newest = self.num_positions - 1
+        # The rows of this step, and those whose observation loses a frame by the next.
+        for position in (newest, newest + self.layout.stack - 1):
+            tree.set(self._row(np.asarray(position), streams), np.zeros(len(streams)))
+        if newest >= self.layout.num_steps:
+            rows = self._row(np.asarray(newest - self.layout.num_steps), streams)
+            weight = self._max_priority**self._prioritization.exponent
+            tree.set(rows, np.where(self.rows.is_last[rows], 0.0, weight))

@@ -1,0 +1,188 @@
+"""The ring on the host against a plain list of all steps."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from experiments.atari import losses
+from experiments.atari.replay import rows as ring
+from experiments.atari.replay.host import Replay
+from experiments.atari.replay.priorities import Prioritization
+from experiments.atari.replay.rows import Layout
+from experiments.harness import memory
+from experiments.harness.messages import UserError
+from helpers.checkout.naive_replay import NaiveReplay, random_steps
+
+LAYOUTS = [
+    Layout(length=length, num_streams=streams, stack=stack, num_steps=n, discount=0.9)
+    for length, streams, stack, n in itertools.product((9, 16), (1, 3), (1, 4), (1, 3))
+]
+
+
+def every_transition(replay):
+    """All that can be drawn, by (position, stream)."""
+    first, count = ring.drawable(replay.layout, replay.num_positions)
+    pairs = itertools.product(
+        range(first, first + count), range(replay.layout.num_streams)
+    )
+    positions, streams = np.array(list(pairs)).reshape(-1, 2).T
+    batch = ring.gather(
+        replay.layout, replay.rows, positions, streams, np.ones(len(positions))
+    )
+    observations = [
+        np.asarray(o) for o in ring.observations(batch, replay.layout.stack)
+    ]
+    returns, factors = losses.n_step_returns(batch.rewards, batch.discounts)
+    return {
+        key: (
+            observations[0][i],
+            batch.actions[i],
+            returns[i],
+            factors[i],
+            observations[1][i],
+            batch.is_valid[i],
+        )
+        for i, key in enumerate(zip(positions.tolist(), streams.tolist(), strict=True))
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("frame_shape", [(2, 3), (2, 3, 2)], ids=str)
+def test_transitions_are_those_of_a_list_of_all_steps(layout, frame_shape):
+    generator = np.random.default_rng(0)
+    replay, naive = Replay(layout, frame_shape), NaiveReplay(layout)
+    steps = random_steps(generator, 40, layout.num_streams, frame_shape)
+    for num, step in enumerate(steps, start=1):
+        replay.append(step)
+        naive.append(step)
+        if num % 6 and num not in (layout.length, layout.length + 1):
+            continue
+        drawn = every_transition(replay) if len(replay) else {}
+        assert list(drawn) == naive.valid_starts(), num
+        assert len(replay) == len(drawn)
+        for key, ours in drawn.items():
+            expected = naive.transition(*key)
+            assert ours[5] == (expected is not None)
+            if expected is None:
+                continue
+            observation, action, returned, factor, following = expected
+            np.testing.assert_array_equal(ours[0], observation)
+            assert ours[1] == action
+            np.testing.assert_allclose(ours[2:4], (returned, factor), rtol=1e-5)
+            if following is not None:
+                np.testing.assert_array_equal(ours[4], following)
+
+
+def filled(num=50, prioritization=None, **changes):
+    layout = Layout(length=20, num_steps=3)._replace(**changes)
+    replay = Replay(layout, (2, 2), prioritization)
+    generator = np.random.default_rng(1)
+    for step in random_steps(generator, num, layout.num_streams, (2, 2)):
+        replay.append(step)
+    return replay
+
+
+def test_uniform_draws_are_even():
+    replay = filled(num_streams=2)
+    batch = replay.sample(np.random.default_rng(0), 30_000)
+    rows, counts = np.unique(batch.rows, return_counts=True)
+    assert len(rows) == len(replay) == (20 - 3 - 3) * 2
+    # A count varies by the root of its mean.
+    mean = 30_000 / len(replay)
+    assert np.abs(counts - mean).max() < 5 * mean**0.5
+    np.testing.assert_allclose(batch.probabilities, 1 / len(replay))
+
+
+def test_prioritized_draws_come_at_the_probabilities_of_their_batch():
+    replay = filled(
+        prioritization=Prioritization(exponent=0.5, uniform_share=0.1), num_streams=2
+    )
+    before = replay.sample(np.random.default_rng(0), 2000)
+    rows = np.unique(before.rows[before.is_valid])
+    replay.set_priorities(rows, np.linspace(0, 4, len(rows)) ** 2)
+    batch = replay.sample(np.random.default_rng(1), 60_000)
+    shares = np.bincount(batch.rows, minlength=40) / 60_000
+    weights = np.zeros(40)
+    weights[rows] = np.linspace(0, 4, len(rows))  # the root of their squares
+    first, count = ring.drawable(replay.layout, replay.num_positions)
+    can_be_drawn = np.zeros(40, bool)
+    for position in range(first, first + count):
+        can_be_drawn[position % 20 * 2 : position % 20 * 2 + 2] = True
+    expected = can_be_drawn * 0.1 / len(replay) + 0.9 * weights / weights.sum()
+    np.testing.assert_allclose(shares, expected, atol=0.005)
+    np.testing.assert_allclose(batch.probabilities, expected[batch.rows], rtol=1e-5)
+
+
+@pytest.mark.parametrize("num", [1, 4, 5, 17, 18, 20, 21, 39, 40, 41, 57])
+@pytest.mark.parametrize(("stack", "num_steps"), [(1, 1), (4, 1), (4, 3)])
+def test_exactly_what_can_be_drawn_has_a_priority(num, stack, num_steps):
+    replay = filled(
+        num,
+        Prioritization(uniform_share=0.0),
+        num_streams=2,
+        stack=stack,
+        num_steps=num_steps,
+    )
+    first, count = ring.drawable(replay.layout, replay.num_positions)
+    expected = np.zeros(40)
+    for position in range(first, first + count):
+        own = slice(position % 20 * 2, position % 20 * 2 + 2)
+        expected[own] = ~replay.rows.is_last[own]
+    np.testing.assert_array_equal(replay._tree.weights, expected)
+
+
+def test_a_row_without_a_transition_gets_no_priority():
+    replay = filled(prioritization=Prioritization(), num_streams=2)
+    rows = np.arange(40)
+    replay.set_priorities(rows, np.ones(40))
+    assert replay.rows.is_last.any()
+    np.testing.assert_array_equal(replay._tree.weights, ~replay.rows.is_last)
+
+
+def test_a_new_transition_has_the_highest_priority_so_far():
+    replay = filled(prioritization=Prioritization(exponent=0.5))
+    batch = replay.sample(np.random.default_rng(0), 1)
+    replay.set_priorities(batch.rows, np.array([9.0]))
+    replay.set_priorities(batch.rows, np.array([0.0]))
+    for step in random_steps(np.random.default_rng(2), 1, 1, (2, 2)):
+        replay.append(step)
+    new = (replay.num_positions - 1 - 3) % 20
+    assert replay._tree.weights[new] == 3 * (not replay.rows.is_last[new])
+
+
+def test_priorities_that_are_all_zero_draw_evenly():
+    replay = filled(prioritization=Prioritization(uniform_share=0.0))
+    replay.set_priorities(np.arange(20), np.zeros(20))
+    batch = replay.sample(np.random.default_rng(0), 100)
+    np.testing.assert_allclose(batch.probabilities, 1 / len(replay))
+    assert len(np.unique(batch.rows)) > 5
+
+
+def test_a_frame_counts_once_in_memory():
+    layout = Layout(length=1000)
+    assert ring.num_bytes(layout, (84, 84)) == 1000 * (84 * 84 + 11)
+    arrays = ring.empty(layout, (84, 84))
+    assert sum(array.nbytes for array in arrays) == ring.num_bytes(layout, (84, 84))
+
+
+def test_its_size_is_said_before_it_is_taken_and_too_much_is_refused(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(memory, "available", lambda: 7_000_000_000)
+    with pytest.raises(UserError, match=r"at least 7\.1 GB of memory"):
+        Replay(Layout(length=1_000_000))
+    assert capsys.readouterr().err == (
+        "replay: 1,000,000 frames of 84 x 84 bytes, 7.07 GB\n"
+    )
+
+
+def test_nothing_is_drawn_from_nothing():
+    replay = Replay(Layout(length=20), (2, 2))
+    with pytest.raises(ValueError, match="no transition can be drawn yet"):
+        replay.sample(np.random.default_rng(0), 1)
+
+
+def test_a_ring_holds_a_transition():
+    with pytest.raises(ValueError, match=r"layout\.length=7: must be at least 8"):
+        Replay(Layout(length=7, num_steps=3), (2, 2))

@@ -1,0 +1,67 @@
+"""Times of a config in frames, updates and rounds; what it refuses."""
+
+import pytest
+
+from experiments.atari.agents import PRESETS, SIZES
+from experiments.atari.config import Config
+
+
+@pytest.mark.parametrize(
+    ("steps_per_update", "num_envs", "expected"),
+    [
+        # (steps of each game, updates, frames) of a round
+        (4.0, 1, (4, 1, 4)),
+        (1.0, 1, (1, 1, 1)),
+        (0.5, 1, (1, 2, 1)),
+        (4.0, 8, (1, 2, 8)),
+        (8.0, 2, (4, 1, 8)),
+    ],
+)
+def test_rounds(steps_per_update, num_envs, expected):
+    config = Config(agent_steps_per_update=steps_per_update, num_envs=num_envs)
+    assert (config.game_steps, config.round_updates, config.round_frames) == expected
+    assert config.num_steps == -(-500_000 // expected[2])
+    assert config.updates(100_000) == 100_000 / steps_per_update
+
+
+def test_frames_of_atari_are_four_for_a_step():
+    config = Config(suite="ale", num_frames=10**6, agent_steps_per_update=1.0)
+    assert config.round_frames == 4
+    assert config.num_steps == 250_000
+    assert config.cycle_updates == 25_000
+
+
+def test_the_rate_is_low_from_a_frame_on():
+    config = Config(stop_cycling_frames=105_000, learning_starts_frames=5_000)
+    assert config.stop_updates == 25_000
+    assert Config().stop_updates == 2**30
+
+
+def test_presets_are_changed_by_flags():
+    config = Config(agent="rainbow", dueling=False, n_step=5, replay_steps=1_000)
+    assert config.switches == PRESETS["rainbow"]._replace(dueling=False, n_step=5)
+    assert config.sizes == SIZES["minatar", "rainbow"]._replace(replay_steps=1_000)
+    assert Config().switches == PRESETS["dqn"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"game": "Pong"}, "game=Pong: must be one of Asterix, Breakout, Freeway"),
+        ({"suite": "ale", "game": "Doom"}, "game=Doom: must be one of Alien, Amidar"),
+        (
+            {"agent_steps_per_update": 2.5},
+            "agent_steps_per_update=2.5: must be a multiple or a whole part of num_env",
+        ),
+        ({"num_frames": 5_000}, "learning_starts_frames=5000: must be less than num_f"),
+        ({"replay_steps": 16}, "replay_steps=16: must be at least 17 for each game"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: must be greater than 0"),
+        ({"final_epsilon": 1.5}, "final_epsilon=1.5: must be at least 0 and at most 1"),
+        ({"num_envs": 0}, "num_envs=0: must be at least 1"),
+        ({"n_step": 0}, "n_step=0: must be at least 1"),
+    ],
+)
+def test_what_it_refuses(arguments, message):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 -- compared below
+        Config(**arguments)
+    assert str(raised.value).startswith(message)
