@@ -15,12 +15,10 @@ from experiments.lazy_rich.training import Network, Training
 CONFIG = Config(num_train=6, num_test=9, num_inputs=3, num_outputs=2, width=4)
 
 
-def test_train_and_test_inputs_have_one_teacher():
+def test_the_test_set_does_not_depend_on_the_training_set():
     data = Student(CONFIG).data(jax.random.key(0), None)
     assert data.train.inputs.shape == (6, 3)
     assert data.test.targets.shape == (9, 2)
-    # A network that is fitted to the teacher on many inputs is right on others; here,
-    # the teacher drawn again says the same of both.
     again = Student(dataclasses.replace(CONFIG, num_train=9)).data(
         jax.random.key(0), None
     )
