@@ -46,8 +46,8 @@ def test_random_play_in_a_compiled_loop(name):
 
     @jax.jit
     def play(key):
-        reset_key, *keys = jax.random.split(key, 2601)
-        return jax.lax.scan(step, game.reset(reset_key), jnp.stack(keys))[1]
+        keys = jax.random.split(key, 2601)
+        return jax.lax.scan(step, game.reset(keys[0]), keys[1:])[1]
 
     observations, rewards, is_terminal, is_over = play(jax.random.key(0))
     assert observations.dtype == jnp.uint8
