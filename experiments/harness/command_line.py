@@ -150,6 +150,9 @@ def _exit_code(main: Callable[[], object]) -> int:
 
 def during_imports() -> None:
     """Gives a command that imports jax before `run` its line where that fails."""
+    interrupts.during_imports()
+    if sys.argv[0] != "-m":  # as Python has it until the module of the command is found
+        return
     report = sys.excepthook
 
     def explain(
@@ -160,7 +163,6 @@ def during_imports() -> None:
         else:
             report(kind, error, trace)
 
-    interrupts.during_imports()
     sys.excepthook = explain
 
 

@@ -292,7 +292,7 @@ def test_a_setting_that_jax_refuses_is_one_line():
         "from experiments.harness import command_line\n"
         "def main():\n    import jax\n"
         "raise SystemExit(command_line.run(main))",
-        "import benchmarks\nimport jax",
+        "import sys\nsys.argv[0] = '-m'\nimport benchmarks\nimport jax",
     ):
         done = subprocess.run(
             [sys.executable, "-c", code],

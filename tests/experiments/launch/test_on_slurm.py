@@ -105,7 +105,11 @@ def running(directory):
         part = directory / "parts" / names.get(number, "none")
         is_saved = any(part.glob("checkpoints/*/about.json"))
         if state == "RUNNING" and is_saved and not (part / "summary.json").exists():
-            found[number] = (part, int((part / ".lock").read_text()), node[0])
+            found[number] = (
+                part,
+                int((part / ".lock").read_text().split()[0]),
+                node[0],
+            )
     return found
 
 
