@@ -294,7 +294,17 @@ COMMON = [
 MISTAKES = [(case, *own) for case in CASES for own in (*case.mistakes, *COMMON)]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.family.name, scope="module")
+# These are of one kind with MODULAR.
+VARIANTS = (POLYNOMIAL, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
+
+
+def or_thorough(own):
+    """A case, which is left to the thorough tests where another is of its kind."""
+    marks = [pytest.mark.thorough] if own.family in VARIANTS else []
+    return pytest.param(own, id=own.family.name, marks=marks)
+
+
+@pytest.fixture(params=[or_thorough(own) for own in CASES], scope="module")
 def case(request, tmp_path_factory):
     """One of the families; its tiny config knows where its data are."""
     own = request.param

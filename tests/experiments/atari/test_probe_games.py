@@ -63,7 +63,7 @@ def build(name):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.thorough if "projected r" in name else ())
+        pytest.param(name, marks=pytest.mark.thorough if "projected" in name else ())
         for name in AGENTS
     ],
 )

@@ -10,7 +10,6 @@ import pytest
 from experiments.export import __main__ as command
 from experiments.harness import arm_groups, family
 from experiments.harness.trackers import following, registry
-from experiments.reproduce import reproduce
 from experiments.reproduce.figure import Preset
 from helpers.checkout import programs
 from helpers.checkout.parity.family import FAMILY
@@ -150,7 +149,7 @@ def test_where_metrics_go_is_no_part_of_a_run(stub, tmp_path):
         family.default_path("parity", one, FAMILY.ignored) for one in (TINY, LOGGED)
     }
     assert len(names) == 1
-    preset = reproduce._with(Preset({"a": TINY}, 1, ()), {"log": ("tensorboard",)})
+    preset = Preset({"a": TINY}, 1, ()).with_settings({"log": ("tensorboard",)})
     assert preset.arms == {"a": LOGGED}
 
 
