@@ -46,7 +46,7 @@ class Choice:
     """The newest of them."""
     unfinished: list[int] = dataclasses.field(default_factory=list)
     damaged: dict[int, str] = dataclasses.field(default_factory=dict)
-    """Newer steps, and what is wrong with their own files."""
+    """Other steps, and what is wrong with their own files."""
     uncovered: dict[int, str] = dataclasses.field(default_factory=dict)
     """Newer steps, themselves whole, and what is wrong with the metrics they cover."""
 
@@ -82,11 +82,13 @@ def choose(directory: Path, metrics: bytes | None = None) -> Choice:
             about["leaves"],
             Covered(about["metrics_bytes"], about.get("metrics_digest")),
         )
+        if choice.usable is not None:
+            continue  # an older one, which orbax reads as well
         wrong = None if metrics is None else _mismatch(own, metrics)
         if wrong is None:
             choice.usable = own
-            break
-        choice.uncovered[step] = wrong
+        else:
+            choice.uncovered[step] = wrong
     return choice
 
 
