@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from experiments.atari.agents import PRESETS, SIZES, Sizes, Switches
 from experiments.atari.environments.games import ATARI_GAMES, MINATAR_GAMES
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import Ranges, check, check_ranges
 from experiments.harness.config import RunConfig, per_member
 
 Suite = Literal["minatar", "ale"]
@@ -15,7 +15,7 @@ Schedule = Literal["constant", "cyclic", "one_cycle", "cusum"]
 Reset = Literal["none", "full", "last_layers"]
 Defaults = TypeVar("Defaults", Switches, Sizes)
 
-_RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
+_RANGES: Ranges = (
     (
         {"at_least": 1},
         (
@@ -157,10 +157,7 @@ class Config(RunConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        for bounds, names in _RANGES:
-            for name in names:
-                if getattr(self, name) is not None:
-                    check_range(name, getattr(self, name), **bounds)
+        check_ranges(self, _RANGES)
         games = MINATAR_GAMES if self.suite == "minatar" else ATARI_GAMES
         check("game", self.game, self.game in games, f"one of {', '.join(games)}")
         self._check_rounds()

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from experiments.harness.checks import INT32_MAX, check, check_range
+from experiments.harness.checks import INT32_MAX, Ranges, check, check_ranges
 from experiments.harness.config import RunConfig, per_member
 
 Schedule = Literal["constant", "cosine", "cyclic"]
@@ -11,7 +11,7 @@ Optimizer = Literal["adam", "adamw", "sgd", "grokfast", "hyperball", "muon"]
 Operation = Literal["addition", "subtraction", "multiplication", "quadratic", "s5"]
 NUM_PERMUTATIONS = 120  # elements of S5
 
-_RANGES: tuple[tuple[dict[str, float], tuple[str, ...]], ...] = (
+_RANGES: Ranges = (
     # Devices compute x^2 + xy + y^2 and number the pairs in 32 bits.
     ({"at_least": 2, "at_most": 26_754}, ("modulus",)),
     # Each is compiled on its own.
@@ -157,10 +157,7 @@ class Config(RunConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        for bounds, names in _RANGES:
-            for name in names:
-                if getattr(self, name) is not None:
-                    check_range(name, getattr(self, name), **bounds)
+        check_ranges(self, _RANGES)
         check(
             "head_dim",
             self.head_dim,

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from experiments.harness.argument_errors import flag_of
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+Ranges: TypeAlias = Sequence[tuple[Mapping[str, float], Sequence[str]]]
 FLOAT32_TINY = 2.0**-126
 """Below it devices may take a number for 0."""
 
@@ -78,6 +79,19 @@ def check_range(
     if not all(holds for _, _, holds in bounds):
         words = [f"{word} {bound}" for bound, word, _ in bounds if bound is not None]
         check(name, value, False, " and ".join(words))
+
+
+def check_ranges(config: Any, ranges: Ranges) -> None:
+    """Raises `ValueError` unless the fields of a config lie in ranges; None does.
+
+    Args:
+      config: a dataclass.
+      ranges: bounds, as of `check_range`, and the fields that have them.
+    """
+    for bounds, names in ranges:
+        for name in names:
+            if getattr(config, name) is not None:
+                check_range(name, getattr(config, name), **bounds)
 
 
 def check(name: str, value: object, holds: bool, allowed: str) -> None:

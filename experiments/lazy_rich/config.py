@@ -59,3 +59,36 @@ class LazyConfig(RunConfig):
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw, which is what decays weights",
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class PairsConfig(LazyConfig):
+    """The part of a config of tasks whose examples are pairs of numbers."""
+
+    modulus: int = 23
+    """p: the pairs are all 0 <= x, y < p, ordered."""
+    train_fraction: float = 0.9
+    """This share of the pairs is the training set, the rest is the test set."""
+
+    def __post_init__(self) -> None:
+        """Checks these fields.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        # All pairs are tested at once, each with p outputs and a unit's row.
+        check_range("modulus", self.modulus, at_least=2, at_most=1000)
+        check_range("train_fraction", self.train_fraction, above=0, below=1)
+        pairs = self.modulus**2
+        check(
+            "train_fraction",
+            self.train_fraction,
+            0 < self.num_train < pairs,
+            f"such that both sets have a pair; there are {pairs} in all",
+        )
+
+    @property
+    def num_train(self) -> int:
+        """Size of the training set."""
+        return round(self.train_fraction * self.modulus**2)

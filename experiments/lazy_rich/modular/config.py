@@ -3,19 +3,15 @@
 import dataclasses
 from typing import Literal
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import check_range
 from experiments.harness.config import per_member
-from experiments.lazy_rich.config import LazyConfig
+from experiments.lazy_rich.config import PairsConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(LazyConfig):
+class Config(PairsConfig):
     """Addition modulo p by a perceptron of one hidden layer, on the squared error."""
 
-    modulus: int = 23
-    """p: the pairs are all 0 <= x, y < p, ordered."""
-    train_fraction: float = 0.9
-    """This share of the pairs is the training set, the rest is the test set."""
     width: int = 100
     """The network has this many hidden units."""
     activation: Literal["quadratic", "relu"] = "quadratic"
@@ -35,19 +31,4 @@ class Config(LazyConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        # All pairs are tested at once, each with p outputs and a unit's row.
-        check_range("modulus", self.modulus, at_least=2, at_most=1000)
         check_range("width", self.width, at_least=1, at_most=2**20)
-        check_range("train_fraction", self.train_fraction, above=0, below=1)
-        pairs = self.modulus**2
-        check(
-            "train_fraction",
-            self.train_fraction,
-            0 < self.num_train < pairs,
-            f"such that both sets have a pair; there are {pairs} in all",
-        )
-
-    @property
-    def num_train(self) -> int:
-        """Size of the training set."""
-        return round(self.train_fraction * self.modulus**2)

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import check_range
 from experiments.harness.config import per_member
-from experiments.lazy_rich.config import LazyConfig, Optimizer
+from experiments.lazy_rich.config import Optimizer, PairsConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(LazyConfig):
+class Config(PairsConfig):
     """Addition modulo p by a one-layer transformer, on the cross-entropy.
 
     The defaults are small; the paper has p = 113, four heads of 32, an MLP of 512 units
@@ -48,20 +48,5 @@ class Config(LazyConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        # All pairs are tested at once, each with p outputs and a unit's row.
-        check_range("modulus", self.modulus, at_least=2, at_most=1000)
-        check_range("train_fraction", self.train_fraction, above=0, below=1)
         for name in ("num_heads", "head_dim", "mlp_dim"):
             check_range(name, getattr(self, name), at_least=1, at_most=2**12)
-        pairs = self.modulus**2
-        check(
-            "train_fraction",
-            self.train_fraction,
-            0 < self.num_train < pairs,
-            f"such that both sets have a pair; there are {pairs} in all",
-        )
-
-    @property
-    def num_train(self) -> int:
-        """Size of the training set."""
-        return round(self.train_fraction * self.modulus**2)
