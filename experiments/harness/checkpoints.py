@@ -24,6 +24,7 @@ import orbax.checkpoint as ocp
 from experiments.harness import saved_steps
 from experiments.harness.environment import differences
 from experiments.harness.messages import UserError, warn
+from experiments.harness.run_files import ASIDE
 from experiments.harness.saved_steps import Choice, Covered
 
 
@@ -130,7 +131,7 @@ class Checkpoints:
         self.close()  # orbax remembers which steps there were
         for step in choice.unfinished:
             shutil.rmtree(self._directory / str(step))
-        aside = self._directory.parent / "unusable_checkpoints"
+        aside = self._directory.parent / ASIDE
         told = []
         for step, why in sorted({**choice.damaged, **choice.uncovered}.items())[::-1]:
             saved_steps.set_aside(self._directory / str(step), aside)

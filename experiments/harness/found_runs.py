@@ -5,9 +5,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experiments.harness.messages import UserError
-from experiments.harness.run_files import CONFIG, FINISHED, METRICS, read_description
+from experiments.harness.run_files import (
+    CHECKPOINTS,
+    CLOCK,
+    CONFIG,
+    FINISHED,
+    METRICS,
+    read_description,
+)
 
-_BESIDE_METRICS = {"checkpoints", "clock.jsonl", FINISHED}
+_BESIDE_METRICS = {CHECKPOINTS, CLOCK, FINISHED}
 """With metrics, any of these tells a run directory that has lost its config."""
 
 

@@ -17,6 +17,7 @@ from experiments.harness.arm_group import Group, Unit
 from experiments.harness.family import Family
 from experiments.harness.messages import UserError, warn
 from experiments.harness.run_files import (
+    CHECKPOINTS,
     CONFIG,
     METRICS,
     is_filled,
@@ -122,7 +123,7 @@ def lock(directory: Path) -> Iterator[None]:
 
 def _is_begun(whole: Unit) -> bool:
     """Whether a group is being run as a whole; while it is gathered it is not."""
-    return any((whole.path / "checkpoints").glob("*"))
+    return any((whole.path / CHECKPOINTS).glob("*"))
 
 
 def _made(family: Family[Any], group: Group, directory: Path) -> list[Unit]:

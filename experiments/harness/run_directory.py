@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from experiments.harness import (
+    before_writing,
     environment,
     files,
     interrupts,
@@ -33,6 +34,9 @@ from experiments.harness import (
 from experiments.harness.messages import UserError, tell, warn
 from experiments.harness.run_files import (
     ABOUT,
+    ASIDE,
+    CHECKPOINTS,
+    CLOCK,
     CONFIG,
     FINISHED,
     LOCK,
@@ -53,9 +57,6 @@ from experiments.harness.saved_steps import Choice, Covered
 if TYPE_CHECKING:
     from experiments.harness.checkpoints import Checkpoints
 
-_CLOCK = "clock.jsonl"
-_CHECKPOINTS, _ASIDE = "checkpoints", "unusable_checkpoints"
-_FILES = (CONFIG, METRICS, SUMMARY, FINISHED, _CLOCK)
 _LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
 
 
@@ -146,7 +147,7 @@ class RunDirectory:
             # Another process may have been here before the lock was ours.
             saved = self._inspect()
             if self.summary is None:
-                self._choice = self._look_before_writing()
+                self._choice = before_writing.look(self.path)
                 interrupts.check()
                 self._describe(saved, now)
             self._open_files = stack.pop_all()
@@ -163,7 +164,7 @@ class RunDirectory:
     @property
     def clock_path(self) -> Path:
         """Where clock times go."""
-        return self.path / _CLOCK
+        return self.path / CLOCK
 
     def restore(self, state: Any, step: int = 0) -> tuple[Any, int]:
         """Returns the state to start from and its step; call it before `record`.
@@ -186,7 +187,7 @@ class RunDirectory:
         from experiments.harness.checkpoints import Checkpoints
 
         finished = self.summary is not None
-        directory = self.path / _CHECKPOINTS
+        directory = self.path / CHECKPOINTS
         self._checkpoints = self._open_files.enter_context(
             contextlib.closing(Checkpoints(directory, read_only=finished))
         )
@@ -204,7 +205,7 @@ class RunDirectory:
         path = self.path / METRICS
         metrics = files.read_bytes(path) or b""
         if metrics[size:] and (self._choice.damaged or self._choice.uncovered):
-            aside = self.path / _ASIDE
+            aside = self.path / ASIDE
             aside.mkdir(exist_ok=True)
             files.write_atomically(files.free_name(aside / METRICS), metrics)
         (self.path / FINISHED).unlink(missing_ok=True)
@@ -297,7 +298,7 @@ class RunDirectory:
     def _refuse_no_run(self) -> None:
         """Refuses files that are not of a run, or of one that says not of which."""
         names = set(os.listdir(self.path))
-        if names & {METRICS, _CHECKPOINTS, SUMMARY}:
+        if names & {METRICS, CHECKPOINTS, SUMMARY}:
             raise UserError(
                 f"{self.path / CONFIG} is gone or damaged: put back a copy of it, or "
                 "name a new directory"
@@ -306,40 +307,6 @@ class RunDirectory:
             raise UserError(
                 f"{self.path} holds files but no run: name a new or empty directory"
             )
-
-    def _look_before_writing(self) -> Choice:
-        """What to go on from, after all that would refuse the run later."""
-        directory = self.path / _CHECKPOINTS
-        for path in (self.path / name for name in _FILES):
-            files.refuse_link(path)
-            files.is_file(path)
-        for path in (directory, self.path / _ASIDE, *self.path.glob("*.png")):
-            files.refuse_link(path)
-        for path in directory.rglob("*"):
-            files.refuse_link(path)  # steps are removed
-        if files.is_there(self.path / _ASIDE) and not (self.path / _ASIDE).is_dir():
-            raise UserError(f"{self.path / _ASIDE} has to be a directory: remove it")
-        metrics = files.read_bytes(self.path / METRICS) or b""
-        if metrics and not files.is_there(directory):
-            raise UserError(
-                f"{directory} is gone: put it back, or remove {METRICS} to start from "
-                "the first step"
-            )
-        choice = saved_steps.choose(directory, metrics)
-        if choice == Choice() and _num_evaluations(metrics) > 1:
-            # The first evaluation of a run is followed by a checkpoint at once.
-            raise UserError(
-                f"{directory} is empty: put back what it held, or remove {METRICS} to "
-                "start from the first step"
-            )
-        if choice.uncovered and choice.usable is None:
-            step, why = next(iter(choice.uncovered.items()))
-            raise UserError(
-                f"{self.path / METRICS} is damaged and no checkpoint is from before, "
-                f"nothing was changed: put back a copy of it, or name a new directory "
-                f"(step {step}: {why})"
-            )
-        return choice
 
     def _refuse_other_settings(self) -> None:
         if self._other_settings:
@@ -396,18 +363,6 @@ class RunDirectory:
         ]
         if changed:
             warn(f"the last bits of results may differ: {', '.join(changed)}")
-
-
-def _num_evaluations(metrics: bytes) -> int:
-    """How many steps have rows, lines that cannot be read counted as one."""
-    steps = set()
-    for line in metrics.split(b"\n")[:-1]:
-        try:
-            (row,) = files.parse_json_lines(line + b"\n")
-            steps.add(str(row.get("step")))
-        except ValueError:
-            steps.add("")
-    return len(steps)
 
 
 def _refuse_undecodable(path: Path) -> None:

@@ -13,7 +13,8 @@ from experiments.harness.config import settings
 from experiments.harness.messages import UserError
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
-LOCK = ".lock"
+LOCK, CLOCK = ".lock", "clock.jsonl"
+CHECKPOINTS, ASIDE = "checkpoints", "unusable_checkpoints"
 # Written before the summary: digests of the summary and of the metrics.
 FINISHED = "finished.json"
 MARK, SETTINGS, ABOUT = "run_directory_version", "jax_settings", "about"
