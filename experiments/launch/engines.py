@@ -141,8 +141,8 @@ class Slurm:
             except (RuntimeError, OSError) as error:
                 raise UserError(
                     f"Slurm takes no job: {_refusal(printed.getvalue(), error)}; "
-                    "change what it names, or take --engine local, then run the same command "
-                    "again"
+                    "change what it names, or take --engine local, then run the same "
+                    "command again"
                 ) from None
             for work, job in zip(some, jobs, strict=True):
                 yield work, Job("slurm", job.job_id, str(self._folder))
