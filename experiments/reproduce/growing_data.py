@@ -18,8 +18,8 @@ from experiments.warm_start.figures import mark_data
 FRACTIONS = (0.1, 0.5, 1.0)
 SEEDS = 5
 PAPER: dict[str, Any] = {"learning_rate": 1e-2, "eval_every": 100}
-"""The paper's sizes, evaluated as often as its figure 5. It gives no rate where
-a line has none; at this one a free network's norm grows as in its figure 4."""
+"""The paper's sizes, evaluated as often as its figure 5. Where it gives a line no rate,
+the rate is that of the laptop's scale."""
 LAPTOP: dict[str, Any] = {
     "batch_size": 100,
     "epochs_per_phase": 8,
