@@ -1,8 +1,6 @@
 """A launch with processes of this machine, and what both engines do alike."""
 
-import contextlib
 import dataclasses
-import io
 import os
 import signal
 import subprocess
@@ -11,7 +9,7 @@ import time
 
 import pytest
 
-from experiments.harness import arm_group, arm_groups, command_line, members, parts
+from experiments.harness import arm_group, arm_groups, members, parts
 from experiments.harness.messages import UserError
 from experiments.harness.own_directory import InUseError
 from experiments.launch import __main__ as program
@@ -20,6 +18,7 @@ from experiments.launch.engines import State, UnknownError
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
 from experiments.launch.work import Piece, Work
+from helpers.checkout import programs
 from helpers.checkout.parity import figure
 from helpers.checkout.programs import ROOT
 
@@ -79,18 +78,7 @@ def options(directory, **changes):
 
 def run_command(*argv):
     """Runs the command in this process; returns code, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr("sys.argv", ["launch", *map(str, argv)])
-        try:
-            code = command_line.run(program.main)
-        except SystemExit as stop:
-            code = stop.code
-    return code, out.getvalue(), err.getvalue()
+    return programs.redirected(program.main, *argv)
 
 
 def units(directory):

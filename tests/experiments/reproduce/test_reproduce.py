@@ -1,16 +1,14 @@
 """The command from end to end, on a figure of a tiny network."""
 
-import contextlib
 import dataclasses
 import functools
-import io
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from experiments.harness import arm_group, arm_groups, command_line, members, plots
+from experiments.harness import arm_group, arm_groups, members, plots
 from experiments.harness.messages import UserError
 from experiments.harness.run_directory import RunDirectory
 from experiments.reproduce import __main__ as program
@@ -18,6 +16,7 @@ from experiments.reproduce import claims, drawing, registry
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.runs import Runs
+from helpers.checkout import programs
 from helpers.checkout.parity import family
 
 pytestmark = pytest.mark.slow
@@ -50,19 +49,9 @@ def figure(*claims_, **options):
 
 def main(tiny, *argv):
     """Runs the command for a figure; returns code, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "known", lambda: {"test/tiny": tiny})
-        patch.setattr("sys.argv", ["reproduce", *map(str, argv)])
-        try:
-            code = command_line.run(program.main)
-        except SystemExit as stop:
-            code = stop.code
-    return code, out.getvalue(), err.getvalue()
+        return programs.redirected(program.main, *argv)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """Experiments as a user runs them: in this process, or in one that may be killed."""
 
+import contextlib
 import dataclasses
+import io
 import os
 import random
 import signal
@@ -8,6 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from experiments.harness import command_line, files
 
@@ -30,12 +34,27 @@ def flags(config, **changes):
 
 def call(main, monkeypatch, capsys, argv):
     """Calls a program's main; returns its exit code, stdout and stderr."""
+    return _exit_code(main, monkeypatch, argv), *capsys.readouterr()
+
+
+def redirected(main, *argv):
+    """As `call`, where a fixture lives longer than a test."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = _exit_code(main, patch, argv)
+    return code, out.getvalue(), err.getvalue()
+
+
+def _exit_code(main, monkeypatch, argv):
     monkeypatch.setattr("sys.argv", ["program", *map(str, argv)])
     try:
-        code = command_line.run(main)
+        return command_line.run(main)
     except SystemExit as stop:
-        code = stop.code
-    return code, *capsys.readouterr()
+        return stop.code
 
 
 def start(module, argv, compiled, stderr=subprocess.DEVNULL, **environment):
