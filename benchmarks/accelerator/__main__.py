@@ -12,7 +12,14 @@ from typing import Any
 import jax
 
 import benchmarks.accelerator as package
-from benchmarks.accelerator import ceilings, grokking, images, projection, warm_start
+from benchmarks.accelerator import (
+    atari,
+    ceilings,
+    grokking,
+    images,
+    projection,
+    warm_start,
+)
 from benchmarks.accelerator.figures import Figures
 from benchmarks.options import Parser, output
 from experiments.harness import command_line, environment
@@ -24,6 +31,8 @@ SECTIONS: dict[str, Callable[[bool], Figures]] = {
     "warm-start": warm_start.speed,
     "cifar-cnn": functools.partial(images.step, "cifar_cnn"),
     "resnet18": functools.partial(images.step, "resnet18"),
+    "atari": atari.updates,
+    "minatar": atari.minatar,
     "bits": grokking.bits,
 }
 

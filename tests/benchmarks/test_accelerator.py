@@ -17,6 +17,19 @@ def test_what_the_sections_find_is_left_as_json(tmp_path):
     assert found["projection"]["float32, adam, over adam"] == 1
 
 
+@pytest.mark.slow
+def test_sections_of_deep_rl_find_rates(tmp_path):
+    pytest.importorskip("gymnax")
+    path = tmp_path / "found.json"
+    accelerator.main(["--small", "--sections", "atari", "minatar", f"--out={path}"])
+    found = json.loads(path.read_text())
+    assert found["atari"]["rainbow, batches of 2, ms an update"] > 0
+    games = found["minatar"]
+    assert games["games: 2, steps of the agent/s"] == pytest.approx(
+        2 * games["games: 2, updates/s"], rel=1e-3
+    )
+
+
 def test_a_section_that_fails_stops_no_other(tmp_path, monkeypatch):
     def fails(small):
         raise ZeroDivisionError
