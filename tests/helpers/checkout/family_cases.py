@@ -106,7 +106,10 @@ CASES = [
         num_kills=1,
         per_member="epsilon",
         differing=[
-            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4, "weight_scale": 2.0},
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+                **{"weight_scale": 2.0, "label_scale": 0.5, "solution_share": 0.1},
+            },
             {"optimizer": "momentum", "momentum": 0.5},
             {
                 **{"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
@@ -118,6 +121,10 @@ CASES = [
             (["--alpha", "0"], "alpha=0.0: must be at least 1e-06"),
             (["--width", "0"], "width=0: must be at least 1"),
             (["--weight-decay", "1"], "0 without --optimizer adamw"),
+            (
+                ["--solution-share", "0.1", "--readouts"],
+                "solution_share=0.1: must be 0 unless a solution is known",
+            ),
             (["--dimension", "100000"], "fewer than 2**31 weights"),
             (["--optimizer", "sgd"], "invalid choice 'sgd'"),
         ],
