@@ -21,16 +21,19 @@ PAPER: dict[str, Any] = {
     "num_steps": 50_000,
     "eval_every": 50,
 }
-NOTE = (
-    "D = 50, P = 250 instead of what we read as D = 100 and P = 400; the paper does "
-    "not print D. Gradient descent on the centred network, computed for moments."
+DATA = (
+    "D = 50, P = {} instead of what we read as D = 100 and P = 400; the paper does not "
+    "print D."
 )
+METHOD = "Gradient descent on the {} network, computed for moments."
+NOTE = f"{DATA} {METHOD}".format(250, "centred")
+FEWER = Size(LAPTOP | {"num_train": 200}, f"{DATA} {METHOD}".format(200, "centred"))
+"""Of the figures that show a single network: the rise of its test loss is larger."""
 KERNEL = 1e5
 """An alpha at which the kernel does not change, so that a network is its lazy limit:
 tests/experiments/lazy_rich hold it against the closed form."""
 EPSILON = 0.05
-"""Of the figures that show a single network: at it the rise of the test loss is the
-most visible."""
+"""Likewise."""
 LAPTOP_SIZE, PAPER_SIZE = Size(LAPTOP, NOTE), Size(PAPER)
 
 figure = functools.partial(

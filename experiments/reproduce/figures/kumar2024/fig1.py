@@ -9,7 +9,7 @@ from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Preset
-from experiments.reproduce.lazy_rich import SQUARES, Size
+from experiments.reproduce.lazy_rich import SQUARES
 from experiments.reproduce.runs import Runs
 
 NETWORK, KERNEL = "network, alpha = 1", "its kernel limit"
@@ -99,8 +99,6 @@ FIGURE = squares.figure(
     "and the kernel aligns",
     arms_of=_arms,
     claims=CLAIMS,
-    laptop=Size(
-        squares.LAPTOP | {"num_train": 200}, squares.NOTE.replace("250", "200")
-    ),
+    laptop=squares.FEWER,
     draw=draw,
 )
