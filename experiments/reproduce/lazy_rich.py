@@ -139,12 +139,15 @@ def table(
 
 
 def losses(
-    ax: Any, runs: Runs, arms: Mapping[str, str], kind: str = "loss", y: str = ""
+    ax: Any,
+    runs: Runs,
+    arms: Mapping[str, str],
+    kind: str = "loss",
+    own_colors: Sequence[str] | None = None,
 ) -> None:
     """Training (dashed) and test losses or accuracies of some arms."""
-    for (arm, label), color in zip(
-        arms.items(), drawing.colors(len(arms)), strict=True
-    ):
+    own_colors = own_colors or drawing.colors(len(arms))
+    for (arm, label), color in zip(arms.items(), own_colors, strict=True):
         for part, own in (("train", ""), ("test", label)):
             steps, values = runs.curve(arm, f"{part}_{kind}")
             before = len(ax.lines)
@@ -153,7 +156,7 @@ def losses(
                 line.set_linestyle("--" if part == "train" else "-")
                 if part == "train":
                     line.set_linewidth(line.get_linewidth() * 0.7)
-    ax.set(ylabel=y or f"{kind}, training dashed", xlabel="updates", xscale="log")
+    ax.set(ylabel=f"{kind}, training dashed", xlabel="updates", xscale="log")
 
 
 def draw(
@@ -163,7 +166,7 @@ def draw(
     panels: Mapping[str, str] | None = None,
     kinds: Sequence[str] = ("loss",),
     log_loss: bool = False,
-    title: str = "",
+    sweep: bool = False,
 ) -> Any:
     """Losses (or accuracies) of all arms in one panel, and a panel for each metric.
 
@@ -173,20 +176,20 @@ def draw(
       panels: further metrics, and their labels.
       kinds: `loss`, `accuracy` or both: a panel each.
       log_loss: whether losses are drawn on a logarithmic axis.
-      title: of the first panel.
+      sweep: whether the arms are in an order, and their colours are to be as well.
     """
     panels = panels or {}
+    own_colors = drawing.shades(len(arms)) if sweep else drawing.colors(len(arms))
     figure, axes = plots.figure(1, len(kinds) + len(panels), width=4.2, height=3.2)
     for ax, kind in zip(axes[0], kinds, strict=False):
-        losses(ax, runs, arms, kind)
+        losses(ax, runs, arms, kind, own_colors)
         if kind == "loss" and log_loss:
             ax.set(yscale="log")
         else:
             ax.set_ylim(bottom=-0.03 if kind == "accuracy" else 0)
     for ax, (metric, label) in zip(axes[0, len(kinds) :], panels.items(), strict=True):
-        drawing.panel(ax, runs, arms, metric=metric)
+        drawing.panel(ax, runs, arms, metric=metric, own_colors=own_colors)
         ax.set(xlabel="updates", ylabel=label, xscale="log")
-    axes[0, 0].set_title(title, fontsize="small")
     drawing.legend(axes[0, -1], of=axes[0, 0])
     return figure
 

@@ -76,6 +76,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
     return lazy_rich.draw(
         runs,
         {arm: arm for arm in preset.arms},
+        sweep=True,
         panels={"weight_norm_ratio": "weight norm over initial"},
     )
 

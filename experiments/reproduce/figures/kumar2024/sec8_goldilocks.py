@@ -71,6 +71,7 @@ def draw(runs: Runs, preset: Preset) -> Any:
     return lazy_rich.draw(
         runs,
         {arm: arm for arm in preset.arms},
+        sweep=True,
         panels={"test_linear": "linear power"},
     )
 
