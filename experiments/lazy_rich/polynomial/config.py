@@ -71,7 +71,8 @@ class Config(LazyConfig):
     @property
     def by_moments(self) -> bool:
         """Whether moments of the weights are what is trained."""
-        return self.optimizer == "gd" and not self.readouts
+        changed = self.readouts or self.project or self.num_rewarms or self.diagnose
+        return self.optimizer == "gd" and not changed
 
     @property
     def _has_solution(self) -> bool:

@@ -137,6 +137,14 @@ class Units:
         loss = self.loss(network.predict, data) / jnp.square(hyper.label_scale)
         return {"train_loss": loss, **measured}
 
+    def probes(self, data: Task) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Inputs and targets of the training set."""
+        return (data.inputs,), data.targets
+
+    def features(self, model: CommitteeMachine, *inputs: jax.Array) -> jax.Array:
+        """The units before their curvature."""
+        return model.hidden(*inputs)
+
 
 def solution(task: Task, width: int, hyper: Hyperparameters) -> jax.Array:
     r"""The asked share of weights that solve the task, shape (D, N); else zeros.

@@ -110,7 +110,10 @@ CASES = [
                 **{"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
                 **{"weight_scale": 2.0, "label_scale": 0.5, "solution_share": 0.1},
             },
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {
                 **{"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
                 "readouts": True,
@@ -141,13 +144,18 @@ CASES = [
         per_member="alpha",
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3},
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
         ],
         other_program={"center": False},
         mistakes=[
             (["--modulus", "1"], "modulus=1: must be at least 2"),
             (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
+            (["--delay-steps", "5"], "delay_steps=5: must be 0 without re-warming"),
+            (["--num-rewarms", "2000"], "at most a tenth of the 10000 updates"),
             (["--scaling", "linear"], "invalid choice 'linear'"),
         ],
     ),
@@ -164,12 +172,9 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
-                **{
-                    "adam_b2": 0.9,
-                    "momentum": 0.5,
-                    "init_scale": 3.0,
-                    "tolerance": 0.1,
-                },
+                **{"adam_b2": 0.9, "momentum": 0.5},
+                **{"init_scale": 3.0, "tolerance": 0.1},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0},
             },
         ],
         other_program={"center": True},
@@ -194,6 +199,7 @@ CASES = [
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
                 **{"adam_b2": 0.9, "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0},
             }
         ],
         other_program={"center": True},
@@ -215,7 +221,10 @@ CASES = [
         per_member="alpha",
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
         ],
         other_program={"center": False},
