@@ -4,6 +4,7 @@ from typing import Any
 
 from experiments.harness.family import Family
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
+from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -17,4 +18,5 @@ FAMILIES: tuple[Family[Any], ...] = (
     STUDENT_TEACHER,
     TRANSFORMER,
     EIGENVECTOR,
+    HERMITE,
 )

@@ -125,7 +125,7 @@ class Study:
             ),
             Claim(
                 says=f"{self.lazy}, projected: it is the rate and not its cycles: "
-                "kernel rotation re-warmed over that at a constant rate of the same mean",
+                "kernel rotation re-warmed over that at a constant rate of that mean",
                 measure=lambda runs: (
                     rotation(runs, self.lazy, PROJECTED, REWARMED)
                     / rotation(runs, self.lazy, PROJECTED, MEAN)

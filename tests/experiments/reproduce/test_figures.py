@@ -30,6 +30,18 @@ METRICS = (
     "num_rewarms",
     "update_norm",
     "weight_norm",
+    # Of lazy and rich training.
+    "train_loss",
+    "test_loss",
+    "test_variance",
+    "test_misalignment",
+    "test_linear",
+    "kernel_alignment",
+    "kernel_change",
+    "kernel_rotation",
+    "kernel_target_alignment",
+    "parameter_movement",
+    "weight_norm_ratio",
 )
 
 

@@ -11,6 +11,7 @@ from experiments.atari.family import FAMILY as ATARI
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness.family import Family
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
+from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -231,6 +232,31 @@ CASES = [
         mistakes=[
             (["--eigenvector", "0"], "eigenvector=0: must be one of the 240"),
             (["--num-train", "0"], "num_train=0: must be at least 1"),
+        ],
+    ),
+    Case(
+        family=HERMITE,
+        module="experiments.lazy_rich",
+        command=("hermite",),
+        tiny=HERMITE.config_class(
+            **{"dimension": 5, "num_train": 12, "num_test": 9, "width": 6},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+        ],
+        other_program={"degree": 4},
+        mistakes=[
+            (["--degree", "1"], "degree=1: must be at least 2"),
+            (["--num-test", "0"], "num_test=0: must be at least 1"),
         ],
     ),
     Case(
