@@ -121,7 +121,8 @@ def draw(runs: Runs, preset: Preset) -> Any:
 
 FIGURE = squares.figure(
     name="kumar2024/fig11",
-    title="the test loss in its parts: linear power falls late",
+    title="the test loss in its parts: linear power makes it rise, misalignment falls "
+    "late",
     arms_of=_arms,
     claims=CLAIMS,
     laptop=squares.FEWER,

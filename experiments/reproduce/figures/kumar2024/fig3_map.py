@@ -15,6 +15,8 @@ from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 EPSILONS = (0.05, 0.1, 0.2, 0.4, 0.8)
+DARK = 30
+"""Updates below which a field of the map is too dark for black numbers."""
 
 
 def name(alpha: float, epsilon: float) -> str:
@@ -98,7 +100,8 @@ def draw(runs: Runs, preset: Preset) -> Any:
     ax.imshow(np.log10(np.maximum(middle, 1)), cmap="viridis", aspect="auto")
     for (row, column), own in np.ndenumerate(middle):
         text = "never" if np.isnan(own) else claims.number(own)
-        ax.text(column, row, text, ha="center", va="center", fontsize="x-small")
+        color = "white" if own < DARK else "black"
+        ax.text(column, row, text, ha="center", va="center", color=color)
     ax.grid(visible=False)
     ax.set_xticks(range(len(ALPHAS)), [f"{alpha:g}" for alpha in ALPHAS])
     ax.set_yticks(range(len(EPSILONS)), [f"{epsilon:g}" for epsilon in EPSILONS])
@@ -112,7 +115,9 @@ FIGURE = squares.figure(
     arms_of=_arms,
     claims=CLAIMS,
     laptop=Size(
-        squares.LAPTOP | {"dimension": 30, "num_train": 150},
+        # The shortest delays are of a few updates.
+        squares.LAPTOP
+        | {"dimension": 30, "num_train": 150, "num_steps": 4000, "eval_every": 4},
         "D = 30, P = 150. Gradient descent on the centred network, computed for "
         "moments.",
     ),
