@@ -37,10 +37,13 @@ class Learned:
         return self._first(runs, arm, "test", self.test)
 
     def delay(self, runs: Runs, arm: str) -> np.ndarray:
-        """Updates from one to the other; infinity where it never generalises."""
-        generalised = self.generalised(runs, arm)
-        fitted = np.where(np.isinf(generalised), 0, self.fitted(runs, arm))
-        return generalised - fitted
+        """Updates from one to the other; infinity where it never generalises.
+
+        Not a number where it generalises and never fits.
+        """
+        generalised, fitted = self.generalised(runs, arm), self.fitted(runs, arm)
+        since = np.where(np.isinf(fitted), np.nan, fitted)
+        return np.where(np.isinf(generalised), np.inf, generalised - since)
 
     def ratio(self, runs: Runs, arm: str) -> np.ndarray:
         """How many times as late it generalises as it fits."""

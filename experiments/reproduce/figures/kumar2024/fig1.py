@@ -31,8 +31,10 @@ def growth(runs: Runs, metric: str) -> np.ndarray:
 
 def early(runs: Runs) -> np.ndarray:
     """Its training loss over that of the kernel limit, while both have begun to fit."""
+    first = runs.curve(NETWORK, "train_loss")[0][0]
     ours, theirs = (
-        runs.at(arm, EARLY, metric="train_loss") for arm in (NETWORK, KERNEL)
+        runs.at(arm, max(EARLY, first), metric="train_loss")
+        for arm in (NETWORK, KERNEL)
     )
     return ours / theirs
 
