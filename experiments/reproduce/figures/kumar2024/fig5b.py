@@ -90,5 +90,4 @@ FIGURE = lazy_rich.figure(
     paper=Size(PAPER),
     draw=draw,
     table=table,
-    num_seeds=5,
 )
