@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.harness.family import Family
+from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
@@ -17,4 +18,5 @@ FAMILIES: tuple[Family[Any], ...] = (
     STUDENT_TEACHER,
     TRANSFORMER,
     EIGENVECTOR,
+    DMFT,
 )
