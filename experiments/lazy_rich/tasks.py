@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.harness.family import Family
+from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
@@ -19,4 +20,5 @@ FAMILIES: tuple[Family[Any], ...] = (
     TRANSFORMER,
     EIGENVECTOR,
     HERMITE,
+    DMFT,
 )

@@ -10,6 +10,7 @@ from experiments.atari.config import Config as AtariConfig
 from experiments.atari.family import FAMILY as ATARI
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness.family import Family
+from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
@@ -260,6 +261,34 @@ CASES = [
         ],
     ),
     Case(
+        family=DMFT,
+        module="experiments.lazy_rich",
+        command=("dmft",),
+        tiny=DMFT.config_class(
+            **{"num_steps": 4, "eval_every": 2, "num_samples": 20, "num_replicas": 2}
+        ),
+        long={"num_steps": 300, "num_samples": 2},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {
+                **{"nu": 2.0, "alpha": 3.0, "epsilon": 0.4, "time_step": 0.3},
+                "power": 0.7,
+            }
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--nu", "0"], "nu=0.0: must be greater than 0"),
+            (["--nu", "inf"], "nu=inf: must be at most 3.4e+38"),
+            (["--overlaps", "0.3"], "overlaps=0.3: must be from 2 to 100 numbers"),
+            (["--alpha", "0"], "alpha=0.0: must be at least 0.001"),
+            (["--time-step", "-1"], "time_step=-1.0: must be greater than 0"),
+            (["--power", "0.05"], "power=0.05: must be at least the sum"),
+            (["--num-samples", "1"], "num_samples=1: must be at least 2"),
+            (["--num-replicas", "1"], "num_replicas=1: must be at least 2"),
+        ],
+    ),
+    Case(
         family=ATARI,
         module="experiments.atari",
         tiny=AtariConfig(
@@ -304,7 +333,7 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
-ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, DMFT)
 """Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
