@@ -217,7 +217,7 @@ def figure(
     paper: Size,
     draw: Callable[[Runs, Preset], Any],
     table: Callable[[Runs, Preset], str] | None = None,
-    num_seeds: int = SEEDS,
+    measure: Callable[[Preset], Mapping[str, Any]] | None = None,
 ) -> Figure:
     """A figure with the same arms and claims at both scales.
 
@@ -231,18 +231,24 @@ def figure(
       paper: likewise.
       draw: draws it.
       table: of results, if lines alone do not tell.
-      num_seeds: each arm is run with so many.
+      measure: what to measure once beside the runs.
     """
     sizes: dict[Scale, Size] = {"laptop": laptop, "paper": paper}
     presets = {
         scale: Preset(
             arms=arms_of(size.settings),
-            num_seeds=num_seeds,
+            num_seeds=SEEDS,
             claims=claims,
             note=size.note,
         )
         for scale, size in sizes.items()
     }
     return Figure(
-        name=name, title=title, family=family, presets=presets, draw=draw, table=table
+        name=name,
+        title=title,
+        family=family,
+        presets=presets,
+        draw=draw,
+        table=table,
+        measure=measure,
     )
