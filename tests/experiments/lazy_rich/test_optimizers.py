@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from experiments.harness.members import hyperparameters, init_members
-from experiments.lazy_rich.config import LazyConfig
 from experiments.lazy_rich.modular.config import Config
 from experiments.lazy_rich.modular.problem import Addition
 from experiments.lazy_rich.optimizers import rewarmed
