@@ -73,7 +73,7 @@ def test_a_falling_sweep_is_read_from_its_end():
 def test_half_lives_end_with_the_last_high_value():
     made = Runs(
         {"arm": "a", "seed": 0, "step": 10 * (i + 1), "term": value}
-        for i, value in enumerate([0.1, 1.0, 0.4, 0.6, 0.2])
+        for i, value in enumerate([0.9, 1.0, 0.4, 0.6, 0.2])
     )
     np.testing.assert_array_equal(fig11.halved(made, "a", "term"), [40])
 
