@@ -36,6 +36,9 @@ class LazyConfig(RunConfig):
     """AdamW's weights decay by this, times the learning rate."""
     project: bool = False
     """Projection holds the norm of each matrix at its initial value."""
+    tangential: bool = False
+    """With projection, the optimizer sees gradients without their radial part, which
+    projection would undo."""
     num_rewarms: int = 0
     """The learning rate warms up and comes down again this many times, in equal cycles
     over the updates after the delay; with 0 it is constant."""
@@ -69,6 +72,12 @@ class LazyConfig(RunConfig):
             self.weight_decay,
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw, which is what decays weights",
+        )
+        check(
+            "tangential",
+            self.tangential,
+            self.project or not self.tangential,
+            "off without projection: add --project",
         )
         self._check_cycles()
 

@@ -8,7 +8,7 @@ import nap_optax
 from experiments.harness.members import Hyperparameters
 from experiments.lazy_rich.config import LAZY_RATES, LazyConfig
 from models.lazy import lazy_learning_rate
-from nap_optax import schedules
+from nap_optax import masks, schedules
 
 
 def make_optimizer(
@@ -25,6 +25,8 @@ def make_optimizer(
     if config.optimizer in LAZY_RATES:
         rate = lazy_learning_rate(rate, hyper.alpha, width=width)
     parts = _direction(config, hyper)
+    if config.tangential:
+        parts.insert(0, optax.masked(tangential(), masks.matrices))
     if config.num_rewarms:
         parts.append(nap_optax.scale_by_rewarming(rewarmed(config, hyper, rate)))
     else:
@@ -52,6 +54,31 @@ def rewarmed(
         config.delay_steps,
         rate,
     )
+
+
+def tangential() -> optax.GradientTransformation:
+    r"""Removes from each gradient its part along the weights.
+
+    .. math::
+
+        g \leftarrow g - \frac{\langle g, w \rangle}{\lVert w \rVert^2} \, w
+
+    At held norms that part has no effect by itself, but through an optimizer that
+    normalises element by element it has: a radial gradient becomes an update that is
+    not.
+    """
+
+    def update_fn(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        def along_the_sphere(grad: jax.Array, weights: jax.Array) -> jax.Array:
+            square = jnp.vdot(weights, weights)
+            share = jnp.vdot(grad, weights) / jnp.where(square > 0, square, 1)
+            return grad - share * weights
+
+        return jax.tree.map(along_the_sphere, updates, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update_fn)
 
 
 def _direction(

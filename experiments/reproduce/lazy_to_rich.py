@@ -2,6 +2,8 @@
 
 What the studies of three tasks share: a lazy and a rich setting, free and projected, at
 a constant rate, at one that is re-warmed late, and at a constant one of the same mean.
+The last is run once more with gradients without their radial part, which was added
+after the first run.
 """
 
 import dataclasses
@@ -20,6 +22,7 @@ from experiments.reproduce.runs import Runs
 
 FREE, PROJECTED = CONSTRAINTS
 CONSTANT, REWARMED, MEAN = "constant", "re-warmed", "constant, mean rate"
+TANGENTIAL = "constant, mean rate, tangential"
 FACTOR = 10.0
 NUM_CYCLES = 3
 MEASURES = {
@@ -70,7 +73,8 @@ class Study:
             )
             for setting, own in settings.items()
             for constraint in CONSTRAINTS
-            for rate in (CONSTANT, REWARMED, MEAN)
+            for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
+            if constraint == PROJECTED or rate != TANGENTIAL
         }
 
     def claims(self) -> tuple[Claim, ...]:
@@ -172,7 +176,8 @@ class Study:
         for column, (setting, constraint) in enumerate(columns):
             arms = {
                 self.name(setting, constraint, rate): rate
-                for rate in (CONSTANT, REWARMED, MEAN)
+                for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
+                if constraint == PROJECTED or rate != TANGENTIAL
             }
             for row, (metric, label) in enumerate(rows.items()):
                 ax = axes[row, column]
@@ -183,7 +188,7 @@ class Study:
             axes[-1, column].set(xlabel="updates")
         for line in axes:
             _same_heights(line)
-        drawing.legend(axes[0, -1])
+        drawing.legend(axes[0, -1])  # of a projected column, which has all rates
         return figure
 
 
@@ -197,10 +202,10 @@ def _rate(rate: str, size: Mapping[str, Any]) -> dict[str, Any]:
             "rewarm_factor": FACTOR,
             "delay_steps": delay,
         }
-    if rate == MEAN:
+    if rate in (MEAN, TANGENTIAL):
         share = delay / updates
         mean = share + (1 - share) * (1 + FACTOR) / 2
-        return {"learning_rate": base * mean}
+        return {"learning_rate": base * mean, "tangential": rate == TANGENTIAL}
     return {}
 
 

@@ -11,7 +11,7 @@ import pytest
 from experiments.harness.members import hyperparameters, init_members
 from experiments.lazy_rich.modular.config import Config
 from experiments.lazy_rich.modular.problem import Addition
-from experiments.lazy_rich.optimizers import rewarmed
+from experiments.lazy_rich.optimizers import rewarmed, tangential
 from experiments.lazy_rich.training import Training
 from helpers.checkout.family_cases import CASES
 
@@ -46,6 +46,16 @@ def test_projection_holds_norms(optimizer, project):
     assert moved > 1e-2
     same = np.allclose(norms(after.params), norms(state.params), rtol=1e-5)
     assert same == project
+
+
+def test_tangential_gradients_have_no_part_along_the_weights():
+    weights = {"a": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "zero": jnp.zeros((2, 2))}
+    grads = {"a": jnp.array([[1.0, 2.0], [0.0, 3.0]]), "zero": jnp.ones((2, 2))}
+    left, _ = tangential().update(grads, optax.EmptyState(), weights)
+    # <g, w> = 15 and |w|^2 = 25: less 0.6 w.
+    expected = [[1 - 1.8, 2.0], [0.0, 3 - 2.4]]
+    np.testing.assert_allclose(left["a"], expected, rtol=1e-5)
+    np.testing.assert_allclose(left["zero"], grads["zero"])
 
 
 def test_the_rate_holds_then_warms_up_and_comes_down():

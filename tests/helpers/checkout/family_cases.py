@@ -158,6 +158,7 @@ CASES = [
             (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
             (["--delay-steps", "5"], "delay_steps=5: must be 0 without re-warming"),
             (["--num-rewarms", "2000"], "at most a tenth of the 10000 updates"),
+            (["--tangential"], "tangential=True: must be off without projection"),
             (["--scaling", "linear"], "invalid choice 'linear'"),
         ],
     ),

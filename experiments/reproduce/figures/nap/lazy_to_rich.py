@@ -6,7 +6,7 @@ the rich setting share, a projected network can hold a solution; elsewhere the c
 it can come is a test loss of 3/4 (1 - alpha epsilon)^2, for alpha epsilon below 1.
 
 The first run showed a training loss that rises at held norms; the arms of gradient
-descent were added to it, and say so.
+descent and of tangential gradients were added to it; their claims say so.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from experiments.reproduce.lazy_to_rich import (
     FREE,
     MEAN,
     PROJECTED,
+    TANGENTIAL,
     Study,
 )
 from experiments.reproduce.runs import Runs
@@ -104,6 +105,16 @@ CLAIMS = (
     _final(FREE, at_most=0.25),
     _rebound(MEAN, at_least=1.5),
     _rebound(DESCENT, at_most=1.05),
+    _rebound(TANGENTIAL, at_most=1.05),
+    Claim(
+        says=f"asked after the first run: {STUDY.rich}, projected, mean rate: final test "
+        "loss with tangential gradients over that of the free network",
+        measure=lambda runs: (
+            lazy_rich.final(runs, STUDY.name(STUDY.rich, PROJECTED, TANGENTIAL))
+            / lazy_rich.final(runs, STUDY.name(STUDY.rich, FREE, MEAN))
+        ),
+        at_most=1.5,
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from experiments.lazy_rich.modular.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.lazy_rich import CLASSES, Size
-from experiments.reproduce.lazy_to_rich import FREE, MEAN, PROJECTED, Study
+from experiments.reproduce.lazy_to_rich import FREE, MEAN, PROJECTED, TANGENTIAL, Study
 
 STUDY = Study(lazy="alpha = 4", rich="alpha = 0.5", learned=CLASSES)
 SETTINGS = {STUDY.lazy: {"alpha": 4.0}, STUDY.rich: {"alpha": 0.5}}
@@ -40,6 +40,19 @@ CLAIMS = (
             runs, STUDY.name(STUDY.rich, FREE, MEAN), "weight_norm_ratio"
         ),
         at_least=1.3,
+    ),
+    Claim(
+        says="asked after the first run: tangential gradients lower what a projected "
+        "network of small alpha ends with: training loss with them over that without",
+        measure=lambda runs: (
+            lazy_rich.final(
+                runs, STUDY.name(STUDY.rich, PROJECTED, TANGENTIAL), "train_loss"
+            )
+            / lazy_rich.final(
+                runs, STUDY.name(STUDY.rich, PROJECTED, MEAN), "train_loss"
+            )
+        ),
+        at_most=0.8,
     ),
 )
 
