@@ -107,8 +107,8 @@ CLAIMS = (
     _rebound(DESCENT, at_most=1.05),
     _rebound(TANGENTIAL, at_most=1.05),
     Claim(
-        says=f"asked after the first run: {STUDY.rich}, projected, mean rate: final test "
-        "loss with tangential gradients over that of the free network",
+        says=f"asked after the first run: {STUDY.rich}, projected, mean rate: final "
+        "test loss with tangential gradients over that of the free network",
         measure=lambda runs: (
             lazy_rich.final(runs, STUDY.name(STUDY.rich, PROJECTED, TANGENTIAL))
             / lazy_rich.final(runs, STUDY.name(STUDY.rich, FREE, MEAN))

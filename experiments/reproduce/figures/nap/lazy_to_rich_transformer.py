@@ -21,8 +21,8 @@ def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
 CLAIMS = (
     *STUDY.claims(),
     Claim(
-        says=f"asked after the first run: {STUDY.rich}, projected, mean rate: final test "
-        "accuracy with tangential gradients less that without",
+        says=f"asked after the first run: {STUDY.rich}, projected, mean rate: final "
+        "test accuracy with tangential gradients less that without",
         measure=lambda runs: (
             lazy_rich.final(
                 runs, STUDY.name(STUDY.rich, PROJECTED, TANGENTIAL), "test_accuracy"
