@@ -31,7 +31,7 @@ class Problem(Protocol):
     width: int
     """Of the units that the network averages, else 1: for `lazy_learning_rate`."""
 
-    def data(self, key: jax.Array, hyper: Hyperparameters) -> Any:
+    def data(self, key: jax.Array, hyper: Hyperparameters, *shared: Any) -> Any:
         """Draws what is trained on, and what is tested with."""
         ...
 
@@ -87,18 +87,20 @@ class Training:
             nnx.eval_shape(lambda: problem.model(hyper, nnx.Rngs(0)))
         )
 
-    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[TrainState, Fixed]:
+    def init(
+        self, seed: jax.Array, hyper: Hyperparameters, *shared: Any
+    ) -> tuple[TrainState, Fixed]:
         """The state of step 0, and the data of one seed."""
         data_key, params_key = keys(seed)
         model = self.problem.model(hyper, nnx.Rngs(params_key))
         _, *states = nnx.split(model, nnx.Param, ...)
         params, constants = map(nnx.to_pure_dict, states)
         opt_state = self._optimizer(hyper).init(params)
-        fixed = Fixed(self.problem.data(data_key, hyper), params, constants)
+        fixed = Fixed(self.problem.data(data_key, hyper, *shared), params, constants)
         return TrainState(params, opt_state), fixed
 
     def step(
-        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed
+        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed, *shared: Any
     ) -> TrainState:
         """One update with the whole training set."""
 
@@ -113,7 +115,7 @@ class Training:
         return TrainState(optax.apply_updates(state.params, updates), opt_state)
 
     def evaluate(
-        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed
+        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed, *shared: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Scalars that describe a state."""
         network = Network(

@@ -5,7 +5,7 @@ all times, and the weights follow from a damped step to these. It reaches what `
 finds in one pass, and is here to check it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,9 +61,10 @@ def solve(
         start = linear.no_responses(num_steps, setting.width)
         # The first one has nothing to mix with.
         shares = jnp.full(num_iterations, damping).at[0].set(1)
-        _, (losses, overlaps) = jax.lax.scan(iterate, start, shares)
+        found: Any = jax.lax.scan(iterate, start, shares)[1]
+    (train_losses, test_losses), overlaps = found
     changes = jnp.max(jnp.abs(jnp.diff(overlaps, axis=0)), axis=(1, 2, 3))
-    return FixedPoint(losses[0][-1], losses[1][-1], changes)
+    return FixedPoint(train_losses[-1], test_losses[-1], changes)
 
 
 def _weights(responses: Responses, setting: Setting) -> Linear:
@@ -114,7 +115,8 @@ def _sample(
 
     empty = jnp.zeros((num_steps * width, num_samples))
     start = (empty, empty, paths.no_paths(num_steps, width, num_samples))
-    _, (losses, mean, root) = jax.lax.scan(update, start, jnp.arange(num_steps))
+    sampled: Any = jax.lax.scan(update, start, jnp.arange(num_steps))[1]
+    losses, mean, root = sampled
     mean = mean.reshape(num_steps * width, -1)
     root = root.reshape(num_steps * width, -1)
     return losses, Responses(mean[:, 1:], mean[:, 0], root)

@@ -13,6 +13,7 @@ from experiments.harness.family import Family
 from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
 from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
+from experiments.lazy_rich.images.family import FAMILY as IMAGES
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -290,6 +291,29 @@ CASES = [
         ],
     ),
     Case(
+        family=IMAGES,
+        module="experiments.lazy_rich",
+        command=("images",),
+        tiny=IMAGES.config_class(
+            **{"num_train": 12, "num_test": 8, "batch_size": 6, "width": 4},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="init_scale",
+        differing=[
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.2},
+                **{"adam_b2": 0.9, "momentum": 0.5, "init_scale": 3.0},
+            }
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--batch-size", "300"], "a divisor of num_train, which is 1000"),
+            (["--num-train", "60001"], "num_train=60001: must be at least 1 and at"),
+        ],
+    ),
+    Case(
         family=ATARI,
         module="experiments.atari",
         tiny=AtariConfig(
@@ -334,7 +358,7 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
-ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, DMFT)
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, DMFT, IMAGES)
 """Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
