@@ -107,6 +107,8 @@ def draw(runs: Runs, preset: Preset) -> Any:
         }
         lazy_rich.losses(ax, runs, arms, own_colors=drawing.shades(len(arms)))
         ax.set(title=f"eigenvector {eigenvector}", yscale="log", ylim=(1e-2, 10))
+    for ax in axes[0, 1:]:
+        ax.set(ylabel="")
     drawing.legend(axes[0, -1])
     return figure
 
