@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.reproduce import claims, lazy_rich, lazy_to_rich
+from experiments.reproduce import claims, lazy_rich, lazy_to_rich, mean_field
 from experiments.reproduce.figures.kumar2024 import fig3_map, fig11
 from experiments.reproduce.figures.nap import lazy_to_rich as polynomial
 from experiments.reproduce.lazy_rich import CLASSES, SQUARES
@@ -107,3 +107,16 @@ def test_the_mean_rate_is_that_of_the_rewarmed_arm():
     np.testing.assert_allclose(mean.learning_rate * mean.num_steps, path, rtol=1e-6)
     assert cycles.project
     assert mean.num_rewarms == 0
+
+
+def test_the_distance_of_theory_and_networks_is_relative_and_at_the_same_steps():
+    made = Runs(
+        (
+            {"arm": "arm", "seed": seed, "step": step, "test_loss": loss}
+            for seed, losses in ((0, (3.0, 4.0)), (1, (6.0, 8.0)))
+            for step, loss in zip((1, 3), losses, strict=True)
+        ),
+        {"simulated": {"arm": {"test_loss": [9.0, 3.0, 9.0, 4.0]}}},
+    )
+    got = mean_field.distance(made, "arm", "test_loss")
+    np.testing.assert_allclose(got, [0, 1])
