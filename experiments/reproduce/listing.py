@@ -18,7 +18,7 @@ def overview() -> str:
         }
         for name in sorted(names, key=registry.natural):
             figure = figures.get(name)
-            lines.append(f"  {name:<24}{figure.title if figure else not_built[name]}")
+            lines.append(f"  {name:<23} {figure.title if figure else not_built[name]}")
             lines += _presets(figure) if figure else [f"{'':26}not built yet"]
     return "\n".join(lines) + "\n"
 

@@ -30,6 +30,19 @@ METRICS = (
     "num_rewarms",
     "update_norm",
     "weight_norm",
+    # Of lazy and rich training.
+    "gap",
+    "train_loss",
+    "test_loss",
+    "test_variance",
+    "test_misalignment",
+    "test_linear",
+    "kernel_alignment",
+    "kernel_change",
+    "kernel_rotation",
+    "kernel_target_alignment",
+    "parameter_movement",
+    "weight_norm_ratio",
 )
 
 
@@ -52,7 +65,9 @@ def shipped(request):
         for seed in range(2)
     ]
     seconds = collections.defaultdict(lambda: 0.02)
-    return figure, preset, Runs(rows, {"step_seconds": seconds})
+    curve = [0.5] * 2001
+    losses = collections.defaultdict(lambda: collections.defaultdict(lambda: curve))
+    return figure, preset, Runs(rows, {"step_seconds": seconds, "simulated": losses})
 
 
 @pytest.mark.slow
