@@ -253,16 +253,13 @@ class _Jacobian:
 
     @property
     def bytes_per_row(self) -> int:
-        """What one output of one example takes, in float32 at least."""
-        plain = sum(
+        """What one output of one example would take, without factors.
+
+        They take less, but the network's own numbers for each example do not.
+        """
+        return sum(
             jnp.size(leaf) * jnp.dtype(_norms.norm_dtype(leaf)).itemsize
-            for leaf in self._plain.values()
-        )
-        return plain + sum(
-            layer.num_rows
-            * (layer.num_inputs + layer.num_outputs)
-            * jnp.dtype(_norms.norm_dtype(layer.offset)).itemsize
-            for layer in self.layers.values()
+            for leaf in self._leaves
         )
 
     @property
