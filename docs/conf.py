@@ -1,7 +1,11 @@
 """How Sphinx builds these pages. Needs no network: `make docs`."""
 
+import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # `mathml`, an extension of ours
 
 project = "nap_optax"
 author = "The nap_optax authors"
@@ -9,7 +13,8 @@ copyright = author
 version = release = metadata.version("nap-optax")
 
 extensions = [
-    "myst_parser",
+    "mathml",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -18,6 +23,12 @@ extensions = [
 ]
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+nb_execution_mode = "force"  # at every build: a page shows what its code does now
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_show_tb = True
 
 html_theme = "sphinx_book_theme"  # as optax, flax and jax
 html_title = project
