@@ -84,7 +84,10 @@ def train(tx: Any, num_updates: int, seed: jax.Array) -> dict[str, jax.Array]:
     )
     tasks = (names, jax.random.split(keys[4], PERMUTATIONS))
     (last, state), accuracy = jax.lax.scan(learn, (params, tx.init(params)), tasks)
-    norms = [optax.tree.norm(jax.tree.map(jnp.ravel, tree)) for tree in (last, params)]
+    norms = [
+        optax.tree.norm([layer["kernel"] for layer in tree.values()])
+        for tree in (last, params)
+    ]
     rewarms = optax.tree.get(state, "num_rewarms", jnp.int32(0))
     return {"accuracy": accuracy, "growth": norms[0] / norms[1], "rewarms": rewarms}
 

@@ -25,7 +25,7 @@ __all__ = ["empirical_ntk"]
 _CHUNK_BYTES = 2**28
 
 Rows = list[jax.Array]
-"""Of a Jacobian, in parts: for each leaf, shape (rows, size of the leaf)."""
+"""Rows of a Jacobian, an array for each leaf: shape (rows, size of the leaf)."""
 
 
 def empirical_ntk(
