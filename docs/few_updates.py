@@ -1,6 +1,6 @@
 """What permuted labels cost a network: by updates for each permutation, and by rate.
 
-    python -m docs.few_updates       # about two minutes of one core
+    python -m docs.few_updates       # about a minute of one core
 
 A network classifies points as a fixed random network does. Six times in turn, names of
 classes are permuted. Adam at a constant rate, and the same under `nap` with `cusum`.

@@ -27,7 +27,7 @@ PROMISES: Mapping[str, Mapping[str, str]] = {
         "differentiates": "Has finite derivatives through updates, forward and in "
         "reverse, also where weights or gradients are zero.",
     },
-    "trees and dtypes": {
+    "trees": {
         "dtypes_are_kept": "Keeps bfloat16, float16, float32 and float64.",
         "none_leaves": "Passes leaves that are `None` through.",
         "none_gradients": "Accepts a gradient that is `None`.",
@@ -47,7 +47,7 @@ PROMISES: Mapping[str, Mapping[str, str]] = {
         "chain_named_chain_and_apply_if_finite": "Works in `optax.chain`, "
         "`optax.named_chain` and `optax.apply_if_finite`.",
     },
-    "frameworks": {
+    "Flax": {
         "linen_train_state": "Works in Linen's `TrainState`.",
         "nnx_optimizer": "Works in `nnx.Optimizer`.",
     },
@@ -68,7 +68,7 @@ def contract_table() -> str:
     notes: dict[str, list[str]] = {}  # for each reason, the checks that are skipped
     names = list(dict.fromkeys(case.factory.__name__ for case in CASES))
     lines = [
-        f"| | variants | {' | '.join(PROMISES)} |",
+        f"| | tried | {' | '.join(PROMISES)} |",
         "|---" * (len(PROMISES) + 2) + "|",
     ]
     for name in names:
