@@ -31,3 +31,14 @@ def test_every_figure_is_in_the_gallery() -> None:
     gallery = (DOCS / "explanation" / "gallery.md").read_text()
     for picture in DOCS.glob("images/*.png"):
         assert f"(../images/{picture.name})" in gallery, picture.name
+
+
+def test_the_page_on_citing_agrees_with_the_file() -> None:
+    page = " ".join((DOCS / "explanation" / "citing.md").read_text().split())
+    page = page.replace("\\_", "_").replace('{\\"o}', "ö")
+    file = (DOCS.parent / "CITATION.cff").read_text()
+    for title in re.findall(r'title: "(.*)"', file):
+        assert title in page
+    for name in re.findall(r"family-names: (\w+)", file):
+        assert name in page
+    assert f"{{{re.search(r'^version: (.*)$', file, re.M)[1]}}}" in page  # type: ignore
