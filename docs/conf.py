@@ -1,11 +1,15 @@
 """How Sphinx builds these pages. Needs no network: `make docs`."""
 
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))  # `mathml`, an extension of ours
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))  # `mathml`, an extension of ours
+# Notebooks run in the Python that builds, whatever kernels a user has installed.
+os.environ["JUPYTER_PATH"] = str(DOCS / "_jupyter")
 
 project = "nap_optax"
 author = "The nap_optax authors"
