@@ -28,18 +28,20 @@ def _clear(example: Example) -> None:
 
 
 blocks = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)
-collect_ignore = ["docs/conf.py"]
-SLOW_PAGES = {"pipelines.md", "why_nothing_happens.md"}
+collect_ignore = ["docs/conf.py", "docs/mathml.py"]  # they need Sphinx
+SLOW_PAGES = {"why_nothing_happens.md"}
+FOLDERS = ("tutorials", "in_your_loop", "how_to", "transformations", "explanation")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the pages that take more than a few seconds."""
     for item in items:
-        if item.path.name in SLOW_PAGES:
+        if item.path.name in SLOW_PAGES or item.path.parent.name in FOLDERS:
             item.add_marker("slow")
 
 
+# A recipe, a notebook and README.md are complete in themselves: one namespace for each.
+WHOLE = ["README.md", *(f"docs/{folder}/*.md" for folder in FOLDERS)]
 pytest_collect_file = (
-    Sybil([blocks, sections], pattern="docs/*.md")
-    + Sybil([blocks], pattern="README.md")
+    Sybil([blocks, sections], pattern="docs/*.md") + Sybil([blocks], patterns=WHOLE)
 ).pytest()

@@ -11,9 +11,9 @@ from experiments.harness.argument_errors import explain_empty
 from experiments.harness.messages import UserError, print_line
 
 MOST = 1_000_000
-"""Of rounds, steps or repetitions: each takes time."""
+"""The most rounds, steps or repetitions: each takes time."""
 MOST_IMAGES = 4096
-"""Of a batch."""
+"""The most images of a batch."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,7 +1,15 @@
 """How Sphinx builds these pages. Needs no network: `make docs`."""
 
+import os
+import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))  # `mathml`, an extension of ours
+# Notebooks run in the Python that builds, whatever kernels a user has installed.
+os.environ["JUPYTER_PATH"] = str(DOCS / "_jupyter")
 
 project = "nap_optax"
 author = "The nap_optax authors"
@@ -9,7 +17,8 @@ copyright = author
 version = release = metadata.version("nap-optax")
 
 extensions = [
-    "myst_parser",
+    "mathml",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -18,10 +27,22 @@ extensions = [
 ]
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+nb_execution_mode = "force"  # at every build: a page shows what its code does now
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_show_tb = True
 
 html_theme = "sphinx_book_theme"  # as optax, flax and jax
 html_title = project
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "navbar_persistent": [],  # the side bar has the search box
+}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True

@@ -188,7 +188,7 @@ class AtariQNetwork(nnx.Module):
         state_value: jax.Array | None = None,
         advantages: jax.Array | None = None,
     ) -> jax.Array:
-        """Of the streams' outputs, shape (n, num_actions, atoms)."""
+        """Combines the streams' outputs: shape (n, num_actions, atoms)."""
         if action_values is not None:
             return self._by_action(action_values)
         assert state_value is not None

@@ -21,7 +21,7 @@ from models.transformer_block import Block
 __all__ = ["attended", "attention_weights", "rows"]
 
 NUM_OTHERS = 3
-"""Of the tokens that are no numbers."""
+"""How many tokens are no numbers."""
 
 
 def rows(tokens: jax.Array, positions_LD: jax.Array) -> jax.Array:

@@ -127,7 +127,7 @@ def lazy_from_offset(
 
     def scaled_apply(offset: Any, *inputs: Any) -> Any:
         def part(share: float, weight: float) -> Any:
-            """Of the integral, at a node."""
+            """Returns the integral's term at a node."""
             params = jax.tree.map(
                 lambda start, move: jnp.asarray(start + share * move),
                 initial_params,

@@ -57,7 +57,7 @@ class Block(nnx.Module):
     def attention_weights(
         self, normed_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
     ) -> jax.Array:
-        """Of each head and position that attends, over the positions: (N, H, Q, L)."""
+        """Attention of each head and position over all positions: (N, H, Q, L)."""
         query_NQHK = self._heads(self.query(normed_NLD[:, queries]))
         key_NLHK = self._heads(self.key(normed_NLD))
         scores_NHQL = jnp.einsum("nqhk,nlhk->nhql", query_NQHK, key_NLHK)

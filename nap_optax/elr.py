@@ -225,7 +225,7 @@ class HoldElrState(NamedTuple):
 def hold_elr(
     power: float | jax.Array = 1.0, *, mask: Any = None, layer_axes: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Makes up for a growing norm by growing updates, instead of projecting.
+    r"""Scales each update with the norm of its weights, in place of projecting them.
 
     .. math::
 
@@ -332,7 +332,7 @@ def _warn_of_zeros(paths: Sequence[str], held: Sequence[Any]) -> None:
 def limit_elr(
     max_elr: float | jax.Array, *, mask: Any = None, layer_axes: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Scales down the update of each leaf that is a larger share of its norm.
+    r"""Caps the update of each leaf at a share of the leaf's norm.
 
     .. math::
 

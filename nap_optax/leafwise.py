@@ -232,7 +232,7 @@ def _only(part: range, leaves: Sequence[Any]) -> list[Any]:
 
 
 def _owners(inner: Any, state: Any, params: Any) -> list[int]:
-    """For each leaf of the state the leaf of the parameters it is of, or SHARED."""
+    """The parameters' leaf of each leaf of the state, or SHARED."""
     bare = jax.tree_util.tree_flatten_with_path(_boxes.unboxed(params))[0]
     positions = {path: i for i, (path, _) in enumerate(bare)}
 

@@ -53,7 +53,7 @@ def paths(tree: Any) -> list[str]:
 
 
 def axes_named(*names: str) -> Callable[[Any], Any]:
-    """Gives the axes that Flax knows by one of some names, for ``layer_axes``.
+    """Finds the axes that Flax calls by one of these names, for ``layer_axes``.
 
     Flax keeps the names in boxes around parameters that were made with
     ``nn.with_partitioning`` or ``nnx.with_partitioning``; ``nn.scan`` and ``nnx.vmap``

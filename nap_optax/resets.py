@@ -223,7 +223,7 @@ def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> lis
 
 
 def _labels(value: Any, chosen: Any) -> list[bool]:
-    """For each leaf of what a state keeps of parameters, whether that one is chosen."""
+    """Whether each leaf that a state keeps of parameters is chosen."""
     selects = set(jax.tree.leaves(chosen))
     num_leaves = len(jax.tree.leaves(value))
     # Of one kind the trees need not be of one structure: the state may lack the box of

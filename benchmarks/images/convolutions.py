@@ -29,7 +29,7 @@ Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Shape(NamedTuple):
-    """Of a convolution with `SAME` padding."""
+    """The shape of a convolution with `SAME` padding."""
 
     side: int
     inputs: int

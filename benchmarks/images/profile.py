@@ -35,7 +35,7 @@ def operation_seconds(run: Callable[[], Any]) -> dict[str, float]:
 
 
 def descriptions(program: str) -> dict[str, str]:
-    """Of each operation of a compiled program: its result, and what it came from."""
+    """Returns each operation's result, and what it came from."""
     found = {}
     for line in program.splitlines():
         match = OPERATION.match(line)

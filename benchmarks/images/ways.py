@@ -15,7 +15,7 @@ from jax import lax
 def shifted(
     inputs: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any
 ) -> list[jax.Array]:
-    """For each position of the kernel, in order, the inputs that it meets."""
+    """Returns the inputs that each position of the kernel meets, in order."""
     rows, columns, *_ = kernel.shape
     _, height, width, _ = inputs.shape
     if isinstance(padding, str):

@@ -9,7 +9,7 @@ from experiments.harness.command_line import parse, run
 from experiments.harness.messages import UserError
 
 FLOATS = 20
-"""For each update of a stream, one of each kind."""
+"""Floats that each update of a stream takes, over all kinds."""
 PROG = "python -m experiments.detectors"
 
 

@@ -101,7 +101,7 @@ def vary(
     factory: Callable[..., nap_optax.Detector],
     grid: Sequence[dict[str, float]],
 ) -> list[dict[str, dict[str, Any]]]:
-    """For each row of parameters the scores on each kind."""
+    """Scores on each kind, for each row of parameters."""
     tables: list[dict[str, dict[str, Any]]] = [{} for _ in grid]
     for alike in _alike(kinds):
         found = methods.sweep(factory, grid, *_joined(alike))
@@ -157,7 +157,7 @@ def sweep(kinds: Mapping[str, Streams], name: str) -> list[dict[str, float]]:
 
 
 def ablate(kinds: Mapping[str, Streams]) -> dict[str, dict[str, Any]]:
-    """For `cusum` with one choice undone: means over the kinds, and the worst."""
+    """Scores `cusum` with one choice undone: means over the kinds, and the worst."""
     changing = {n: kind for n, kind in kinds.items() if kind.change_step is not None}
     grid = [DEFAULTS | change for change in ABLATIONS.values()]
     tables = dict(zip(ABLATIONS, vary(changing, nap_optax.cusum, grid), strict=True))

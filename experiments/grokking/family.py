@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
 STEP_SECONDS = 0.02
-"""Of an update at the paper's size on 2 cores; see `benchmarks/grokking_step.py`."""
+"""Time of an update at the paper's size on 2 cores (`benchmarks/grokking_step.py`)."""
 
 
 def run_seconds(config: Config) -> float:

@@ -128,7 +128,7 @@ def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransfor
 
 
 def _muon_dimensions(params: Any) -> Any:
-    """For each leaf how Muon sees it, or None to leave it to Adam."""
+    """How Muon sees each leaf; None leaves it to Adam."""
 
     def dimensions(path: Any, leaf: jax.Array) -> Any:
         name = masks.path_name(path)

@@ -60,7 +60,7 @@ class Outcome:
 
 
 def outcome(rows: Sequence[Mapping[str, Any]]) -> Outcome:
-    """Of one run, whose rows are in the order of its steps."""
+    """Returns the outcome of a run, whose rows are in the order of its steps."""
     first = first_generalised(rows)
     since = [row for row in rows if first is None or row["step"] >= first]
 
@@ -177,7 +177,7 @@ def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
 
 
 def title(outcomes: Mapping[str, Outcome]) -> str:
-    """For a picture: what can be seen in it, whatever that is."""
+    """Returns a picture's title, which says what can be seen in it."""
     stay = [name for name, own in outcomes.items() if own.stays]
     if not stay:
         return "A network that has memorised: none of its copies generalises for good"

@@ -35,7 +35,7 @@ class Group:
 
     @property
     def digest(self) -> str:
-        """Of what decides the results."""
+        """A digest of what decides the results."""
         text = files.dump_json({"arms": self.arms, "seeds": self.seeds})
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -28,7 +28,7 @@ _Config = typing.TypeVar("_Config")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space is left."""
 LEAST_COLUMNS = 40
-"""Of help."""
+"""The narrowest help, in columns."""
 _AWAY = (
     errno.EIO,
     errno.ESTALE,

@@ -23,7 +23,7 @@ from experiments.harness.trackers.following import catch_up, following
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]
-"""Of `metrics.jsonl`: one for each evaluation and seed."""
+"""Rows of `metrics.jsonl`: one for each evaluation and seed."""
 
 
 class Code(Protocol):
@@ -74,7 +74,7 @@ class Family(Generic[ConfigT]):
     """How the runs of one experiment are made."""
 
     name: str
-    """Of its command, of its run directories and of the figure of a run."""
+    """Names its command, its run directories and the figure of a run."""
     config_class: type[ConfigT]
     """With `num_steps`, as a field or a property."""
     code: Callable[[], Code]

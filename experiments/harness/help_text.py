@@ -41,7 +41,7 @@ def _like(field: dataclasses.Field[Any]) -> Any:
 
 
 def _texts(config_class: type) -> dict[str, str]:
-    """Of each field that has one; that of a subclass hides that of its parent."""
+    """The text of each field that has one; a subclass's hides its parent's."""
     import docstring_parser
 
     return {

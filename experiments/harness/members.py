@@ -39,7 +39,7 @@ class Experiment(Protocol):
 
     @property
     def compiler_options(self) -> Mapping[str, Any]:
-        """For `jax.jit`."""
+        """Options that `jax.jit` compiles with."""
         ...
 
     def init(self, seed: jax.Array, hyper: Any, *shared: Any) -> tuple[Any, Any]:
@@ -147,7 +147,7 @@ class ArrayCode(Generic[ConfigT]):
     """The code of a family whose runs are pure functions: see `family.Code`."""
 
     experiment: Callable[[ConfigT], Experiment]
-    """Of a config, whose per-member fields come in as hyperparameters."""
+    """Makes a config's experiment; per-member fields come in as hyperparameters."""
     summarize: Callable[[Rows, ConfigT], dict[str, Any]]
     """What became of one seed, given its rows."""
     draw: Callable[[Rows, ConfigT, Path], None]

@@ -23,9 +23,9 @@ class Needs(NamedTuple):
     shared: int = 0
     """Once, such as data."""
     member: int = 0
-    """Of each member from its start to its end, such as parameters."""
+    """Bytes of each member from start to end, such as its parameters."""
     step: int = 0
-    """Of a member while it is computed, such as activations."""
+    """Bytes of a member while it is computed, such as its activations."""
     has_convolutions: bool = False
     """Whether a step convolves: see `harness.backend`."""
 
@@ -97,7 +97,7 @@ def _host_limits() -> Iterator[int]:
 
 
 def _cgroup_limits(root: Path, path: str, name: str) -> Iterator[int]:
-    """Of a group and those that it is in; inside a container, of the root."""
+    """Limits of a group and of its parents; inside a container, of the root."""
     folder = root / path.strip("/")
     for parent in (folder, *folder.parents):
         text = _read(parent / name).strip()

@@ -114,7 +114,7 @@ class Progress:
         return earlier + self._now() - self._started
 
     def totals(self) -> dict[str, float | None]:
-        """For the summary: `steps_per_second` and `wall_seconds`."""
+        """What the summary holds: `steps_per_second` and `wall_seconds`."""
         rate = self.steps_per_second
         return {
             "steps_per_second": None if rate is None else float(f"{rate:.4g}"),

@@ -40,7 +40,7 @@ KILLED = "ended without a word: it was killed (for memory?), or its machine is g
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Of a job."""
+    """The state of a job."""
 
     is_over: bool
     words: str

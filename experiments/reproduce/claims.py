@@ -56,7 +56,7 @@ class Verdict:
 
     @property
     def line(self) -> str:
-        """For the terminal."""
+        """The claim in a line of the terminal."""
         paper = f"; the paper's figure: {self.paper}" if self.paper else ""
         return (
             f"{self.result:<15}{self.says}: {self.spread}, expected {self.expected}"

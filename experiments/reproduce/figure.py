@@ -49,7 +49,7 @@ class Figure:
     title: str
     """What it claims, in a line."""
     family: Family[Any]
-    """Of its arms."""
+    """The family of its arms."""
     presets: Mapping[Scale, Preset]
     """By scale."""
     draw: Callable[[Runs, Preset], "Drawing"]

@@ -37,7 +37,7 @@ FASHION: dict[str, Any] = {
     "learning_rate": 1e-2,
     "eval_every": 100,
 }
-"""For those without CIFAR-10: real data of a tenth the size, half a minute a run."""
+"""Settings without CIFAR-10: a tenth of the data, half a minute a run."""
 LAPTOP_NOTE = (
     "8 epochs a phase instead of 70, 4000 updates instead of 14,000, in batches of 100 "
     "instead of 250."
@@ -54,7 +54,7 @@ class Size:
     """A scale of a figure."""
 
     settings: Mapping[str, Any]
-    """Of all arms, those of a line before them."""
+    """Settings of all arms; a line's own come after them."""
     note: str = ""
     """What differs from the paper's."""
     num_seeds: int = SEEDS
@@ -76,7 +76,7 @@ images that is one standard error; differences are of pairs of runs on the same 
 
 
 def name(line: str, fraction: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{line}, {fraction:.0%}"
 
 

@@ -105,7 +105,7 @@ def _write_verdict(
     outcome: str,
     directory: Path,
 ) -> None:
-    """For programs."""
+    """Writes what programs read."""
     verdict = {
         "figure": figure.name,
         "scale": scale,
@@ -124,7 +124,7 @@ def _write_claims(
     table: str,
     directory: Path,
 ) -> None:
-    """For readers."""
+    """Writes what people read."""
     parts = [
         f"# {figure.name}, {scale}",
         figure.title,

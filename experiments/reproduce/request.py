@@ -21,13 +21,13 @@ class Request:
     scale: Scale
     num_seeds: int
     directory: Path
-    """Of its runs."""
+    """Where its runs are."""
     apart: Mapping[str, Any]
     """Settings of arms that decide no result, such as where data are."""
 
     @property
     def family(self) -> Family[Any]:
-        """Of its arms."""
+        """The family of its arms."""
         return registry.find(self.name).family
 
     @property

@@ -36,7 +36,7 @@ class Run:
     update: int | None = None
     """The last that was recorded."""
     num_updates: int | None = None
-    """Of the whole run, where it is known."""
+    """Updates of the whole run, where known."""
     outcome: str = ""
     """What became of it, in words; of a damaged one the reason, of one that runs
     where."""

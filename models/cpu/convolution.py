@@ -17,7 +17,7 @@ __all__ = ["are_defaults", "faster_convolution", "paired_columns"]
 Sides = tuple[int, int]
 Padding = tuple[Sides, Sides]
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]
-"""Of inputs and a kernel."""
+"""A convolution: inputs and kernel to outputs."""
 
 
 def faster_convolution(

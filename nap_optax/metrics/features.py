@@ -32,7 +32,7 @@ def feature_covariance_change(
 
     .. math::
 
-        \Delta_C^2 = \tfrac12 \Bigl[\textstyle\sum (S^\top S) \circ (D^\top D)
+        \Delta_C^2 = \tfrac12 \Bigl[\sum (S^\top S) \circ (D^\top D)
         + \operatorname{tr}\bigl((S^\top D)^2\bigr)\Bigr],
 
     which needs no matrix of size n × n and, unlike the difference of the squared norms,

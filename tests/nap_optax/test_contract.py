@@ -28,6 +28,7 @@ from helpers.contract_cases import (
     public_transformations,
     standard_promotion,
 )
+from helpers.contract_matrix import PROMISES, contract_table
 from helpers.x64 import enable_x64
 
 # XLA of jax 0.7.0 and before does not, on the CPU.
@@ -149,25 +150,14 @@ def test_skips_name_checks_and_reasons() -> None:
         assert all(case.skips.values())
 
 
-def contract_table() -> str:
-    """The table of the documentation: what holds for which transformation."""
-    module = globals()
+def test_every_check_is_a_promise_of_the_documentation() -> None:
     checks = [
         name.removeprefix("test_")
-        for name, test in module.items()
+        for name, test in globals().items()
         if name.startswith("test_") and "case" in inspect.signature(test).parameters
     ]
-    lines = [f"| transformation | of {len(checks)} checks | skipped |", "|---|---|---|"]
-    for case in CASES:
-        reasons: dict[str, list[str]] = {}
-        for check, reason in sorted(case.skips.items()):
-            reasons.setdefault(reason, []).append(check.replace("_", " "))
-        skipped = "; ".join(
-            f"{', '.join(names)}: {reason}" for reason, names in reasons.items()
-        )
-        lines.append(f"| `{case.name}` | {len(checks) - len(case.skips)} | {skipped} |")
-    named = ", ".join(check.replace("_", " ") for check in checks)
-    return "\n".join([f"The checks: {named}.", "", *lines])
+    promised = [check for checks in PROMISES.values() for check in checks]
+    assert sorted(promised) == sorted(checks)
 
 
 def test_the_documentation_shows_the_table() -> None:

@@ -134,7 +134,7 @@ class _Lines:
 
     @property
     def digest(self) -> str:
-        """Of all lines that were read."""
+        """A digest of all lines that were read."""
         return self._digest.hexdigest()
 
     def read(self) -> bytes:

@@ -20,7 +20,7 @@ from experiments.harness.trackers.exporting import export
 
 POLL_SECONDS = 1.0
 LEFT_SECONDS = 600.0
-"""For what is left when the run has ended: a tracker may wait for a network."""
+"""Time for what is left after the run: a tracker may wait for a network."""
 _LOCK_SECONDS = 60.0
 """The follower of a run that was killed may still be at work."""
 

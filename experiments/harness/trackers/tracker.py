@@ -22,7 +22,7 @@ class Series:
     run: Path
     """The run directory."""
     directory: Path
-    """Of the tracker in the run directory; it exists, and is all that is written to."""
+    """The tracker's directory in the run's; it exists, and no other is written to."""
     experiment: str
     member: Member
     config: Mapping[str, Any]

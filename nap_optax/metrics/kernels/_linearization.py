@@ -14,7 +14,7 @@ __all__ = ["linearize", "parameter_movement"]
 
 
 def linearize(apply: Apply, params: Any) -> Apply:
-    r"""The network that is linear in its parameters, at given ones.
+    r"""Linearizes a network in its parameters, around given ones.
 
     .. math::
 

@@ -64,7 +64,7 @@ PAPER: dict[Line, drawing.Points] = {
 
 
 def name(constraint: str, rate: float, decay: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{constraint}, rate {rate:g}, decay {decay:g}"
 
 

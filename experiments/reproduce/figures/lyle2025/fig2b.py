@@ -70,7 +70,7 @@ PAPER: dict[Line, drawing.Points] = {
 
 
 def name(constraint: str, scale_decay: bool, decay: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{constraint}, scale decay {'on' if scale_decay else 'off'}, {decay:g}"
 
 

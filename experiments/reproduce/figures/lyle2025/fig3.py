@@ -70,7 +70,7 @@ PAPER_CROSSING = {
 
 
 def name(peak: float, delay: int) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"re-warmed to {peak:g} after {delay}"
 
 

@@ -44,7 +44,7 @@ def lag(runs: Runs, arm: str) -> np.ndarray:
 
 
 def correlation(runs: Runs, arm: str) -> np.ndarray:
-    """Of rank and test accuracy over the evaluations of each seed."""
+    """Correlation of rank and test accuracy over each seed's evaluations."""
     pairs = zip(
         runs.curve(arm, RANK)[1], runs.curve(arm, "test_accuracy")[1], strict=True
     )

@@ -23,7 +23,7 @@ LEVEL = 0.9
 
 
 def name(radius: float, rate: float, *, normalize: bool = False) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{'norms, ' if normalize else ''}r = {radius:g}, rate / r = {rate:g}"
 
 

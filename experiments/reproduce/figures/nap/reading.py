@@ -36,7 +36,7 @@ class Setting:
 
     @property
     def points(self) -> drawing.Points:
-        """For the drawing."""
+        """The paper's points, as they are drawn."""
         return list(self.paper.items())
 
 
@@ -45,7 +45,7 @@ EQUAL, SMALL = "position table as large", "a tenth"
 
 
 def reading(table: str, b2: float) -> str:
-    """Of the grid."""
+    """Names a reading of the grid."""
     return f"{table}, β₂ {b2:g}"
 
 
@@ -114,7 +114,7 @@ SETTINGS = {
 
 
 def name(setting: str, read: str) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{setting}: {read}"
 
 

@@ -30,7 +30,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 
 def name(optimizer: str, rate: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{optimizer}, rate {rate:g}"
 
 
