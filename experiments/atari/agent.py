@@ -58,7 +58,13 @@ class Agent:
         return nnx.to_pure_dict(nnx.state(self._new_network(nnx.Rngs(key)), nnx.Param))
 
     def act(
-        self, params: Any, observations: jax.Array, key: jax.Array, epsilon: jax.Array
+        self,
+        params: Any,
+        observations: jax.Array,
+        key: jax.Array,
+        epsilon: jax.Array,
+        *,
+        evaluates: bool = False,
     ) -> jax.Array:
         """Actions, greedy but for noise and for a random share.
 
@@ -66,15 +72,18 @@ class Agent:
           params: of the network.
           observations: shape ``(n, height, width, channels)``, uint8.
           key: of this step.
-          epsilon: share of random actions; a noisy agent has none.
+          epsilon: share of random actions; a noisy agent that learns has none.
+          evaluates: whether noise is left out.
 
         Returns:
           Actions, shape ``(n,)``, int32.
         """
         noise_key, chance_key, action_key = jax.random.split(key, 3)
-        values = self.values(self._outputs(params, observations, noise_key)[0])
-        greedy = losses.greedy_actions(values).astype(jnp.int32)
-        if self.switches.noisy:
+        outputs, _ = self._outputs(
+            params, observations, None if evaluates else noise_key
+        )
+        greedy = losses.greedy_actions(self.values(outputs)).astype(jnp.int32)
+        if self.switches.noisy and not evaluates:
             return greedy
         shape = greedy.shape
         random = jax.random.randint(action_key, shape, 0, self.num_actions)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from experiments.atari.agents import PRESETS, SIZES, Sizes, Switches
 from experiments.atari.environments.games import ATARI_GAMES, MINATAR_GAMES
@@ -15,6 +15,16 @@ Schedule = Literal["constant", "cyclic", "one_cycle", "cusum"]
 Reset = Literal["none", "full", "last_layers"]
 Defaults = TypeVar("Defaults", Switches, Sizes)
 
+
+class Evaluation(NamedTuple):
+    """Episodes that are played apart and not learned from."""
+
+    episodes: int
+    """How many."""
+    epsilon: float
+    """Share of random actions."""
+
+
 _RANGES: Ranges = (
     (
         {"at_least": 1},
@@ -24,7 +34,9 @@ _RANGES: Ranges = (
             "reset_frames",
         ),
     ),
-    ({"at_least": 0}, ("learning_starts_frames", "stop_cycling_frames")),
+    ({"at_least": 0}, ("learning_starts_frames", "stop_cycling_frames", "max_noops")),
+    ({"at_least": 0, "at_most": 10_000}, ("evaluation_episodes",)),
+    ({"at_least": 0, "at_most": 1}, ("evaluation_epsilon",)),
     ({"at_least": 0}, ("weight_decay",)),
     ({"above": 0}, ("learning_rate", "low_learning_rate", "agent_steps_per_update")),
     ({"above": 0}, ("adam_eps", "v_max", "max_grad_norm")),
@@ -142,6 +154,18 @@ class Config(RunConfig):
     sticky_actions: float = 0.0
     """With this probability the action before is carried out again. Machado et al.
     (2018) have 0.25 on Atari, MinAtar's authors 0.1."""
+    life_loss_is_terminal: bool = False
+    """What comes after a lost life of Atari counts for nothing; the episode goes on."""
+    full_action_set: bool = False
+    """All 18 actions of Atari can be chosen, not only those that the game knows."""
+    max_noops: int = 30
+    """An episode of Atari starts with 1 to this many frames without an action."""
+    evaluation_episodes: int | None = None
+    """So many episodes are played apart whenever metrics are logged, and not learned
+    from: 3 of Atari; MinAtar has none."""
+    evaluation_epsilon: float | None = None
+    """This share of their actions is random: 0.05 of DQN; 0 of a noisy agent, which
+    plays them without noise."""
     seed: int = 0
     """Weights, exploration, batches and the game are drawn with this seed."""
     eval_every: int = 5_000
@@ -162,6 +186,12 @@ class Config(RunConfig):
         check("game", self.game, self.game in games, f"one of {', '.join(games)}")
         self._check_rounds()
         self._check_replay()
+        check(
+            "evaluation_episodes",
+            self.evaluation_episodes,
+            self.suite == "ale" or not self.evaluation_episodes,
+            "0 with MinAtar",
+        )
 
     def _check_rounds(self) -> None:
         steps, updates = self.round_steps, self.round_updates
@@ -229,6 +259,21 @@ class Config(RunConfig):
     def updates(self, frames: int) -> int:
         """How many updates come in some frames, at least 1."""
         return max(1, frames * self.round_updates // self.round_frames)
+
+    @property
+    def learning_starts_round(self) -> int:
+        """Before the first update there are so many rounds."""
+        return -(-self.sizes.learning_starts_frames // self.round_frames)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What is played apart."""
+        episodes, epsilon = self.evaluation_episodes, self.evaluation_epsilon
+        if episodes is None:
+            episodes = 3 if self.suite == "ale" else 0
+        if epsilon is None:
+            epsilon = 0.0 if self.switches.noisy else 0.05
+        return Evaluation(episodes, epsilon)
 
     @property
     def num_updates(self) -> int:

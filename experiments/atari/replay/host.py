@@ -14,10 +14,7 @@ from experiments.harness.messages import tell
 
 
 class ReplayState(NamedTuple):
-    """What a ring holds besides its frames, to go on from when those are still there.
-
-    The arrays are its own, of L · S rows.
-    """
+    """What a ring holds besides its frames; arrays are of L · S rows."""
 
     num_positions: np.ndarray  # () int64: written so far
     actions: np.ndarray
@@ -134,17 +131,17 @@ class Replay:
         self._tree.set(rows, np.where(is_there & ~self.rows.is_last[rows], weights, 0))
 
     def state(self) -> ReplayState:
-        """All but the frames, whose arrays go on changing."""
+        """All but the frames; the arrays are new."""
         rows = self.rows
         return ReplayState(
             num_positions=np.asarray(self.num_positions),
-            actions=rows.actions,
-            rewards=rows.rewards,
-            is_terminal=rows.is_terminal,
-            is_last=rows.is_last,
-            ages=rows.ages,
-            checksums=self._checksums,
-            weights=None if self._tree is None else self._tree.weights,
+            actions=rows.actions.copy(),
+            rewards=rows.rewards.copy(),
+            is_terminal=rows.is_terminal.copy(),
+            is_last=rows.is_last.copy(),
+            ages=rows.ages.copy(),
+            checksums=self._checksums.copy(),
+            weights=None if self._tree is None else self._tree.weights.copy(),
             max_priority=np.asarray(self._max_priority),
         )
 
