@@ -4,7 +4,13 @@ import dataclasses
 import math
 from typing import Literal, NamedTuple, TypeVar
 
-from experiments.atari.agents import PRESETS, SIZES, Sizes, Switches
+from experiments.atari.agents import (
+    PRESETS,
+    SHORT_SIZES,
+    SIZES,
+    Sizes,
+    Switches,
+)
 from experiments.atari.environments.games import ATARI_GAMES, MINATAR_GAMES
 from experiments.harness.checks import Ranges, check, check_ranges
 from experiments.harness.config import RunConfig, per_member
@@ -13,6 +19,7 @@ Suite = Literal["minatar", "ale"]
 Agent = Literal["dqn", "rainbow"]
 Schedule = Literal["constant", "cyclic", "one_cycle", "cusum"]
 Reset = Literal["none", "full", "last_layers"]
+Budget = Literal["paper", "short"]
 Defaults = TypeVar("Defaults", Switches, Sizes)
 
 
@@ -79,6 +86,11 @@ class Config(RunConfig):
     agent_steps_per_update: float = 4.0
     """The agent makes this many steps for each update; 0.5 for two updates each. The
     paper has 4 (few updates) and 1 (many)."""
+    budget: Budget = "paper"
+    """Times of Atari that are not set are those of the papers, for 200 million frames,
+    or fit a million (short): the replay holds 50,000 steps, the first update comes
+    after 16,000 frames, the target network is copied after 8,000, and exploration
+    falls over 100,000."""
     num_frames: int = 500_000
     """The run has this many frames. The paper has 200 million of Atari."""
     learning_rate_schedule: Schedule = "constant"
@@ -224,7 +236,8 @@ class Config(RunConfig):
     @property
     def sizes(self) -> Sizes:
         """The suite's, with what other fields change."""
-        return _changed(SIZES[self.suite, self.agent], self)
+        sizes = SIZES if self.budget == "paper" else SHORT_SIZES
+        return _changed(sizes[self.suite, self.agent], self)
 
     @property
     def replay_positions(self) -> int:

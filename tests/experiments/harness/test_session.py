@@ -294,7 +294,11 @@ def test_a_run_saves_before_it_overwrites_what_older_checkpoints_need(
     tmp_path, monkeypatch, most_unsaved, expected
 ):
     saved = []
-    monkeypatch.setattr(Checkpoints, "save", lambda self, step, *_: saved.append(step))
+
+    def save(checkpoints, step, *args):
+        saved.append(step)
+
+    monkeypatch.setattr(Checkpoints, "save", save)
 
     def chunk(state, num_steps):
         return state, {"a": 0.0}
