@@ -78,17 +78,20 @@ class Agent:
         Returns:
           Actions, shape ``(n,)``, int32.
         """
-        noise_key, chance_key, action_key = jax.random.split(key, 3)
+        noise_key, chance_key, _ = jax.random.split(key, 3)
         outputs, _ = self._outputs(
             params, observations, None if evaluates else noise_key
         )
         greedy = losses.greedy_actions(self.values(outputs)).astype(jnp.int32)
         if self.switches.noisy and not evaluates:
             return greedy
-        shape = greedy.shape
-        random = jax.random.randint(action_key, shape, 0, self.num_actions)
-        explores = jax.random.uniform(chance_key, shape) < epsilon
-        return jnp.where(explores, random, greedy)
+        explores = jax.random.uniform(chance_key, greedy.shape) < epsilon
+        return jnp.where(explores, self.random_actions(key, len(greedy)), greedy)
+
+    def random_actions(self, key: jax.Array, num: int) -> jax.Array:
+        """Those of `act` if all are random, shape ``(num,)``, int32."""
+        *_, action_key = jax.random.split(key, 3)
+        return jax.random.randint(action_key, (num,), 0, self.num_actions)
 
     def learn(
         self, params: Any, target_params: Any, batch: Batch, key: jax.Array

@@ -86,42 +86,49 @@ class Member:
           state: before them; the buffers of `learning` are donated.
           num_rounds: how many.
         """
-        self._games.restore(state.games)
-        self._replay.restore(state.replay)
-        learning, played, before = state.learning, state.scores, int(state.round)
-        for round_ in range(before + 1, before + num_rounds + 1):
-            learning, played = self._round(learning, played, round_)
-        last = before + num_rounds
+        state = self.advance(state, num_rounds)
+        last = int(state.round)
         learning, metrics = self.programs.measure(
-            learning, played, self._some_seen(last), last
+            state.learning, state.scores, self._some_seen(last), last
         )
         if self.config.evaluation.episodes:
             metrics["mean_return_evaluation"] = self._evaluate(
                 learning.learner.params, last
             )
-        state = State(
+        return state._replace(learning=learning), metrics
+
+    def advance(self, state: State, num_rounds: int) -> State:
+        """Some rounds, as of `run`."""
+        self._games.restore(state.games)
+        self._replay.restore(state.replay)
+        learning, played, before = state.learning, state.scores, int(state.round)
+        for round_ in range(before + 1, before + num_rounds + 1):
+            learning, played = self._round(learning, played, round_)
+        return State(
             learning=learning,
             scores=played,
             games=self._games.state(),
             replay=self._replay.state(),
-            round=np.asarray(last),
+            round=np.asarray(before + num_rounds),
         )
-        return state, metrics
 
     def _round(
         self, learning: Learning, played: Scores, round_: int
     ) -> tuple[Learning, Scores]:
         for step in range(self.config.game_steps):
-            actions = self.programs.act(
-                learning.learner.params,
-                _seen(self._games),
-                Moment(self._key, round_, step),
-            )
+            actions = self._act(learning, Moment(self._key, round_, step))
             if step == 0:
                 learning = self._learn(learning, round_)
             played = self._play(np.asarray(actions), played)
         self._set_priorities()
         return learning, played
+
+    def _act(self, learning: Learning, moment: Moment) -> jax.Array:
+        """Dispatches the choice of actions."""
+        explores_only = moment.round <= self.config.learning_starts_round
+        if explores_only and not self.config.switches.noisy:
+            return self.programs.act_at_random(moment)
+        return self.programs.act(learning.learner.params, _seen(self._games), moment)
 
     def _learn(self, learning: Learning, round_: int) -> Learning:
         """Dispatches the updates of a round, and does not wait for the last one."""

@@ -65,6 +65,7 @@ class Programs:
         self._learner = Learner(config, self._agent)
         self.init = jax.jit(self._init)
         self.act = jax.jit(self._act)
+        self.act_at_random = jax.jit(self._act_at_random)
         self.act_in_evaluation = jax.jit(self._act_in_evaluation)
         self.update = jax.jit(self._update, donate_argnums=0)
         self.measure = jax.jit(self._measure)
@@ -81,6 +82,10 @@ class Programs:
         """Actions, shape (n,), in one of the steps of a round."""
         epsilon = exploration.epsilon(self.config, moment.round)
         return self._agent.act(params, ring.stacked(*seen), _own_key(moment), epsilon)
+
+    def _act_at_random(self, moment: Moment) -> jax.Array:
+        """Those of `act` if all are random, for which no network is needed."""
+        return self._agent.random_actions(_own_key(moment), self.config.num_envs)
 
     def _act_in_evaluation(self, params: Any, seen: Seen, moment: Moment) -> jax.Array:
         """Actions, shape (n,), in a step that is not learned from."""
