@@ -47,7 +47,7 @@ class Member:
         self._hyper = hyperparameters(config)
         self._params_key, self._key = jax.random.split(jax.random.key(config.seed))
         self._games = programs.games(self._game_seeds(config.num_envs, _GAMES))
-        self._replay = Replay(
+        self.replay = Replay(
             sizes.layout(config),
             FRAME_SHAPE,
             Prioritization(config.priority_exponent)
@@ -65,7 +65,7 @@ class Member:
             learning=self.programs.init(self._params_key, self._hyper),
             scores=scores.init(self.config.num_envs),
             games=self._games.state(),
-            replay=self._replay.state(),
+            replay=self.replay.state(),
             round=np.asarray(0),
         )
 
@@ -75,9 +75,9 @@ class Member:
         Returns:
           Whether it holds those of a state.
         """
-        self._replay.rows = self._replay.rows._replace(frames=frames)
-        self._replay.restore(state.replay)
-        return self._replay.frames_are_whole()
+        self.replay.rows = self.replay.rows._replace(frames=frames)
+        self.replay.restore(state.replay)
+        return self.replay.frames_are_whole()
 
     def run(self, state: State, num_rounds: int) -> tuple[State, dict[str, Any]]:
         """Some rounds, and what is logged after them.
@@ -100,7 +100,7 @@ class Member:
     def advance(self, state: State, num_rounds: int) -> State:
         """Some rounds, as of `run`."""
         self._games.restore(state.games)
-        self._replay.restore(state.replay)
+        self.replay.restore(state.replay)
         learning, played, before = state.learning, state.scores, int(state.round)
         for round_ in range(before + 1, before + num_rounds + 1):
             learning, played = self._round(learning, played, round_)
@@ -108,7 +108,7 @@ class Member:
             learning=learning,
             scores=played,
             games=self._games.state(),
-            replay=self._replay.state(),
+            replay=self.replay.state(),
             round=np.asarray(before + num_rounds),
         )
 
@@ -132,18 +132,18 @@ class Member:
 
     def _learn(self, learning: Learning, round_: int) -> Learning:
         """Dispatches the updates of a round, and does not wait for the last one."""
-        if round_ <= self.config.learning_starts_round or not len(self._replay):
+        if round_ <= self.config.learning_starts_round or not len(self.replay):
             return learning
         for index in range(self.config.round_updates):
             self._set_priorities()
-            batch = self._replay.sample(
+            batch = self.replay.sample(
                 self._generator(_BATCHES, round_, index), self.config.batch_size
             )
             learning, priorities = self.programs.update(
                 learning,
                 self._hyper,
                 batch,
-                len(self._replay),
+                len(self.replay),
                 Moment(self._key, round_, self.config.game_steps + index),
             )
             self._drawn = batch.rows, priorities
@@ -153,7 +153,7 @@ class Member:
         """Sets those of the last batch; waits for them only where they matter."""
         if self._drawn is not None and self.config.switches.prioritized:
             rows, priorities = self._drawn
-            self._replay.set_priorities(rows, np.asarray(priorities))
+            self.replay.set_priorities(rows, np.asarray(priorities))
         self._drawn = None
 
     def _play(self, actions: np.ndarray, played: Scores) -> Scores:
@@ -162,7 +162,7 @@ class Member:
         frames, is_first = games.frames[:, -1].copy(), games.is_first.copy()
         shown = games.step(actions)
         rewards = shown.rewards
-        self._replay.append(
+        self.replay.append(
             Step(
                 frames=frames,
                 actions=actions,
@@ -176,11 +176,11 @@ class Member:
 
     def _some_seen(self, round_: int) -> Seen:
         """Observations of the replay; black ones while there are none."""
-        if not len(self._replay):
+        if not len(self.replay):
             shape = (NUM_DIAGNOSED, STACK, *FRAME_SHAPE)
             return Seen(np.zeros(shape, np.uint8), np.zeros(NUM_DIAGNOSED, np.uint8))
         generator = self._generator(_DIAGNOSED, round_)
-        batch = self._replay.sample(generator, NUM_DIAGNOSED)
+        batch = self.replay.sample(generator, NUM_DIAGNOSED)
         return Seen(batch.frames[:, :STACK], batch.ages[:, 0])
 
     def _evaluate(self, params: Any, round_: int) -> np.ndarray:

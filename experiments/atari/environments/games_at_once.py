@@ -23,6 +23,7 @@ class GamesState(NamedTuple):
     generators: np.ndarray  # (n, 6) uint64
     screens: np.ndarray  # (n, 2, height, width) uint8: of the emulator
     lives: np.ndarray  # (n,) int32
+    last_actions: np.ndarray  # (n,) int32: of the emulator
     frames: np.ndarray  # (n, stack, *FRAME_SHAPE) uint8: the newest one last
     ages: np.ndarray  # (n,) uint8: of the newest one, as of `rows.Rows`
     is_first: np.ndarray  # (n,) bool: it is the first one of its episode
@@ -97,6 +98,7 @@ class GamesAtOnce:
             generators=np.stack([_words(one["generator"]) for one in saved]),
             screens=np.stack([one["screens"] for one in saved]),
             lives=np.array([one["lives"] for one in saved], np.int32),
+            last_actions=np.array([one["last_action"] for one in saved], np.int32),
             frames=self.frames.copy(),
             ages=self.ages.copy(),
             is_first=self.is_first.copy(),
@@ -112,6 +114,7 @@ class GamesAtOnce:
                     "generator": _generator_state(state.generators[index]),
                     "screens": state.screens[index],
                     "lives": int(state.lives[index]),
+                    "last_action": int(state.last_actions[index]),
                 }
             )
         self.frames[:] = state.frames

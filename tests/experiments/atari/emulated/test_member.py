@@ -61,7 +61,7 @@ def test_a_state_and_the_frames_decide_what_follows(programs):
         state, _ = member.run(state, 14)
     # Of before the buffers are donated.
     saved = jax.tree.map(np.asarray, state)
-    frames = member._replay.rows.frames
+    frames = member.replay.rows.frames
     expected, metrics = member.run(state, 12)
     # The frames have gone on, as far as two checkpoints may be apart.
     other = Member(programs, CONFIG)
@@ -118,7 +118,7 @@ def test_the_replay_holds_what_was_played(programs, monkeypatch):
 
     monkeypatch.setattr(games, "step", recorded)
     member.run(state, 60)
-    replay = member._replay
+    replay = member.replay
     first, count = ring.drawable(replay.layout, replay.num_positions)
     assert (first, count) == (60 - 40 + 4 - 1, 60 - first - 3)
     for position in range(first, first + count):

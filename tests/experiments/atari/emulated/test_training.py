@@ -44,7 +44,7 @@ def drawn_steps(monkeypatch):
     changes = {}
 
     def run(member, state, num_rounds):
-        replay, last = member._replay, int(state.round) + num_rounds
+        replay, last = member.replay, int(state.round) + num_rounds
         replay.restore(state.replay)
         generator = np.random.default_rng(last)
         num = num_rounds * member.config.game_steps
