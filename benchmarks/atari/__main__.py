@@ -4,9 +4,10 @@
 
 DQN with one network, padding, batch, optimizer and size of replay, its steps stored and
 handed to the device in three ways (`benchmarks/atari/peers.py`). Each agent is a
-process of its own, all bound to one core; they take turns, and ratios are paired within
-a round. Then the parts of ours: the environment beside gymnasium's, a draw of a batch,
-and projection with a cyclic rate as a share of an update.
+process of its own, bound to the first core that there is (`taskset` chooses); they take
+turns, and ratios are paired within a round. Then the parts of ours: the environment
+beside gymnasium's, a draw of a batch, and projection with a cyclic rate as a share of
+an update.
 """
 
 import dataclasses
@@ -190,7 +191,6 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.atari", __doc__)
-    parser.add_argument("--core", type=count(at_least=0), default=0)
     parser.add_argument("--replay-steps", type=count(at_least=1_000), default=20_000)
     parser.add_argument("--steps", type=count(at_least=8), default=200, help="a round")
     parser.add_argument("--rounds", type=count(), default=7)
@@ -198,13 +198,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--steps-per-update", type=count(at_most=1_000), nargs="+", default=[4, 1]
     )
     args = parser.parsed(argv)
-    if args.core not in os.sched_getaffinity(0):
-        parser.error(f"--core={args.core}: there is no such core for this process")
-    os.sched_setaffinity(0, {args.core})
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
     setting = Setting(replay_steps=args.replay_steps)
     for steps_per_update in args.steps_per_update:
         own = setting._replace(steps_per_update=steps_per_update)
-        compare_agents(own, args.core, args.steps, args.rounds)
+        compare_agents(own, core, args.steps, args.rounds)
     compare_environments(setting.game, args.steps, args.rounds)
     measure_replay(setting, args.steps, args.rounds)
     measure_projection(setting, max(2, args.steps // 20), args.rounds)
