@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -295,7 +296,10 @@ class RunDirectory:
         return parse_metrics(self.path, read_metrics(self.path, expected))
 
     def finish(self, summary: Any) -> None:
-        """Writes the summary, any JSON: the last step, which marks the run finished."""
+        """Writes the summary, any JSON: the last step, which marks the run finished.
+
+        Arrays of `array` are removed then.
+        """
         text = files.dump_json(summary, indent=2) + "\n"
         data = text.encode()
         metrics = self._recorded
@@ -306,6 +310,8 @@ class RunDirectory:
         files.write_atomically(self.path / FINISHED, f"{sealed}\n".encode())
         files.write_atomically(self.path / SUMMARY, data)
         self.summary = files.parse_json(data)
+        # Of use only to go on, and large.
+        shutil.rmtree(self.path / ARRAYS, ignore_errors=True)
 
     def _inspect(self) -> dict[str, Any] | None:
         """Refuses what is not this run; returns its saved description, if any."""

@@ -302,6 +302,9 @@ def test_an_array_is_there_when_the_run_continues(tmp_path):
             with pytest.raises(UserError, match=f"{name} is gone or damaged"):
                 run.array(name, shape, is_new=False)
         assert not run.array("frames", (3, 4), is_new=True).any()
+        run.restore(state_at(0))
+        run.finish({"a": 1})
+    assert not (tmp_path / "run" / "arrays").exists()
 
 
 def test_arrays_behind_a_link_are_refused(tmp_path):

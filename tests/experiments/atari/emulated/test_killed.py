@@ -64,10 +64,11 @@ def test_killed_and_continued_it_ends_with_the_same_bits(
     programs.kill_and_continue(
         lambda: start("killed"), killed, num_kills, most_seconds=2.0
     )
-    for name in ("metrics.jsonl", "arrays/frames_0"):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    name = "metrics.jsonl"
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
     finals = [last_checkpoint(path, config) for path in (whole, killed)]
     assert finals[0].step == finals[1].step == config.num_steps
+    # With the checksums of all frames that the replay holds.
     jax.tree.map(np.testing.assert_array_equal, finals[0].state, finals[1].state)
 
 
