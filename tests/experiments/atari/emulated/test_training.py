@@ -6,6 +6,7 @@ Instead of a game and an agent a member has steps that are drawn, which take no 
 import errno
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -172,6 +173,27 @@ def test_too_little_disk_or_memory_is_one_line_before_anything_is_made(
     with pytest.raises(UserError, match="of memory"):
         family.run(FAMILY, config)
     assert not config.run_directory.parent.exists()
+
+
+def test_an_emulator_that_is_missing_is_one_line_before_anything_is_made(
+    config, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(UserError, match=r"Atari needs ale-py .*pip install -e"):
+        family.run(FAMILY, config)
+    assert not config.run_directory.parent.exists()
+
+
+@pytest.mark.slow
+def test_frames_behind_a_link_are_refused(config, drawn_steps, tmp_path):
+    stopped(config, drawn_steps, 24)
+    path = config.run_directory / FRAMES
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    before = (tmp_path / "elsewhere").read_bytes()
+    with pytest.raises(UserError, match="frames_0 is a link"):
+        family.run(FAMILY, config)
+    assert (tmp_path / "elsewhere").read_bytes() == before
 
 
 def test_the_size_counts_the_slack():
