@@ -5,7 +5,8 @@
 DQN with one network, padding, batch, optimizer and size of replay, its steps stored and
 handed to the device in three ways (`benchmarks/atari/peers.py`). Each agent is a
 process of its own, bound to the first core that there is (`taskset` chooses); they take
-turns, and ratios are paired within a round. Then the parts of ours: the environment
+turns, and ratios are paired within a round. Times are those that a process has the core
+to itself, so that other work on the machine counts little. Then the parts of ours: the environment
 beside gymnasium's, a draw of a batch, and projection with a cyclic rate as a share of
 an update.
 """
@@ -172,14 +173,14 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
 def in_turns(
     runs: Mapping[str, Callable[[], None]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each run in each round, after one that warms up."""
+    """Seconds of the core for each run in each round, after one that warms up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(rounds + 1):
         for name, run in runs.items():
-            started = time.perf_counter()
+            started = time.process_time()
             run()
             if round_:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(time.process_time() - started)
     return times
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.atari.worker KIND CORE SETTING
 
-The setting is JSON. It answers each number of steps with JSON: the seconds they took,
-and the memory of the process that no file stands behind.
+The setting is JSON. It answers each number of steps with JSON: the seconds of its core
+that they took, and the memory of the process that no file stands behind.
 """
 
 import json
@@ -32,9 +32,9 @@ def main() -> None:
     )
     agent.fill(setting.replay_steps)
     for line in sys.stdin:
-        started = time.perf_counter()
+        started = time.process_time()
         agent.run(int(line))
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         print(json.dumps({"seconds": seconds, "memory": private_memory()}), flush=True)
 
 
