@@ -6,9 +6,9 @@ DQN with one network, padding, batch, optimizer and size of replay, its steps st
 handed to the device in three ways (`benchmarks/atari/peers.py`). Each agent is a
 process of its own, bound to the first core that there is (`taskset` chooses); they take
 turns, and ratios are paired within a round. Times are those that a process has the core
-to itself, so that other work on the machine counts little. Then the parts of ours: the environment
-beside gymnasium's, a draw of a batch, and projection with a cyclic rate as a share of
-an update.
+to itself, so that other work on the machine counts little. Then the parts of ours: the
+environment beside gymnasium's, a draw of a batch, and projection with a cyclic rate as
+a share of an update.
 """
 
 import dataclasses
