@@ -1,7 +1,7 @@
 """Files of a size that is known before: room for them is looked for, then taken.
 
-A file that were only as long as it will be would end the process without a word where
-the disk fills up later, since what is written through memory has nobody to tell.
+Otherwise a disk that fills up later would end the process without a word, since what is
+written through memory has nobody to tell.
 """
 
 import os
