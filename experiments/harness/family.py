@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness import memory, outcomes
+from experiments.harness import disk, memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, printable, warn
 from experiments.harness.run_directory import RunDirectory
-from experiments.harness.run_files import METRICS, default_path, is_finished
+from experiments.harness.run_files import ARRAYS, METRICS, default_path, is_finished
 from experiments.harness.trackers import registry
 from experiments.harness.trackers.following import catch_up, following
 
@@ -92,6 +92,8 @@ class Family(Generic[ConfigT]):
     N" or "collapsed at update N" where it did, which figures count."""
     memory: Callable[[ConfigT], Needs] = lambda _: Needs()
     """What one seed takes of memory at the least; nothing where it is not known."""
+    disk: Callable[[ConfigT], int] = lambda _: 0
+    """Bytes of one seed on disk besides its checkpoints (`RunDirectory.array`)."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
     resolve: Callable[[ConfigT], ConfigT] = lambda config: config
@@ -172,7 +174,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     fits = functools.partial(_is_of, seeds)
     loaded = None
     if not is_finished(path, fits):
-        require_machine(family, config, config.num_seeds)
+        require_machine(family, config, config.num_seeds, path)
         loaded = code.load(config)
     with RunDirectory(
         path,
@@ -263,12 +265,28 @@ def _is_of(seeds: Collection[int], summary: Any) -> bool:
     return found == list(seeds)
 
 
-def require_machine(family: Family[ConfigT], config: ConfigT, num_members: int) -> None:
-    """Raises `UserError` unless the devices are there, and members fit into memory."""
+def require_machine(
+    family: Family[ConfigT],
+    config: ConfigT,
+    num_members: int,
+    path: Path | None = None,
+) -> None:
+    """Raises `UserError` unless the devices are there, and members have room.
+
+    Args:
+      family: of the config.
+      config: of one of them.
+      num_members: how many there are.
+      path: of the run directory, which may have its room already; None if there is
+        none.
+    """
     from experiments.harness import backend
 
     backend.require_platform()
     memory.require(family.memory(config), num_members)
+    size = num_members * family.disk(config)
+    if path is not None and size and not (path / ARRAYS).exists():
+        disk.require(path, size)
 
 
 def _defaults(family: Family[Any]) -> dict[str, Any]:
