@@ -360,14 +360,38 @@ def draw_games(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
     return figure
 
 
-def draw_aggregates(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
-    """The aggregate over frames, and where each line ends, with its interval."""
+def draw_aggregates(
+    runs: Runs,
+    preset: Preset,
+    lines: Mapping[str, str],
+    paper: Mapping[str, float] | None = None,
+) -> Any:
+    """The aggregate over frames, and where each line ends, a mark for each seed.
+
+    Args:
+      runs: the metrics.
+      preset: of the figure.
+      lines: what to draw, and its label.
+      paper: where the paper's lines end, on Atari.
+    """
     figure, axes = plots.figure(1, 2, width=5.0, height=3.4)
     left, right = axes[0]
     draw_aggregate(left, runs, preset, lines)
     left.set(xlabel="frames", ylabel="IQM over the games")
     finals = {label: final(runs, preset.arms, line) for line, label in lines.items()}
     drawing.seeds_by_group(right, {label: {"": own} for label, own in finals.items()})
+    if paper and next(iter(preset.arms.values())).suite == "ale":
+        width = 0.8 / len(lines)  # as seeds_by_group has it
+        places = [(index - (len(lines) - 1) / 2) * width for index in range(len(lines))]
+        points = [paper[line] for line in lines]
+        right.plot(
+            places,
+            points,
+            **{**drawing.PAPER_STYLE, "linestyle": "none"},
+            color="0.3",
+            label=drawing.PAPER_LABEL,
+        )
+        drawing.legend(right)
     right.set(ylabel="IQM over the games at the end,\nof each seed")
     return figure
 

@@ -17,6 +17,7 @@ def test_a_quarter_is_left_out_at_either_end():
     np.testing.assert_allclose(aggregates.iqm_by_seed(curves), [[2, 3], [1, 2]])
 
 
+@pytest.mark.slow
 def test_over_all_seeds_and_games_it_is_that_of_rliable():
     metrics = pytest.importorskip("rliable.metrics")
     scores = np.random.default_rng(0).normal(size=(5, 7))
@@ -28,6 +29,7 @@ def test_over_all_seeds_and_games_it_is_that_of_rliable():
     assert aggregates.iqm({"a": eight})["a"].point == 3.5
 
 
+@pytest.mark.slow
 def test_strata_are_games():
     pytest.importorskip("rliable")
     # Seeds agree and games do not, so that no draw of seeds changes anything.
@@ -35,6 +37,7 @@ def test_strata_are_games():
     assert aggregates.iqm({"a": scores})["a"] == (3, 3, 3)
 
 
+@pytest.mark.slow
 def test_curves_have_an_interval_at_each_point():
     pytest.importorskip("rliable")
     scores = np.random.default_rng(0).normal(size=(5, 4, 3))

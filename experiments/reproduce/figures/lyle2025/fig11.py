@@ -1,5 +1,6 @@
 """Figure 11 of Lyle et al. (2025): few updates, more variants in aggregate."""
 
+import functools
 from collections.abc import Mapping
 
 from experiments.atari.config import Config
@@ -31,7 +32,7 @@ FIGURE = agents.figure(
     fig6.PROGRAMS,
     lines=LINES,
     claims_of=claims_of,
-    draw=agents.draw_aggregates,
+    draw=functools.partial(agents.draw_aggregates, paper=fig6.PAPER),
     note="The same runs as figure 6's. Cycles stop after three of four, at three "
     "quarters of the budget; a cycle takes as long as from one reset to the next.",
 )

@@ -1,5 +1,6 @@
 """Figure 6 of Lyle et al. (2025): few updates, cycles against resets."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ FIGURE = agents.figure(
     PROGRAMS,
     lines=LINES,
     claims_of=claims_of,
-    draw=agents.draw_aggregates,
+    draw=functools.partial(agents.draw_aggregates, paper=PAPER),
     note="Resets are of the output layers (Nikishin et al., 2022); the paper does not "
     "say which.",
 )
