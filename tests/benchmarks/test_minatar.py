@@ -35,4 +35,4 @@ def test_the_peer_convolves(monkeypatch):
 
 
 def test_ratios_are_paired():
-    assert minatar.ratios([1.0, 20, 3], [2.0, 10, 3]) == "1.00 [0.50, 2.00]"
+    assert minatar.ratios([1.0, 20, 3], [2.0, 10, 2]) == "1.50 [0.50, 2.00]"

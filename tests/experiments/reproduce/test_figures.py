@@ -38,7 +38,8 @@ METRICS = (
 @pytest.fixture(
     params=[
         (name, scale) for name, figure in FIGURES.items() for scale in figure.presets
-    ]
+    ],
+    ids=" ".join,
 )
 def shipped(request):
     """A figure, a preset and made-up metrics for it."""
