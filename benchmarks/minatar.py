@@ -12,6 +12,7 @@ a round, and compilation is not counted.
 import dataclasses
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
@@ -19,7 +20,7 @@ from unittest import mock
 import jax
 
 from benchmarks.options import Parser, count
-from benchmarks.sweep import at_once, compiled, one_after_the_other, seconds
+from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.atari.config import Config
 from experiments.atari.experiment import Experiment
 from experiments.atari.family import FAMILY
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=count(MOST_SEEDS), default=5)
     parser.add_argument("--updates", type=count(), default=250, help="of a turn")
     parser.add_argument("--turns", type=count(), default=7)
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="beside other work: of the process, which is bound to one core",
+    )
     args = parser.parsed(argv)
     config = Config(learning_starts_frames=200, replay_steps=20_000)
     require_machine(FAMILY, config, args.seeds)
@@ -78,9 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for run in runs.values():
         run()  # warms the caches
     times: dict[str, list[float]] = {name: [] for name in runs}
+    clock = time.process_time if args.processor_time else time.perf_counter
     for _ in range(args.turns):
         for name, run in runs.items():
-            times[name].append(seconds(run))
+            start = clock()
+            run()
+            times[name].append(clock() - start)
     steps = rounds * config.round_steps
     print(f"one seed: {steps / min(times['ours']):,.0f} steps of the agent a second")
     print(

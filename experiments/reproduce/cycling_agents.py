@@ -25,6 +25,10 @@ SCORE = "mean_return_last_100_episodes"
 MARGIN = 0.05
 """The least median difference that counts, of normalised scores: a twentieth of the way
 from chance to the scale's 1."""
+BEST_LINE = "the best line of the figure"
+"""What a normalised score of MinAtar is relative to; that of Atari to people."""
+LEAST_SCALE = 1.0
+"""From chance to the scale's 1 there is a reward at least, where nobody has learned."""
 STEPS_PER_UPDATE: dict[Regime, float] = {"many updates": 1.0, "few updates": 4.0}
 PROGRAMS: dict[str, tuple[Regime, Mapping[str, Any], Sequence[str]]] = {
     "many updates, free": (
@@ -256,8 +260,19 @@ def score_curves(
     for game, arm in by_game(arms, line).items():
         steps, values = runs.curve(arm, SCORE)
         frames = steps * arms[arm].round_frames
-        curves.append(games.normalized(arms[arm].suite, game, values))
+        chance, one = _scale(runs, arms, game)
+        curves.append((values - chance) / (one - chance))
     return frames, np.stack(curves, axis=1)
+
+
+def _scale(runs: Runs, arms: Mapping[str, Config], game: str) -> tuple[float, float]:
+    """The raw scores that are 0 and 1 in a game."""
+    own = [name for name, config in arms.items() if config.game == game]
+    if arms[own[0]].suite == "ale":
+        return games.ATARI_SCORES[game]
+    chance = games.MINATAR_CHANCE[game]
+    best = max(float(runs.late(arm, metric=SCORE, last=1).mean()) for arm in own)
+    return chance, max(best, chance + LEAST_SCALE)
 
 
 def final(runs: Runs, arms: Mapping[str, Config], line: str) -> np.ndarray:
@@ -321,7 +336,8 @@ def table(runs: Runs, preset: Preset, lines: Sequence[str]) -> str:
             claims.spread(runs.late(own[game], metric=SCORE, last=1)) for game in shown
         ]
         rows.append((line, f"{point:.2f} [{low:.2f}, {high:.2f}]", *returns))
-    one = games.baseline(next(iter(preset.arms.values())).suite)
+    is_atari = next(iter(preset.arms.values())).suite == "ale"
+    one = games.BASELINE if is_atari else BEST_LINE
     header = ("line", f"IQM, 1 being {one} [95 %]", *shown)
     return claims.table(header, rows)
 

@@ -9,7 +9,7 @@ from models import atari_q_networks
 @pytest.mark.slow
 def test_every_line_is_printed(capfd):
     pytest.importorskip("gymnax")
-    minatar.main(["--seeds=2", "--updates=2", "--turns=1"])
+    minatar.main(["--seeds=2", "--updates=2", "--turns=1", "--processor-time"])
     printed = capfd.readouterr().out.splitlines()
     starts = ("one seed: ", "with lax.conv: ", "2 seeds, mapped", "2 seeds, vectorised")
     for line, start in zip(printed, starts, strict=True):

@@ -1,7 +1,6 @@
 """The names of the games, and what chance and people score in those of Atari."""
 
 import re
-from typing import Any
 
 ATARI_SCORES: dict[str, tuple[float, float]] = {
     "Alien": (227.8, 7127.7),
@@ -71,46 +70,23 @@ https://arxiv.org/abs/1511.06581, 2016, tables of raw scores.
 ATARI_GAMES = tuple(ATARI_SCORES)
 MINATAR_GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
-MINATAR_SCORES: dict[str, tuple[float, float]] = {
-    "Asterix": (0.52, 1.0),
-    "Breakout": (0.42, 8.53),
-    "Freeway": (0.33, 1.0),
-    "Seaquest": (0.10, 1.0),
-    "SpaceInvaders": (4.29, 5.0),
+MINATAR_CHANCE = {
+    "Asterix": 0.52,
+    "Breakout": 0.42,
+    "Freeway": 0.33,
+    "Seaquest": 0.10,
+    "SpaceInvaders": 4.29,
 }
-"""Scores of random play and of DQN as it is here, since nobody has scores of people.
-
-DQN is `python -m experiments.atari --num-frames 250000 --num-seeds 2` at the end; its
-updates come every four steps, at a constant rate. Random play is the mean of 400,000
-steps.
-"""
+"""Mean returns of random play in 400,000 steps; nobody has scores of people."""
 
 BASELINE = "human, no-op starts"
 """What a normalised score of Atari is relative to, as it is said with every one."""
-MINATAR_BASELINE = "DQN after 250,000 frames"
-"""Likewise of MinAtar."""
 
 
 def human_normalized(game: str, score: float) -> float:
     """A raw score on the scale on which chance is 0 and a person 1: see `BASELINE`."""
-    return float(normalized("ale", game, score))
-
-
-def normalized(suite: str, game: str, score: Any) -> Any:
-    """Raw scores on the scale on which chance is 0 and the suite's baseline 1.
-
-    Args:
-      suite: ``"ale"`` or ``"minatar"``.
-      game: its name.
-      score: a number or an array of them.
-    """
-    chance, one = (ATARI_SCORES if suite == "ale" else MINATAR_SCORES)[game]
-    return (score - chance) / (one - chance)
-
-
-def baseline(suite: str) -> str:
-    """What scores 1."""
-    return BASELINE if suite == "ale" else MINATAR_BASELINE
+    chance, human = ATARI_SCORES[game]
+    return (score - chance) / (human - chance)
 
 
 def snake_case(game: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.atari.environments.games import MINATAR_SCORES
+from experiments.atari.environments.games import MINATAR_CHANCE
 from experiments.atari.optimizers import make_schedule
 from experiments.harness import arm_groups
 from experiments.harness.members import hyperparameters
@@ -13,20 +13,40 @@ from experiments.reproduce.runs import Runs
 
 PROGRAM = "many updates, free"
 ARMS = cycling_agents.arms(cycling_agents.LAPTOP, (PROGRAM,))
+BETTER = {fig7.HIGH: (0.5, 0.25), fig7.STOPPED: (0.5, 0.75), fig7.CYCLIC: (0, 1)}
 
 
-def made_up(arms, scores):
-    """Two seeds; normalised scores of each line at two evaluations, in all games."""
-    rows = []
-    for name, config in arms.items():
-        line = name.removesuffix(f", {config.game}")
-        chance, one = MINATAR_SCORES[config.game]
-        for seed in range(2):
-            for step, score in zip((500, 1000), scores.get(line, (0, 0)), strict=True):
-                raw = chance + (score + seed) * (one - chance)
-                rows.append({"arm": name, "seed": seed, "step": step})
-                rows[-1][cycling_agents.SCORE] = raw
-    return Runs(rows)
+def made_up(arms, scores, scale=10):
+    """Two seeds, which agree; a line's scores at two evaluations, in all games."""
+    return Runs(
+        {
+            "arm": name,
+            "seed": seed,
+            "step": step,
+            cycling_agents.SCORE: MINATAR_CHANCE[config.game] + scale * score,
+        }
+        for name, config in arms.items()
+        for seed in range(2)
+        for step, score in zip(
+            (500, 1000),
+            scores.get(name.removesuffix(f", {config.game}"), (0, 0)),
+            strict=True,
+        )
+    )
+
+
+def test_a_score_is_relative_to_chance_and_to_the_best_line():
+    runs = made_up(ARMS, {fig7.HIGH: (3, 0.5), fig7.CYCLIC: (0, 1)})
+    frames, scores = cycling_agents.score_curves(runs, ARMS, fig7.HIGH)
+    assert frames.tolist() == [500, 1000]
+    assert scores.shape == (2, 5, 2)
+    np.testing.assert_allclose(scores, np.broadcast_to([3, 0.5], scores.shape))
+
+
+def test_where_nobody_has_learned_a_score_is_in_rewards():
+    runs = made_up(ARMS, {fig7.HIGH: (0, 0.2), fig7.CYCLIC: (0, 0.4)}, scale=1)
+    _, scores = cycling_agents.score_curves(runs, ARMS, fig7.HIGH)
+    np.testing.assert_allclose(scores[..., -1], 0.2)
 
 
 def test_a_program_for_each_game_runs_all_lines():
@@ -90,7 +110,7 @@ def test_one_cycle_lasts_until_the_end():
 
 
 def test_better_is_the_first_less_the_second():
-    runs = made_up(ARMS, {fig7.HIGH: (0.5, 0.25), fig7.STOPPED: (0.5, 0.75)})
+    runs = made_up(ARMS, BETTER)
     claim = cycling_agents.better_claim(ARMS, fig7.STOPPED, fig7.HIGH, "")
     verdict = claims.judge(claim, runs)
     np.testing.assert_allclose(verdict.measured, 0.5)
@@ -98,7 +118,7 @@ def test_better_is_the_first_less_the_second():
 
 
 def test_what_is_lost_is_the_best_less_the_end():
-    runs = made_up(ARMS, {fig7.HIGH: (0.5, 0.25)})
+    runs = made_up(ARMS, BETTER)
     claim = cycling_agents.lost_claim(ARMS, fig7.HIGH, "", at_least=0.2)
     np.testing.assert_allclose(claims.judge(claim, runs).measured, 0.25)
 
