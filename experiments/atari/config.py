@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from experiments.atari.agents import (
@@ -185,6 +186,8 @@ class Config(RunConfig):
     steps before it, or one step of each game with the updates after it."""
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
+    record: Path | None = None
+    """When the run is finished, an episode of its agent is written here, as a GIF."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -196,6 +199,9 @@ class Config(RunConfig):
         check_ranges(self, _RANGES)
         games = MINATAR_GAMES if self.suite == "minatar" else ATARI_GAMES
         check("game", self.game, self.game in games, f"one of {', '.join(games)}")
+        if self.record is not None:
+            is_gif = self.record.suffix.lower() == ".gif"
+            check("record", str(self.record), is_gif, "the path of a .gif")
         self._check_rounds()
         self._check_replay()
         check(

@@ -82,4 +82,5 @@ FAMILY = Family(
     in_words=lambda rows, _: outcomes.in_words(rows),
     memory=memory,
     disk=disk,
+    data=("record",),
 )

@@ -127,18 +127,22 @@ class Family(Generic[ConfigT]):
         return f"{self.package}/{self.name}" if self.package else self.name
 
 
-def main(family: Family[Any], argv: Sequence[str] | None = None) -> None:
+def main(family: Family[Any], argv: Sequence[str] | None = None) -> tuple[Any, Path]:
     """Parses a config, runs it and prints a line for each seed.
 
     Args:
       family: of the config.
       argv: what follows the command; by default, of this process.
+
+    Returns:
+      The config, and the directory of its run.
     """
     config = family.resolve(parse(family.config_class, argv, prog=family.prog))
     path, summary = run(family, config)
     for entry in summary:
         print(printable(f"seed {entry['seed']}: {_described(family, entry, config)}"))
     print(path / f"{family.name}.png")
+    return config, path
 
 
 def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> str:

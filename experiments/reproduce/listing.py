@@ -24,7 +24,7 @@ def overview() -> str:
 
 
 def _presets(figure: Figure) -> list[str]:
-    return [f"{'':26}{scale:<8}{describe(figure, scale)}" for scale in figure.presets]
+    return [f"{'':26}{scale:<10}{describe(figure, scale)}" for scale in figure.presets]
 
 
 def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:
