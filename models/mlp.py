@@ -188,9 +188,13 @@ class ModularMLP(nnx.Module):
 
     def features(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """The hidden units after their activation, shape ``(n, width)``."""
+        return self.activation(self.preactivations(x, y))
+
+    def preactivations(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """The hidden units before their activation, shape ``(n, width)``."""
         table = self.hidden.kernel[...]
         hidden = table[x] + table[self.modulus + y]
-        return self.activation(hidden * (2 * self.modulus) ** -0.5)
+        return hidden * (2 * self.modulus) ** -0.5
 
 
 def _uniform_linear(

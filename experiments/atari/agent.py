@@ -58,7 +58,13 @@ class Agent:
         return nnx.to_pure_dict(nnx.state(self._new_network(nnx.Rngs(key)), nnx.Param))
 
     def act(
-        self, params: Any, observations: jax.Array, key: jax.Array, epsilon: jax.Array
+        self,
+        params: Any,
+        observations: jax.Array,
+        key: jax.Array,
+        epsilon: jax.Array,
+        *,
+        evaluates: bool = False,
     ) -> jax.Array:
         """Actions, greedy but for noise and for a random share.
 
@@ -66,20 +72,26 @@ class Agent:
           params: of the network.
           observations: shape ``(n, height, width, channels)``, uint8.
           key: of this step.
-          epsilon: share of random actions; a noisy agent has none.
+          epsilon: share of random actions; a noisy agent that learns has none.
+          evaluates: whether noise is left out.
 
         Returns:
           Actions, shape ``(n,)``, int32.
         """
-        noise_key, chance_key, action_key = jax.random.split(key, 3)
-        values = self.values(self._outputs(params, observations, noise_key)[0])
-        greedy = losses.greedy_actions(values).astype(jnp.int32)
-        if self.switches.noisy:
+        noise_key, chance_key, _ = jax.random.split(key, 3)
+        outputs, _ = self._outputs(
+            params, observations, None if evaluates else noise_key
+        )
+        greedy = losses.greedy_actions(self.values(outputs)).astype(jnp.int32)
+        if self.switches.noisy and not evaluates:
             return greedy
-        shape = greedy.shape
-        random = jax.random.randint(action_key, shape, 0, self.num_actions)
-        explores = jax.random.uniform(chance_key, shape) < epsilon
-        return jnp.where(explores, random, greedy)
+        explores = jax.random.uniform(chance_key, greedy.shape) < epsilon
+        return jnp.where(explores, self.random_actions(key, len(greedy)), greedy)
+
+    def random_actions(self, key: jax.Array, num: int) -> jax.Array:
+        """Those of `act` if all are random, shape ``(num,)``, int32."""
+        *_, action_key = jax.random.split(key, 3)
+        return jax.random.randint(action_key, (num,), 0, self.num_actions)
 
     def learn(
         self, params: Any, target_params: Any, batch: Batch, key: jax.Array

@@ -66,10 +66,17 @@ class Sizes(NamedTuple):
 
 
 SIZES = {
-    # DQN Zoo's: learning starts at 50,000 steps of DQN and 20,000 of Rainbow.
+    # For 200 million frames, DQN Zoo's: learning starts at 50,000 steps of DQN and
+    # 20,000 of Rainbow.
     ("ale", "dqn"): Sizes(4, 1_000_000, 200_000, 40_000, 4_000_000),
     ("ale", "rainbow"): Sizes(4, 1_000_000, 80_000, 32_000, 4_000_000),
     # Of MinAtar's authors (Young and Tian, 2019).
     ("minatar", "dqn"): Sizes(1, 100_000, 5_000, 1_000, 100_000),
     ("minatar", "rainbow"): Sizes(1, 100_000, 5_000, 1_000, 100_000),
 }
+
+SHORT_SIZES = SIZES | {
+    ("ale", "dqn"): Sizes(4, 50_000, 16_000, 8_000, 100_000),
+    ("ale", "rainbow"): Sizes(4, 50_000, 16_000, 8_000, 100_000),
+}
+"""For a million frames of Atari, as agents that have few of them are set."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.atari.config import Config
+from experiments.atari.emulated import training
+from experiments.atari.emulated.programs import Programs
 from experiments.atari.experiment import Experiment
 from experiments.atari.figures import draw_run
 from experiments.atari.outcomes import summarize
@@ -25,7 +27,11 @@ class AtariCode(ArrayCode[Config]):
         loaded: Sequence[Any],
     ) -> dict[str, float | None]:
         """Trains members; the rate counts the steps of one of them."""
-        totals = super().train(run, configs, labels, loaded)
+        if configs[0].suite == "ale":
+            (programs,) = loaded
+            totals = training.train(run, programs, configs, labels, self.shown)
+        else:
+            totals = super().train(run, configs, labels, loaded)
         rate = totals["steps_per_second"]
         own = None if rate is None else round(rate * configs[0].round_steps, 1)
         return totals | {"agent_steps_per_second": own}
@@ -33,12 +39,14 @@ class AtariCode(ArrayCode[Config]):
 
 def _experiment(config: Config) -> Experiment:
     if config.suite == "ale":
-        raise UserError("agents learn on MinAtar only so far: --suite minatar")
+        raise UserError("games of Atari cannot be traced: --suite minatar")
     return Experiment(config)
 
 
-def _load(config: Config) -> tuple[()]:
-    """Nothing; but what is missing for this config is said here."""
+def _load(config: Config) -> tuple[Any, ...]:
+    """What is missing for this config is said here."""
+    if config.suite == "ale":
+        return (Programs(config),)
     _experiment(config)
     return ()
 

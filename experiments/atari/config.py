@@ -2,9 +2,16 @@
 
 import dataclasses
 import math
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
 
-from experiments.atari.agents import PRESETS, SIZES, Sizes, Switches
+from experiments.atari.agents import (
+    PRESETS,
+    SHORT_SIZES,
+    SIZES,
+    Sizes,
+    Switches,
+)
 from experiments.atari.environments.games import ATARI_GAMES, MINATAR_GAMES
 from experiments.harness.checks import Ranges, check, check_ranges
 from experiments.harness.config import RunConfig, per_member
@@ -13,7 +20,18 @@ Suite = Literal["minatar", "ale"]
 Agent = Literal["dqn", "rainbow"]
 Schedule = Literal["constant", "cyclic", "one_cycle", "cusum"]
 Reset = Literal["none", "full", "last_layers"]
+Budget = Literal["paper", "short"]
 Defaults = TypeVar("Defaults", Switches, Sizes)
+
+
+class Evaluation(NamedTuple):
+    """Episodes that are played apart and not learned from."""
+
+    episodes: int
+    """How many."""
+    epsilon: float
+    """Share of random actions."""
+
 
 _RANGES: Ranges = (
     (
@@ -25,6 +43,8 @@ _RANGES: Ranges = (
         ),
     ),
     ({"at_least": 0}, ("learning_starts_frames", "stop_cycling_frames")),
+    ({"at_least": 0, "at_most": 10_000}, ("evaluation_episodes", "max_noops")),
+    ({"at_least": 0, "at_most": 1}, ("evaluation_epsilon",)),
     ({"at_least": 0}, ("weight_decay",)),
     ({"above": 0}, ("learning_rate", "low_learning_rate", "agent_steps_per_update")),
     ({"above": 0}, ("adam_eps", "v_max", "max_grad_norm")),
@@ -67,6 +87,11 @@ class Config(RunConfig):
     agent_steps_per_update: float = 4.0
     """The agent makes this many steps for each update; 0.5 for two updates each. The
     paper has 4 (few updates) and 1 (many)."""
+    budget: Budget = "paper"
+    """Times of Atari that are not set are those of the papers, for 200 million frames,
+    or fit a million (short): the replay holds 50,000 steps, the first update comes
+    after 16,000 frames, the target network is copied after 8,000, and exploration
+    falls over 100,000."""
     num_frames: int = 500_000
     """The run has this many frames. The paper has 200 million of Atari."""
     learning_rate_schedule: Schedule = "constant"
@@ -142,6 +167,18 @@ class Config(RunConfig):
     sticky_actions: float = 0.0
     """With this probability the action before is carried out again. Machado et al.
     (2018) have 0.25 on Atari, MinAtar's authors 0.1."""
+    life_loss_is_terminal: bool = False
+    """What comes after a lost life of Atari counts for nothing; the episode goes on."""
+    full_action_set: bool = False
+    """All 18 actions of Atari can be chosen, not only those that the game knows."""
+    max_noops: int = 30
+    """An episode of Atari starts with 1 to this many frames without an action."""
+    evaluation_episodes: int | None = None
+    """So many episodes are played apart whenever metrics are logged, and not learned
+    from: 3 of Atari; MinAtar has none."""
+    evaluation_epsilon: float | None = None
+    """This share of their actions is random: 0.05 of DQN; 0 of a noisy agent, which
+    plays them without noise."""
     seed: int = 0
     """Weights, exploration, batches and the game are drawn with this seed."""
     eval_every: int = 5_000
@@ -149,6 +186,8 @@ class Config(RunConfig):
     steps before it, or one step of each game with the updates after it."""
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
+    record: Path | None = None
+    """When the run is finished, an episode of its agent is written here, as a GIF."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -160,8 +199,17 @@ class Config(RunConfig):
         check_ranges(self, _RANGES)
         games = MINATAR_GAMES if self.suite == "minatar" else ATARI_GAMES
         check("game", self.game, self.game in games, f"one of {', '.join(games)}")
+        if self.record is not None:
+            is_gif = self.record.suffix.lower() == ".gif"
+            check("record", str(self.record), is_gif, "the path of a .gif")
         self._check_rounds()
         self._check_replay()
+        check(
+            "evaluation_episodes",
+            self.evaluation_episodes,
+            self.suite == "ale" or not self.evaluation_episodes,
+            "0 with MinAtar",
+        )
 
     def _check_rounds(self) -> None:
         steps, updates = self.round_steps, self.round_updates
@@ -194,7 +242,8 @@ class Config(RunConfig):
     @property
     def sizes(self) -> Sizes:
         """The suite's, with what other fields change."""
-        return _changed(SIZES[self.suite, self.agent], self)
+        sizes = SIZES if self.budget == "paper" else SHORT_SIZES
+        return _changed(sizes[self.suite, self.agent], self)
 
     @property
     def replay_positions(self) -> int:
@@ -229,6 +278,21 @@ class Config(RunConfig):
     def updates(self, frames: int) -> int:
         """How many updates come in some frames, at least 1."""
         return max(1, frames * self.round_updates // self.round_frames)
+
+    @property
+    def learning_starts_round(self) -> int:
+        """Before the first update there are so many rounds."""
+        return -(-self.sizes.learning_starts_frames // self.round_frames)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What is played apart."""
+        episodes, epsilon = self.evaluation_episodes, self.evaluation_epsilon
+        if episodes is None:
+            episodes = 3 if self.suite == "ale" else 0
+        if epsilon is None:
+            epsilon = 0.0 if self.switches.noisy else 0.05
+        return Evaluation(episodes, epsilon)
 
     @property
     def num_updates(self) -> int:

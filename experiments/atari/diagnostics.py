@@ -6,10 +6,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from experiments.atari import exploration, scores
 from experiments.atari.agent import Learned
+from experiments.atari.config import Config
+from experiments.atari.learner import LearnerState
+from experiments.atari.scores import Scores
 from experiments.harness.matrices import of_matrices
 from models.images import Features
 from nap_optax import masks, metrics
+
+NUM_DIAGNOSED = 256
+"""Observations on which features are measured."""
 
 
 class Sums(NamedTuple):
@@ -34,6 +41,28 @@ def added(sums: Sums, learned: Learned) -> Sums:
         td_error=sums.td_error + jnp.mean(jnp.abs(learned.td_errors)),
         value=sums.value + jnp.mean(learned.values),
     )
+
+
+def of_run(
+    config: Config,
+    round_: jax.Array,
+    learner: LearnerState,
+    played: Scores,
+    sums: Sums,
+    *,
+    features: Features,
+) -> dict[str, jax.Array]:
+    """Scores, and what tells a network that learns from one that has collapsed."""
+    return {
+        "frames": round_ * config.round_frames,
+        "updates": learner.num_updates,
+        "mean_return_last_100_episodes": scores.mean_of_last(played),
+        "num_episodes": played.num_episodes,
+        "epsilon": exploration.epsilon(config, round_),
+        **of_updates(sums),
+        **of_weights(learner.params, learner.opt_state),
+        **of_features(features),
+    }
 
 
 def of_updates(sums: Sums) -> dict[str, jax.Array]:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.atari import diagnostics, scores
+from experiments.atari import diagnostics, exploration, scores
 from experiments.atari.agent import Agent
 from experiments.atari.config import Config
-from experiments.atari.diagnostics import Sums
+from experiments.atari.diagnostics import NUM_DIAGNOSED, Sums
 from experiments.atari.environments.minatar import Game, MinAtarGame
 from experiments.atari.learner import Learner, LearnerState
 from experiments.atari.replay.device import DeviceReplay, RingState
@@ -17,9 +17,6 @@ from experiments.atari.replay.priorities import Prioritization
 from experiments.atari.replay.rows import Layout, Step
 from experiments.atari.scores import Scores
 from experiments.harness.members import Hyperparameters
-
-NUM_DIAGNOSED = 256
-"""Observations on which features are measured."""
 
 
 class Playing(NamedTuple):
@@ -74,8 +71,6 @@ class Experiment:
             config, self.game.observation_shape, self.game.num_actions, stack=1
         )
         self.learner = Learner(config, self.agent)
-        starts = config.sizes.learning_starts_frames
-        self._learning_starts_round = -(-starts // config.round_frames)
 
     def init(
         self, seed: jax.Array, hyper: Hyperparameters
@@ -111,7 +106,7 @@ class Experiment:
         state = state._replace(key=key, round=state.round + 1)
         for play_key in keys:
             state = self._play(state, play_key)
-        starts = self._learning_starts_round
+        starts = self.config.learning_starts_round
         # Only what updates change goes through the condition: a ring would be copied.
         changing = state.learner, state.ring.tree, state.ring.max_priority, state.sums
         learner, tree, max_priority, sums = jax.lax.cond(
@@ -132,25 +127,15 @@ class Experiment:
             state.ring, jax.random.fold_in(state.key, 0), NUM_DIAGNOSED
         )
         features = self.agent.features(learner.params, batch.frames[:, 0])
-        results = {
-            "frames": state.round * self.config.round_frames,
-            "updates": learner.num_updates,
-            "mean_return_last_100_episodes": scores.mean_of_last(playing.scores),
-            "num_episodes": playing.scores.num_episodes,
-            "epsilon": self._epsilon(state.round),
-            **diagnostics.of_updates(state.sums),
-            **diagnostics.of_weights(learner.params, learner.opt_state),
-            **diagnostics.of_features(features),
-        }
+        results = diagnostics.of_run(
+            self.config,
+            state.round,
+            learner,
+            playing.scores,
+            state.sums,
+            features=features,
+        )
         return state._replace(sums=diagnostics.no_sums()), results
-
-    def _epsilon(self, round_: jax.Array) -> jax.Array:
-        """Share of random actions: 1 until learning starts, then falling linearly."""
-        if self.config.switches.noisy:
-            return jnp.zeros([])
-        frames = (round_ - self._learning_starts_round) * self.config.round_frames
-        share = jnp.clip(frames / self.config.sizes.exploration_frames, 0, 1)
-        return 1 + (self.config.final_epsilon - 1) * share
 
     def _play(self, state: TrainState, key: jax.Array) -> TrainState:
         """One step of each game."""
@@ -160,7 +145,7 @@ class Experiment:
             state.learner.params,
             playing.observations,
             act_key,
-            self._epsilon(state.round),
+            exploration.epsilon(config, state.round),
         )
         carried_out = actions
         if config.sticky_actions:

@@ -18,6 +18,8 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
         "num_updates": last["updates"],
         "num_episodes": last["num_episodes"],
     }
+    if "mean_return_evaluation" in last:
+        summary["mean_return_evaluation"] = last["mean_return_evaluation"]
     if config.suite == "ale":
         summary["normalized_return"] = human_normalized(config.game, score)
         summary["normalized_by"] = BASELINE

@@ -109,7 +109,7 @@ def is_finished(family: Family[Any], unit: Unit) -> bool:
 def require_room(family: Family[Any], unit: Unit, arms: Mapping[str, Any]) -> None:
     """Raises `UserError` unless this machine can train a unit."""
     first = arms[next(iter(unit.group.arms))]
-    require_machine(family, first, len(unit.group.members))
+    require_machine(family, first, len(unit.group.members), unit.path)
 
 
 def train(

@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.harness import files, saved_steps
 from experiments.harness.messages import UserError
 from experiments.harness.run_files import (
+    ARRAYS,
     ASIDE,
     CHECKPOINTS,
     CLOCK,
@@ -36,7 +37,7 @@ def look(top: Path) -> Choice:
     for path in (top / name for name in _FILES):
         files.refuse_link(path)
         files.is_file(path)
-    for path in (directory, top / ASIDE, *top.glob("*.png")):
+    for path in (directory, top / ASIDE, top / ARRAYS, *top.glob("*.png")):
         files.refuse_link(path)
     for path in directory.rglob("*"):
         files.refuse_link(path)  # steps are removed

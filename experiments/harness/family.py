@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness import memory, outcomes
+from experiments.harness import disk, memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
 from experiments.harness.messages import UserError, printable, warn
 from experiments.harness.run_directory import RunDirectory
-from experiments.harness.run_files import METRICS, default_path, is_finished
+from experiments.harness.run_files import ARRAYS, METRICS, default_path, is_finished
 from experiments.harness.trackers import registry
 from experiments.harness.trackers.following import catch_up, following
 
@@ -92,6 +92,8 @@ class Family(Generic[ConfigT]):
     N" or "collapsed at update N" where it did, which figures count."""
     memory: Callable[[ConfigT], Needs] = lambda _: Needs()
     """What one seed takes of memory at the least; nothing where it is not known."""
+    disk: Callable[[ConfigT], int] = lambda _: 0
+    """Bytes of one seed on disk besides its checkpoints (`RunDirectory.array`)."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
     resolve: Callable[[ConfigT], ConfigT] = lambda config: config
@@ -125,18 +127,22 @@ class Family(Generic[ConfigT]):
         return f"{self.package}/{self.name}" if self.package else self.name
 
 
-def main(family: Family[Any], argv: Sequence[str] | None = None) -> None:
+def main(family: Family[Any], argv: Sequence[str] | None = None) -> tuple[Any, Path]:
     """Parses a config, runs it and prints a line for each seed.
 
     Args:
       family: of the config.
       argv: what follows the command; by default, of this process.
+
+    Returns:
+      The config, and the directory of its run.
     """
     config = family.resolve(parse(family.config_class, argv, prog=family.prog))
     path, summary = run(family, config)
     for entry in summary:
         print(printable(f"seed {entry['seed']}: {_described(family, entry, config)}"))
     print(path / f"{family.name}.png")
+    return config, path
 
 
 def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> str:
@@ -172,7 +178,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     fits = functools.partial(_is_of, seeds)
     loaded = None
     if not is_finished(path, fits):
-        require_machine(family, config, config.num_seeds)
+        require_machine(family, config, config.num_seeds, path)
         loaded = code.load(config)
     with RunDirectory(
         path,
@@ -263,12 +269,28 @@ def _is_of(seeds: Collection[int], summary: Any) -> bool:
     return found == list(seeds)
 
 
-def require_machine(family: Family[ConfigT], config: ConfigT, num_members: int) -> None:
-    """Raises `UserError` unless the devices are there, and members fit into memory."""
+def require_machine(
+    family: Family[ConfigT],
+    config: ConfigT,
+    num_members: int,
+    path: Path | None = None,
+) -> None:
+    """Raises `UserError` unless the devices are there, and members have room.
+
+    Args:
+      family: of the config.
+      config: of one of them.
+      num_members: how many there are.
+      path: of the run directory, which may have its room already; None if there is
+        none.
+    """
     from experiments.harness import backend
 
     backend.require_platform()
     memory.require(family.memory(config), num_members)
+    size = num_members * family.disk(config)
+    if path is not None and size and not (path / ARRAYS).exists():
+        disk.require(path, size)
 
 
 def _defaults(family: Family[Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from experiments.harness import (
     before_writing,
+    disk,
     environment,
     files,
     interrupts,
@@ -34,6 +36,7 @@ from experiments.harness import (
 from experiments.harness.messages import UserError, tell, warn
 from experiments.harness.run_files import (
     ABOUT,
+    ARRAYS,
     ASIDE,
     CHECKPOINTS,
     CLOCK,
@@ -55,6 +58,8 @@ from experiments.harness.run_files import (
 from experiments.harness.saved_steps import Choice, Covered
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from experiments.harness.checkpoints import Checkpoints
 
 _LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
@@ -250,6 +255,36 @@ class RunDirectory:
             self._save_seconds = self._saved_at - started
         self._num_saves += 1
 
+    def array_path(self, name: str) -> Path:
+        """Where `array` keeps a file."""
+        return self.path / ARRAYS / name
+
+    def array(self, name: str, shape: tuple[int, ...], *, is_new: bool) -> "np.ndarray":
+        """Bytes in a file, for what is too large to be in a checkpoint.
+
+        They are as they were written, also after `kill -9`, and so may be newer than
+        the checkpoint: what is there belongs to the caller, who overwrites nothing
+        that the last two checkpoints need (see `session.run_to_end`), and keeps in the
+        state what tells a damage.
+
+        Args:
+          name: of the file.
+          shape: of the array, of uint8.
+          is_new: whether what may be there counts for nothing.
+
+        Raises:
+          UserError: it should be there and is not, or is out of reach.
+          OSError: the disk is full; all of the file is taken at once.
+        """
+        path = self.array_path(name)
+        if is_new:
+            path.parent.mkdir(exist_ok=True)
+            return disk.new_array(path, shape)
+        array = disk.array_of(path, shape)
+        if array is None:
+            raise damaged_array(path)
+        return array
+
     def checkpoint_due(self, step: int) -> bool:
         """Whether to save at this step; depends on the clock, as no result does."""
         wait = max(self._checkpoint_seconds, self._save_seconds / self._saving_share)
@@ -261,7 +296,10 @@ class RunDirectory:
         return parse_metrics(self.path, read_metrics(self.path, expected))
 
     def finish(self, summary: Any) -> None:
-        """Writes the summary, any JSON: the last step, which marks the run finished."""
+        """Writes the summary, any JSON: the last step, which marks the run finished.
+
+        Arrays of `array` are removed then.
+        """
         text = files.dump_json(summary, indent=2) + "\n"
         data = text.encode()
         metrics = self._recorded
@@ -272,6 +310,8 @@ class RunDirectory:
         files.write_atomically(self.path / FINISHED, f"{sealed}\n".encode())
         files.write_atomically(self.path / SUMMARY, data)
         self.summary = files.parse_json(data)
+        # Of use only to go on, and large.
+        shutil.rmtree(self.path / ARRAYS, ignore_errors=True)
 
     def _inspect(self) -> dict[str, Any] | None:
         """Refuses what is not this run; returns its saved description, if any."""
@@ -363,6 +403,14 @@ class RunDirectory:
         ]
         if changed:
             warn(f"the last bits of results may differ: {', '.join(changed)}")
+
+
+def damaged_array(path: Path) -> UserError:
+    """Says that a file of `RunDirectory.array` is not what it was."""
+    return UserError(
+        f"{path} is gone or damaged, and no checkpoint holds what it held: put back a "
+        "copy of it, or name a new directory"
+    )
 
 
 def _refuse_undecodable(path: Path) -> None:

@@ -15,6 +15,8 @@ from experiments.harness.messages import UserError
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 LOCK, CLOCK = ".lock", "clock.jsonl"
 CHECKPOINTS, ASIDE = "checkpoints", "unusable_checkpoints"
+# What is too large to be in a checkpoint.
+ARRAYS = "arrays"
 # Written before the summary: digests of the summary and of the metrics.
 FINISHED = "finished.json"
 MARK, SETTINGS, ABOUT = "run_directory_version", "jax_settings", "about"

@@ -22,6 +22,7 @@ def run_to_end(
     num_steps: int,
     steps_per_chunk: int,
     start_step: int = 0,
+    most_unsaved: int | None = None,
     labels: Sequence[Mapping[str, Any]] | None = None,
     shown: Sequence[str] = (),
     quiet: bool = False,
@@ -36,6 +37,9 @@ def run_to_end(
       num_steps: Steps of the whole run.
       steps_per_chunk: Steps between two evaluations.
       start_step: The step of `state`; not 0 where a run goes on from another's end.
+      most_unsaved: Most steps between two checkpoints, however little time they take,
+        where a step overwrites what older checkpoints need (`RunDirectory.array`); at
+        least `steps_per_chunk`. Of the last two one is kept as long again.
       labels: For a sweep, what identifies each member; one row is recorded for each.
         None for a single run.
       shown: Names of metrics to show beside the progress (means over the members).
@@ -45,6 +49,16 @@ def run_to_end(
       The final state, and `Progress.totals()`.
     """
     state, start_step = run.restore(state, start_step)
+    saved = start_step
+
+    def needs_saving(step: int) -> bool:
+        nonlocal saved
+        unsaved = step + steps_per_chunk - saved  # at the next time to ask
+        too_many = most_unsaved is not None and unsaved > most_unsaved
+        if run.checkpoint_due(step) or too_many:
+            saved = step
+        return saved == step
+
     chunks = loop.run_chunks(
         chunk_fn,
         state,
@@ -52,7 +66,7 @@ def run_to_end(
         start_step=start_step,
         num_steps=num_steps,
         steps_per_chunk=steps_per_chunk,
-        needs_state=run.checkpoint_due,
+        needs_state=needs_saving,
     )
     with Progress(
         num_steps, start_step=start_step, clock_path=run.clock_path, quiet=quiet

@@ -34,6 +34,20 @@ class LazyConfig(RunConfig):
     """Adam's and AdamW's second moment decays by this."""
     weight_decay: float = per_member(0.0)
     """AdamW's weights decay by this, times the learning rate."""
+    project: bool = False
+    """Projection holds the norm of each matrix at its initial value."""
+    tangential: bool = False
+    """With projection, the optimizer sees gradients without their radial part, which
+    projection would undo."""
+    num_rewarms: int = 0
+    """The learning rate warms up and comes down again this many times, in equal cycles
+    over the updates after the delay; with 0 it is constant."""
+    rewarm_factor: float = per_member(10.0)
+    """Each cycle peaks at this many times the learning rate, and ends at it."""
+    delay_steps: int = 0
+    """The learning rate holds for this many updates before the first cycle."""
+    diagnose: bool = False
+    """The run also logs how far features and tangent kernel moved."""
     eval_every: int = 10
     """Losses are measured once every this many updates."""
     seed: int = 0
@@ -58,6 +72,31 @@ class LazyConfig(RunConfig):
             self.weight_decay,
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw, which is what decays weights",
+        )
+        check(
+            "tangential",
+            self.tangential,
+            self.project or not self.tangential,
+            "off without projection: add --project",
+        )
+        self._check_cycles()
+
+    def _check_cycles(self) -> None:
+        check_range("rewarm_factor", self.rewarm_factor, above=0)
+        check_range("delay_steps", self.delay_steps, at_least=0)
+        check_range("num_rewarms", self.num_rewarms, at_least=0)
+        check(
+            "delay_steps",
+            self.delay_steps,
+            self.num_rewarms > 0 or self.delay_steps == 0,
+            "0 without re-warming: add --num-rewarms",
+        )
+        left = self.num_steps - self.delay_steps
+        check(
+            "num_rewarms",
+            self.num_rewarms,
+            self.num_rewarms == 0 or left >= 10 * self.num_rewarms,
+            f"at most a tenth of the {left} updates after the delay",
         )
 
 

@@ -1,6 +1,6 @@
 """What families of lazy versions of a model have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,68 +13,16 @@ if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
     from experiments.lazy_rich.training import Problem
 
-OPERATIONS_PER_SECOND = 1e10
-"""Multiplications and additions of an update on two cores, at least."""
-DISPATCH_SECONDS = 1e-4
+OPERATIONS_PER_SECOND = 4e10
+"""Multiplications and additions of an update; 6e10 to 2e11 were measured."""
+DISPATCH_SECONDS = 3e-5
 """What an update costs however small it is."""
+DIAGNOSIS_SECONDS = 0.03
+"""What an evaluation with kernels costs; 0.001 to 0.034 were measured."""
+Rows = Sequence[Mapping[str, Any]]
+
 LEARNED = "0.25"
 """The threshold of a loss, where that of the zero network is about 1."""
-
-
-def lazy_family(
-    name: str,
-    config_class: type[Any],
-    *,
-    problem: Callable[[], Callable[[Any], "Problem"]],
-    title: Callable[[Any], str],
-    operations: Callable[[Any], float],
-    memory: Callable[[Any], Needs],
-    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
-) -> Family[Any]:
-    """A family of lazy versions of a model.
-
-    Args:
-      name: of the sub-command.
-      config_class: a `LazyConfig`.
-      problem: imports what is needed and returns the problem's class.
-      title: of a figure.
-      operations: multiplications and additions of an update.
-      memory: of one seed.
-      shown: metrics beside the progress.
-    """
-
-    def code() -> "ArrayCode[Any]":
-        from experiments.harness.members import ArrayCode
-        from experiments.lazy_rich.figures import draw_run
-        from experiments.lazy_rich.training import Training
-
-        def draw(rows: Sequence[dict[str, Any]], config: Any, path: Path) -> None:
-            draw_run(rows, path, title=title(config))
-
-        make = problem()
-        return ArrayCode(
-            experiment=lambda config: Training(config, make(config)),
-            summarize=summarize,
-            draw=draw,
-            shown=shown,
-        )
-
-    def run_seconds(config: Any) -> float:
-        one = DISPATCH_SECONDS + operations(config) / OPERATIONS_PER_SECOND
-        return config.num_steps * one
-
-    return Family(
-        name=name,
-        package="lazy_rich",
-        config_class=config_class,
-        code=code,
-        group_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
-        run_seconds=run_seconds,
-        cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
-        describe=describe,
-        in_words=in_words,
-        memory=memory,
-    )
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: LazyConfig) -> dict[str, Any]:
@@ -112,3 +60,72 @@ def describe(entry: Mapping[str, Any], config: LazyConfig) -> str:
 def is_classifier(row: Mapping[str, Any]) -> bool:
     """Whether the examples of a task are right or wrong."""
     return "train_accuracy" in row
+
+
+def lazy_family(
+    name: str,
+    config_class: type[Any],
+    *,
+    problem: Callable[[], Callable[[Any], "Problem"]],
+    title: Callable[[Any], str],
+    operations: Callable[[Any], float],
+    memory: Callable[[Any], Needs],
+    shown: Sequence[str] = ("train_accuracy", "test_accuracy"),
+    training: Callable[[], Any] | None = None,
+    load: Callable[[Any], Sequence[Any]] = lambda _: (),
+    data: Collection[str] = (),
+    summarize: Callable[[Rows, Any], dict[str, Any]] = summarize,
+    in_words: Callable[[Rows, Any], str] = in_words,
+) -> Family[Any]:
+    """A family of lazy versions of a model.
+
+    Args:
+      name: of the sub-command.
+      config_class: a `LazyConfig`.
+      problem: imports what is needed and returns the problem's class.
+      title: of a figure.
+      operations: multiplications and additions of an update.
+      memory: of one seed.
+      shown: metrics beside the progress.
+      training: imports a `training.Training` other than that of the whole set.
+      load: reads what all seeds share: more arguments of the problem's `data`.
+      data: fields that say where data are, and decide no result.
+      summarize: of a seed, where the usual ones do not suffice.
+      in_words: what became of a seed, likewise.
+    """
+
+    def code() -> "ArrayCode[Any]":
+        from experiments.harness.members import ArrayCode
+        from experiments.lazy_rich.figures import draw_run
+        from experiments.lazy_rich.training import Training
+
+        def draw(rows: Sequence[dict[str, Any]], config: Any, path: Path) -> None:
+            draw_run(rows, path, title=title(config))
+
+        make, train = problem(), training() if training else Training
+        return ArrayCode(
+            experiment=lambda config: train(config, make(config)),
+            summarize=summarize,
+            draw=draw,
+            load=load,
+            shown=shown,
+        )
+
+    def run_seconds(config: Any) -> float:
+        one = DISPATCH_SECONDS + operations(config) / OPERATIONS_PER_SECOND
+        kernels = config.num_steps / config.eval_every if config.diagnose else 0
+        return config.num_steps * one + kernels * DIAGNOSIS_SECONDS
+
+    return Family(
+        name=name,
+        package="lazy_rich",
+        config_class=config_class,
+        code=code,
+        group_name=lambda config: f"{config.optimizer}-{config.num_steps}-updates",
+        run_seconds=run_seconds,
+        cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
+        describe=describe,
+        in_words=in_words,
+        memory=memory,
+        data=data,
+    )

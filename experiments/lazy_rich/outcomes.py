@@ -46,6 +46,13 @@ def accuracies(rows: Rows) -> dict[str, Any]:
     }
 
 
+def steps_to_accuracy(
+    rows: Rows, name: str, thresholds: Sequence[float]
+) -> dict[str, int | None]:
+    """By threshold, the first evaluated step with an accuracy above it."""
+    return {f"{above:g}": _first(rows, name, above.__lt__) for above in thresholds}
+
+
 def _learned(accuracy: float) -> bool:
     return accuracy > ACCURACY
 

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +74,15 @@ class PairsProblem(abc.ABC, Generic[ConfigT]):
             loss, accuracy = self._loss_and_accuracy(network.predict, pairs)
             measured |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
         return measured
+
+    def probes(self, data: Split) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Training pairs, and their sums as one-hot rows."""
+        sums = (data.train.x + data.train.y) % self.config.modulus
+        return tuple(data.train), jax.nn.one_hot(sums, self.config.modulus)
+
+    @abc.abstractmethod
+    def features(self, model: Any, *inputs: jax.Array) -> jax.Array:
+        """The last hidden units of a network, a row for each example."""
 
     def _loss_and_accuracy(
         self, predict: Callable[..., jax.Array], pairs: Pairs

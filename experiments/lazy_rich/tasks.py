@@ -3,7 +3,10 @@
 from typing import Any
 
 from experiments.harness.family import Family
+from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
+from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
+from experiments.lazy_rich.images.family import FAMILY as IMAGES
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -15,6 +18,9 @@ FAMILIES: tuple[Family[Any], ...] = (
     POLYNOMIAL,
     MODULAR,
     STUDENT_TEACHER,
+    IMAGES,
     TRANSFORMER,
     EIGENVECTOR,
+    HERMITE,
+    DMFT,
 )

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import nnx
 
 from experiments.harness.members import Hyperparameters, hyperparameters
-from experiments.lazy_rich.config import LAZY_RATES, LazyConfig
-from models.lazy import lazy, lazy_learning_rate
+from experiments.lazy_rich.config import LazyConfig
+from experiments.lazy_rich.movement import NUM_PROBES, movement
+from experiments.lazy_rich.optimizers import make_optimizer
+from models.lazy import lazy
 from nap_optax import metrics
 
 
@@ -28,7 +31,7 @@ class Problem(Protocol):
     width: int
     """Of the units that the network averages, else 1: for `lazy_learning_rate`."""
 
-    def data(self, key: jax.Array, hyper: Hyperparameters) -> Any:
+    def data(self, key: jax.Array, hyper: Hyperparameters, *shared: Any) -> Any:
         """Draws what is trained on, and what is tested with."""
         ...
 
@@ -44,6 +47,14 @@ class Problem(Protocol):
         self, network: Network, data: Any, hyper: Hyperparameters
     ) -> dict[str, jax.Array]:
         """Scalars that describe a network, `train_loss` and `test_loss` among them."""
+        ...
+
+    def probes(self, data: Any) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Inputs and targets of the training set, a row for each example."""
+        ...
+
+    def features(self, model: Any, *inputs: jax.Array) -> jax.Array:
+        """The last hidden units of a network, a row for each example."""
         ...
 
 
@@ -76,18 +87,20 @@ class Training:
             nnx.eval_shape(lambda: problem.model(hyper, nnx.Rngs(0)))
         )
 
-    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[TrainState, Fixed]:
+    def init(
+        self, seed: jax.Array, hyper: Hyperparameters, *shared: Any
+    ) -> tuple[TrainState, Fixed]:
         """The state of step 0, and the data of one seed."""
         data_key, params_key = keys(seed)
         model = self.problem.model(hyper, nnx.Rngs(params_key))
         _, *states = nnx.split(model, nnx.Param, ...)
         params, constants = map(nnx.to_pure_dict, states)
         opt_state = self._optimizer(hyper).init(params)
-        fixed = Fixed(self.problem.data(data_key, hyper), params, constants)
+        fixed = Fixed(self.problem.data(data_key, hyper, *shared), params, constants)
         return TrainState(params, opt_state), fixed
 
     def step(
-        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed
+        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed, *shared: Any
     ) -> TrainState:
         """One update with the whole training set."""
 
@@ -102,7 +115,7 @@ class Training:
         return TrainState(optax.apply_updates(state.params, updates), opt_state)
 
     def evaluate(
-        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed
+        self, state: TrainState, hyper: Hyperparameters, fixed: Fixed, *shared: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Scalars that describe a state."""
         network = Network(
@@ -113,6 +126,8 @@ class Training:
         norms = [optax.tree.norm(p) for p in (state.params, fixed.initial_params)]
         with jax.default_matmul_precision("highest"):
             measured = self.problem.measure(network, fixed.data, hyper)
+            if self.config.diagnose:
+                measured |= self._diagnosis(state, fixed)
         return state, {
             **measured,
             "weight_norm_ratio": norms[0] / norms[1],
@@ -120,6 +135,22 @@ class Training:
                 state.params, fixed.initial_params
             ),
         }
+
+    def _diagnosis(self, state: TrainState, fixed: Fixed) -> dict[str, jax.Array]:
+        """How far features and kernel moved, and how far the last update did."""
+        inputs, targets = jax.tree.map(
+            lambda rows: rows[:NUM_PROBES], self.problem.probes(fixed.data)
+        )
+        moved = movement(
+            lambda params: nnx.merge(self._graphdef, params, fixed.constants),
+            self.problem.features,
+            (state.params, fixed.initial_params),
+            inputs,
+            targets,
+        )
+        relative = optax.tree.get(state.opt_state, "relative_update")
+        median = jnp.median(jnp.stack(jax.tree.leaves(relative)))
+        return moved | {"relative_update": median}
 
     def _predict(
         self, params: Any, hyper: Hyperparameters, fixed: Fixed
@@ -132,21 +163,10 @@ class Training:
         )
         return lambda *inputs: scaled(params, *inputs)
 
-    def _optimizer(self, hyper: Hyperparameters) -> optax.GradientTransformation:
-        rate = hyper.learning_rate
-        if self.config.optimizer in LAZY_RATES:
-            rate = lazy_learning_rate(rate, hyper.alpha, width=self.problem.width)
-        match self.config.optimizer:
-            case "gd":
-                return optax.sgd(rate)
-            case "momentum":
-                return optax.sgd(rate, momentum=hyper.momentum)
-            case "adam":
-                return optax.adam(rate, b2=hyper.adam_b2)
-            case "adamw":
-                return optax.adamw(
-                    rate, b2=hyper.adam_b2, weight_decay=hyper.weight_decay
-                )
+    def _optimizer(
+        self, hyper: Hyperparameters
+    ) -> optax.GradientTransformationExtraArgs:
+        return make_optimizer(self.config, hyper, width=self.problem.width)
 
 
 def keys(seed: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 from experiments.harness import plots
 from experiments.reproduce.runs import Runs
@@ -29,6 +31,7 @@ def panel(
     paper: Mapping[str, Points] | None = None,
     since: Mapping[str, int] | None = None,
     paper_label: str = PAPER_LABEL,
+    own_colors: Sequence[str] | None = None,
 ) -> None:
     """Draws a metric of several arms, and over it what the paper's figure shows.
 
@@ -40,9 +43,11 @@ def panel(
       paper: for each arm that has them, points (updates, value).
       since: for each arm, the update that becomes 0 on the horizontal axis.
       paper_label: for the legend.
+      own_colors: of the arms; by default those that can be told apart.
     """
     paper, since = paper or {}, since or {}
-    for (arm, label), color in zip(arms.items(), colors(len(arms)), strict=True):
+    own_colors = own_colors or colors(len(arms))
+    for (arm, label), color in zip(arms.items(), own_colors, strict=True):
         steps, values = runs.curve(arm, metric)
         start = since.get(arm, 0)
         plots.line_with_spread(ax, steps - start, values, label=label, color=color)
@@ -134,3 +139,9 @@ def colors(number: int) -> list[str]:
     """Colours that can be told apart; beyond eight they come again."""
     palette = (*plots.PALETTE, "0.6")
     return [palette[index % len(palette)] for index in range(number)]
+
+
+def shades(number: int) -> list[str]:
+    """Colours from dark to light, for arms that are the steps of a sweep."""
+    places = np.linspace(0, 0.9, number)
+    return [to_hex(color) for color in colormaps["viridis"](places)]

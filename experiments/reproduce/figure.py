@@ -11,7 +11,7 @@ from experiments.reproduce.runs import Runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-Scale = Literal["laptop", "fashion", "paper"]
+Scale = Literal["laptop", "fashion", "ale-short", "paper"]
 """Sizes and lengths: every figure has laptop and paper."""
 
 

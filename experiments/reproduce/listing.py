@@ -18,13 +18,13 @@ def overview() -> str:
         }
         for name in sorted(names, key=registry.natural):
             figure = figures.get(name)
-            lines.append(f"  {name:<24}{figure.title if figure else not_built[name]}")
+            lines.append(f"  {name:<23} {figure.title if figure else not_built[name]}")
             lines += _presets(figure) if figure else [f"{'':26}not built yet"]
     return "\n".join(lines) + "\n"
 
 
 def _presets(figure: Figure) -> list[str]:
-    return [f"{'':26}{scale:<8}{describe(figure, scale)}" for scale in figure.presets]
+    return [f"{'':26}{scale:<10}{describe(figure, scale)}" for scale in figure.presets]
 
 
 def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:

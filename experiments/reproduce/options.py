@@ -18,7 +18,8 @@ class RunOptions:
 
     scale: Scale = "laptop"
     """Sizes and lengths are shortened to fit a laptop, or the paper's own. Figures of
-    CIFAR-10 also have fashion, for those who have only Fashion-MNIST."""
+    CIFAR-10 also have fashion, for those who have only Fashion-MNIST, and those of
+    Atari ale-short: a few of its games, and short."""
     seeds: int = 0
     """Every arm is run with this many seeds; 0 is the preset's own number."""
     run_directory: Path | None = None

@@ -50,6 +50,16 @@ class Runs:
         first = np.where(reached.any(axis=1), steps[reached.argmax(axis=1)], np.inf)
         return first - since
 
+    def first_below(self, arm: str, level: float, *, metric: str) -> np.ndarray:
+        """Updates until a metric, such as a loss, first is below `level`.
+
+        Returns:
+          One number for each seed; infinity where it never is.
+        """
+        steps, values = self.curve(arm, metric)
+        reached = values < level
+        return np.where(reached.any(axis=1), steps[reached.argmax(axis=1)], np.inf)
+
     def share_generalised(self, arm: str) -> np.ndarray:
         """Of the evaluations from the first at .99 on test on, the share at .95.
 

@@ -14,6 +14,7 @@ from experiments.atari.environments.games import snake_case
 from experiments.harness.messages import UserError
 
 FRAME_SHAPE = (84, 84)
+_NOOP = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,7 @@ class AtariGame:
         # The screens of the last two frames; a step is shown as their maximum.
         self._screens = np.zeros((2, *shape), np.uint8)
         self._lives = 0
+        self._last_action = _NOOP
 
     def reset(self) -> np.ndarray:
         """Starts an episode, and gives its first frame, shape ``(84, 84)``."""
@@ -83,6 +85,7 @@ class AtariGame:
             if self._ale.game_over():
                 self._ale.reset_game()
         self._lives = self._ale.lives()
+        self._last_action = _NOOP
         self._ale.getScreenGrayscale(self._screens[0])
         self._screens[1] = 0
         return self._frame()
@@ -95,7 +98,7 @@ class AtariGame:
         """
         ale, reward = self._ale, 0.0
         for left in reversed(range(self.protocol.action_repeat)):
-            reward += ale.act(self.actions[action])
+            reward += ale.act(self._carried_out(self.actions[action]))
             if ale.game_over():
                 break
             if left < len(self._screens):
@@ -110,6 +113,13 @@ class AtariGame:
             is_over=ale.game_over(),
         )
 
+    def _carried_out(self, action: int) -> int:
+        """The action of a frame, which may be the one before."""
+        sticky = self.protocol.sticky_actions
+        if not sticky or self._generator.random() >= sticky:
+            self._last_action = action
+        return self._last_action
+
     def save(self) -> dict[str, Any]:
         """All that the game's future depends on: bytes, arrays and numbers."""
         return {
@@ -117,6 +127,7 @@ class AtariGame:
             "generator": self._generator.bit_generator.state,
             "screens": self._screens.copy(),
             "lives": self._lives,
+            "last_action": self._last_action,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -127,6 +138,7 @@ class AtariGame:
         self._generator.bit_generator.state = state["generator"]
         self._screens[:] = state["screens"]
         self._lives = state["lives"]
+        self._last_action = state["last_action"]
 
     def _frame(self) -> np.ndarray:
         import cv2
@@ -139,7 +151,7 @@ class AtariGame:
         )
 
 
-def _load(game: str, seed: int, protocol: Protocol) -> tuple[Any, list[Any]]:
+def _load(game: str, seed: int, protocol: Protocol) -> tuple[Any, list[int]]:
     """The emulator with a game, and the actions that can be chosen."""
     try:
         from ale_py import ALEInterface, LoggerMode, roms
@@ -156,7 +168,8 @@ def _load(game: str, seed: int, protocol: Protocol) -> tuple[Any, list[Any]]:
         )
     ale = ALEInterface()
     ale.setInt("random_seed", seed)
-    ale.setFloat("repeat_action_probability", protocol.sticky_actions)
+    # An emulator that repeats actions itself does not save the last one: see `step`.
+    ale.setFloat("repeat_action_probability", 0.0)
     ale.setInt("max_num_frames_per_episode", protocol.max_episode_frames)
     ale.loadROM(path)
     actions = (
@@ -164,4 +177,4 @@ def _load(game: str, seed: int, protocol: Protocol) -> tuple[Any, list[Any]]:
         if protocol.full_action_set
         else ale.getMinimalActionSet()
     )
-    return ale, actions
+    return ale, [action.value for action in actions]

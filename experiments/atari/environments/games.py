@@ -70,8 +70,17 @@ https://arxiv.org/abs/1511.06581, 2016, tables of raw scores.
 ATARI_GAMES = tuple(ATARI_SCORES)
 MINATAR_GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
+MINATAR_CHANCE = {
+    "Asterix": 0.52,
+    "Breakout": 0.42,
+    "Freeway": 0.33,
+    "Seaquest": 0.10,
+    "SpaceInvaders": 4.29,
+}
+"""Mean returns of random play in 400,000 steps; nobody has scores of people."""
+
 BASELINE = "human, no-op starts"
-"""What a normalised score is relative to, as it is said with every one."""
+"""What a normalised score of Atari is relative to, as it is said with every one."""
 
 
 def human_normalized(game: str, score: float) -> float:

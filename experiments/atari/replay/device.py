@@ -131,7 +131,7 @@ class DeviceReplay:
         streams = jnp.arange(self.layout.num_streams)
         newest = state.num_positions - 1
         tree = state.tree
-        for position in (newest, newest + self.layout.stack - 1):
+        for position in (newest, ring.gone(self.layout, newest)):
             gone = self._rows(position, streams)
             tree = set_weights(tree, gone, jnp.zeros(len(streams)))
         # Before there are enough steps, this is a row that is still to come.

@@ -1,4 +1,7 @@
-"""The ring in the memory of the host."""
+"""The ring in the memory of the host, or with its frames in a file."""
+
+import zlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +13,20 @@ from experiments.harness import memory
 from experiments.harness.messages import tell
 
 
+class ReplayState(NamedTuple):
+    """What a ring holds besides its frames; arrays are of L · S rows."""
+
+    num_positions: np.ndarray  # () int64: written so far
+    actions: np.ndarray
+    rewards: np.ndarray
+    is_terminal: np.ndarray
+    is_last: np.ndarray
+    ages: np.ndarray
+    checksums: np.ndarray  # uint32: of the frames
+    weights: np.ndarray | None  # float64: by which rows are drawn; None if uniformly
+    max_priority: np.ndarray  # () float64
+
+
 class Replay:
     """A ring of the last steps, from which transitions are drawn.
 
@@ -17,9 +34,12 @@ class Replay:
     each is likely to be drawn once.
 
     Args:
-      layout: of the ring; its length is at least `stack` + `num_steps` + 1.
+      layout: of the ring; besides its slack it has `stack` + `num_steps` + 1 positions
+        or more.
       frame_shape: of a frame.
       prioritization: None to draw uniformly.
+      frames: where frames are kept, shape ``(rows, *frame_shape)``, such as in a file;
+        by default in memory.
 
     Raises:
       UserError: there is not enough memory for it, before any is taken.
@@ -30,19 +50,17 @@ class Replay:
         layout: Layout,
         frame_shape: tuple[int, ...] = (84, 84),
         prioritization: Prioritization | None = None,
+        frames: np.ndarray | None = None,
     ) -> None:
-        least = layout.stack + layout.num_steps + 1
+        least = layout.stack + layout.num_steps + 1 + layout.slack
         if layout.length < least:
             raise ValueError(f"layout.length={layout.length}: must be at least {least}")
-        size = ring.num_bytes(layout, frame_shape)
-        tell(
-            f"replay: {layout.length * layout.num_streams:,} frames of "
-            f"{' x '.join(map(str, frame_shape))} bytes, {size / 1e9:,.2f} GB"
-        )
-        memory.require(memory.Needs(shared=size))
+        if frames is None:
+            frames = _in_memory(layout, frame_shape)
         self.layout = layout
-        self.rows = ring.empty(layout, frame_shape)
+        self.rows = ring.empty(layout, frame_shape, frames=frames)
         self.num_positions = 0
+        self._checksums = np.zeros(layout.length * layout.num_streams, np.uint32)
         self._prioritization = prioritization
         self._max_priority = 1.0
         self._tree = (
@@ -66,6 +84,7 @@ class Replay:
         rows.rewards[own] = step.rewards
         rows.is_terminal[own] = step.is_terminal
         rows.is_last[own] = step.is_last
+        self._checksums[own] = [zlib.crc32(frame) for frame in step.frames]
         self.num_positions += 1
         if self._tree is not None:
             self._prioritize_new(self._tree)
@@ -96,22 +115,70 @@ class Replay:
         """Sets what transitions are drawn by, such as their losses.
 
         Args:
-          rows: where they begin, as of a batch that was drawn since the last step.
+          rows: where they begin, as of a batch that was drawn since the last step, or
+            at most `slack` steps ago.
           priorities: at least 0, shape ``(n,)``.
         """
         if self._tree is None or self._prioritization is None:
             return
         self._max_priority = max(self._max_priority, float(np.max(priorities)))
-        # Uniform draws find rows at which no transition begins, too.
         weights = priorities**self._prioritization.exponent
-        self._tree.set(rows, np.where(self.rows.is_last[rows], 0, weights))
+        # Uniform draws find rows at which no transition begins, too; and of others some
+        # can no longer be drawn.
+        first, count = ring.drawable(self.layout, self.num_positions)
+        positions = self._positions(rows // self.layout.num_streams)
+        is_there = (positions >= first) & (positions < first + count)
+        self._tree.set(rows, np.where(is_there & ~self.rows.is_last[rows], weights, 0))
+
+    def state(self) -> ReplayState:
+        """All but the frames; the arrays are new."""
+        rows = self.rows
+        return ReplayState(
+            num_positions=np.asarray(self.num_positions),
+            actions=rows.actions.copy(),
+            rewards=rows.rewards.copy(),
+            is_terminal=rows.is_terminal.copy(),
+            is_last=rows.is_last.copy(),
+            ages=rows.ages.copy(),
+            checksums=self._checksums.copy(),
+            weights=None if self._tree is None else self._tree.weights.copy(),
+            max_priority=np.asarray(self._max_priority),
+        )
+
+    def restore(self, state: ReplayState) -> None:
+        """Goes on from where a ring of this layout was, with its frames in place."""
+        self.num_positions = int(state.num_positions)
+        for name in ("actions", "rewards", "is_terminal", "is_last", "ages"):
+            getattr(self.rows, name)[:] = getattr(state, name)
+        self._checksums[:] = state.checksums
+        self._max_priority = float(state.max_priority)
+        if self._tree is not None and state.weights is not None:
+            self._tree.fill(state.weights)
+
+    def frames_are_whole(self) -> bool:
+        """Whether all frames that may be drawn are those that were appended."""
+        layout = self.layout
+        first = max(self.num_positions - layout.length + layout.slack, 0)
+        own = self._slots(np.arange(first, self.num_positions))
+        rows = (own[:, None] * layout.num_streams + np.arange(layout.num_streams)).flat
+        return all(
+            zlib.crc32(self.rows.frames[row]) == self._checksums[row] for row in rows
+        )
 
     def _slice(self, position: int) -> slice:
         start = position % self.layout.length * self.layout.num_streams
         return slice(start, start + self.layout.num_streams)
 
+    def _slots(self, positions: np.ndarray) -> np.ndarray:
+        return positions % self.layout.length
+
+    def _positions(self, slots: np.ndarray) -> np.ndarray:
+        """The newest position in each slot, which is the only one still there."""
+        newest = self.num_positions - 1
+        return newest - self._slots(newest - slots)
+
     def _row(self, positions: np.ndarray, streams: np.ndarray) -> np.ndarray:
-        return positions % self.layout.length * self.layout.num_streams + streams
+        return self._slots(positions) * self.layout.num_streams + streams
 
     def _uniform(
         self, generator: np.random.Generator, batch_size: int
@@ -132,9 +199,7 @@ class Replay:
         share = self._prioritization.uniform_share
         rows = tree.draw(generator.random(len(positions)))
         slots, own = np.divmod(rows, self.layout.num_streams)
-        # The one position of that slot that is still there.
-        newest = self.num_positions - 1
-        drawn = newest - (newest - slots) % self.layout.length
+        drawn = self._positions(slots)
         by_chance = generator.random(len(positions)) < share
         positions = np.where(by_chance, positions, drawn)
         streams = np.where(by_chance, streams, own)
@@ -147,9 +212,16 @@ class Replay:
         streams = np.arange(self.layout.num_streams)
         newest = self.num_positions - 1
         # The rows of this step, and those whose observation loses a frame by the next.
-        for position in (newest, newest + self.layout.stack - 1):
+        for position in (newest, ring.gone(self.layout, newest)):
             tree.set(self._row(np.asarray(position), streams), np.zeros(len(streams)))
         if newest >= self.layout.num_steps:
             rows = self._row(np.asarray(newest - self.layout.num_steps), streams)
             weight = self._max_priority**self._prioritization.exponent
             tree.set(rows, np.where(self.rows.is_last[rows], 0.0, weight))
+
+
+def _in_memory(layout: Layout, frame_shape: tuple[int, ...]) -> np.ndarray:
+    size = ring.num_bytes(layout, frame_shape)
+    tell(f"replay: {ring.in_words(layout, frame_shape)}")
+    memory.require(memory.Needs(shared=size))
+    return ring.no_frames(layout, frame_shape)

@@ -73,18 +73,39 @@ class Layout(NamedTuple):
     """Steps of a return, at the most."""
     discount: float = 0.99
     """Of a step."""
+    slack: int = 0
+    """So many of the oldest positions are kept and not drawn from any more."""
 
 
-def empty(layout: Layout, frame_shape: tuple[int, ...], xp: Any = np) -> Rows:
-    """Rows of zeros."""
+def empty(
+    layout: Layout,
+    frame_shape: tuple[int, ...],
+    xp: Any = np,
+    frames: Array | None = None,
+) -> Rows:
+    """Rows of zeros, but for frames that are given."""
     num_rows = layout.length * layout.num_streams
     return Rows(
-        frames=xp.zeros((num_rows, *frame_shape), xp.uint8),
+        frames=no_frames(layout, frame_shape, xp) if frames is None else frames,
         actions=xp.zeros(num_rows, xp.int32),
         rewards=xp.zeros(num_rows, xp.float32),
         is_terminal=xp.zeros(num_rows, bool),
         is_last=xp.zeros(num_rows, bool),
         ages=xp.zeros(num_rows, xp.uint8),
+    )
+
+
+def no_frames(layout: Layout, frame_shape: tuple[int, ...], xp: Any = np) -> Array:
+    """The frames of empty rows."""
+    return xp.zeros((layout.length * layout.num_streams, *frame_shape), xp.uint8)
+
+
+def in_words(layout: Layout, frame_shape: tuple[int, ...]) -> str:
+    """How many frames there are, and what all rows take."""
+    return (
+        f"{layout.length * layout.num_streams:,} frames of "
+        f"{' x '.join(map(str, frame_shape))} bytes, "
+        f"{num_bytes(layout, frame_shape) / 1e9:,.2f} GB"
     )
 
 
@@ -109,8 +130,16 @@ def drawable(layout: Layout, num_positions: Array) -> tuple[Array, Array]:
       The first position and how many there are, the number at least 0.
     """
     at_least = max if isinstance(num_positions, int) else jnp.maximum
-    first = at_least(num_positions - layout.length + layout.stack - 1, 0)
+    first = at_least(gone(layout, num_positions - 1) + 1, 0)
     return first, at_least(num_positions - layout.num_steps - first, 0)
+
+
+def gone(layout: Layout, newest: Array) -> Array:
+    """The last position before those that can be drawn, given the newest one.
+
+    It is negative as long as nothing is overwritten.
+    """
+    return newest - (layout.length - layout.slack) + layout.stack - 1
 
 
 def aged(ages: Array, is_first: Array, stack: int) -> Array:

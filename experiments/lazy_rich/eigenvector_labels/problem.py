@@ -76,6 +76,14 @@ class Eigenvector:
             "kernel_alignment": metrics.kernel_target_alignment(kernel, targets),
         }
 
+    def probes(self, data: Parts) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Inputs and targets of the training set."""
+        return (data.train.inputs,), data.train.targets
+
+    def features(self, model: CommitteeMachine, *inputs: jax.Array) -> jax.Array:
+        """The units before their curvature."""
+        return model.hidden(*inputs)
+
 
 def _loss(predict: Predict, examples: Examples) -> jax.Array:
     return jnp.mean(jnp.square(examples.targets - predict(examples.inputs)))

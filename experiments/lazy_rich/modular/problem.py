@@ -31,3 +31,7 @@ class Addition(PairsProblem[Config]):
         """The mean squared error over pairs and outputs."""
         targets = jax.nn.one_hot(sums, self.config.modulus)
         return jnp.mean(jnp.square(targets - outputs))
+
+    def features(self, model: ModularMLP, *inputs: jax.Array) -> jax.Array:
+        """The hidden units before their activation, whose squares have no pattern."""
+        return model.preactivations(*inputs)

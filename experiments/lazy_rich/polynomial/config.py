@@ -31,6 +31,12 @@ class Config(LazyConfig):
     """Each unit has a trained readout, normal at first; without, all of them are 1."""
     weight_scale: float = per_member(1.0)
     """The initial weights have this standard deviation."""
+    label_scale: float = per_member(1.0)
+    """The targets are multiplied by this; losses are given over its square, so that
+    they compare."""
+    solution_share: float = per_member(0.0)
+    """Each unit starts with this times a solution's weights added to its own: the
+    direction of the target over the root of alpha * epsilon, with both signs alike."""
     learning_rate: float = per_member(2.0)
     """η₀: gradient descent, with momentum or without, has this rate times the width
     over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
@@ -45,7 +51,16 @@ class Config(LazyConfig):
         for name in ("dimension", "num_train", "num_directions", "width"):
             check_range(name, getattr(self, name), at_least=1)
         check_range("epsilon", self.epsilon, at_least=0, at_most=1e3)
-        check_range("weight_scale", self.weight_scale, at_least=1e-3, at_most=1e3)
+        for name in ("weight_scale", "label_scale"):
+            check_range(name, getattr(self, name), at_least=1e-3, at_most=1e3)
+        check_range("solution_share", self.solution_share, at_least=0, at_most=1)
+        check(
+            "solution_share",
+            self.solution_share,
+            self.solution_share == 0 or self._has_solution,
+            "0 unless a solution is known: with one direction, an epsilon above 0, "
+            "optimizer=gd and no readouts",
+        )
         check(
             "dimension",
             self.dimension,
@@ -56,4 +71,9 @@ class Config(LazyConfig):
     @property
     def by_moments(self) -> bool:
         """Whether moments of the weights are what is trained."""
-        return self.optimizer == "gd" and not self.readouts
+        changed = self.readouts or self.project or self.num_rewarms or self.diagnose
+        return self.optimizer == "gd" and not changed
+
+    @property
+    def _has_solution(self) -> bool:
+        return self.by_moments and self.num_directions == 1 and self.epsilon > 0

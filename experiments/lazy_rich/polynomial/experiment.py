@@ -43,8 +43,9 @@ class ByMoments:
         data_key, params_key = training.keys(seed)
         units = Units(self.config)
         model = units.model(hyper, nnx.Rngs(params_key))
-        initial = moments.moments_of(model.hidden.kernel[...])
-        fixed = Fixed(units.data(data_key, hyper), initial)
+        task = units.data(data_key, hyper)
+        weights = model.hidden.kernel[...] + solution(task, self.config.width, hyper)
+        fixed = Fixed(task, moments.moments_of(weights))
         return moments.no_flow(self.config.dimension), fixed
 
     def step(self, flow: Flow, hyper: Hyperparameters, fixed: Fixed) -> Flow:
@@ -73,7 +74,7 @@ class ByMoments:
             initial = jnp.trace(fixed.initial.second)
             moved = moments.moved(flow, fixed.initial)
         return flow, {
-            "train_loss": jnp.mean(jnp.square(residuals)),
+            "train_loss": jnp.mean(jnp.square(residuals / hyper.label_scale)),
             **measured,
             "weight_norm_ratio": jnp.sqrt(1 + jnp.trace(change.second) / initial),
             "parameter_movement": jnp.sqrt(moved / initial),
@@ -98,7 +99,13 @@ class Units:
     def data(self, key: jax.Array, hyper: Hyperparameters) -> Task:
         """Draws directions and training examples."""
         config = self.config
-        return draw_task(key, config.dimension, config.num_train, config.num_directions)
+        return draw_task(
+            key,
+            config.dimension,
+            config.num_train,
+            config.num_directions,
+            hyper.label_scale,
+        )
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> CommitteeMachine:
         """The network at first."""
@@ -127,7 +134,28 @@ class Units:
         measured = averages(change, initial, data, hyper, center=self.config.center)
         if not self.config.readouts:  # whose kernel has terms of its own
             measured |= alignments(initial, change, data, hyper)
-        return {"train_loss": self.loss(network.predict, data), **measured}
+        loss = self.loss(network.predict, data) / jnp.square(hyper.label_scale)
+        return {"train_loss": loss, **measured}
+
+    def probes(self, data: Task) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Inputs and targets of the training set."""
+        return (data.inputs,), data.targets
+
+    def features(self, model: CommitteeMachine, *inputs: jax.Array) -> jax.Array:
+        """The units before their curvature."""
+        return model.hidden(*inputs)
+
+
+def solution(task: Task, width: int, hyper: Hyperparameters) -> jax.Array:
+    r"""The asked share of weights that solve the task, shape (D, N); else zeros.
+
+    Half of the units have :math:`\beta / \sqrt{\alpha \varepsilon}`, half its
+    negative: then :math:`\alpha \varepsilon M = \beta \beta^\top` and the mean is 0.
+    """
+    signs = jnp.where(jnp.arange(width) % 2 == 0, 1.0, -1.0)
+    # Without curvature there is none, and none is asked for.
+    scale = jnp.sqrt(jnp.maximum(hyper.alpha * hyper.epsilon, 1e-12))
+    return hyper.solution_share / scale * jnp.outer(task.directions[0], signs)
 
 
 def averages(
@@ -138,15 +166,16 @@ def averages(
     *,
     center: bool,
 ) -> dict[str, jax.Array]:
-    """The test loss and its terms."""
+    """The test loss and its terms, over the square of the label scale."""
+    square = jnp.square(hyper.label_scale)
     seen = change if center else moments.added(initial, change)
     target = target_matrix(task.directions)
     terms = theory.loss_terms(seen, target, hyper.alpha, hyper.epsilon)
     return {
-        "test_loss": terms.total,
-        "test_variance": terms.variance,
-        "test_misalignment": terms.misalignment,
-        "test_linear": terms.linear,
+        "test_loss": terms.total / square,
+        "test_variance": terms.variance / square,
+        "test_misalignment": terms.misalignment / square,
+        "test_linear": terms.linear / square,
     }
 
 

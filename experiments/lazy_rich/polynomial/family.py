@@ -11,9 +11,9 @@ from experiments.lazy_rich.polynomial.config import Config
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
-OPERATIONS_PER_SECOND = 1e10
-"""Multiplications and additions of an update on two cores, at least."""
-DISPATCH_SECONDS = 5e-5
+OPERATIONS_PER_SECOND = 4e10
+"""Multiplications and additions of an update; 9e10 were measured."""
+DISPATCH_SECONDS = 3e-5
 """What an update costs however small it is."""
 
 

@@ -41,7 +41,7 @@ def lazy_curve(config: Config, seed: int, steps: np.ndarray) -> LazyCurve | None
     # Beside the limit rounding decides.
     if config.learning_rate >= 0.999 * limit:
         return None
-    return lazy_limit.lazy_curve(
+    curve = lazy_limit.lazy_curve(
         jnp.asarray(steps),
         fixed.task.inputs,
         fixed.task.targets,
@@ -50,6 +50,7 @@ def lazy_curve(config: Config, seed: int, steps: np.ndarray) -> LazyCurve | None
         epsilon=config.epsilon,
         base_rate=config.learning_rate,
     )
+    return LazyCurve(*(losses / config.label_scale**2 for losses in curve))
 
 
 def largest_rate(config: Config, seed: int) -> float:

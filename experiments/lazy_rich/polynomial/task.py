@@ -14,11 +14,15 @@ class Task(NamedTuple):
 
     inputs: jax.Array  # (P, D), normal with variance 1 / D
     targets: jax.Array  # (P,)
-    directions: jax.Array  # (K, D), each of squared norm D
+    directions: jax.Array  # (K, D), each of squared norm D times the label scale
 
 
 def draw_task(
-    key: jax.Array, dimension: int, num_train: int, num_directions: int = 1
+    key: jax.Array,
+    dimension: int,
+    num_train: int,
+    num_directions: int = 1,
+    label_scale: float | jax.Array = 1.0,
 ) -> Task:
     r"""Draws directions and training examples.
 
@@ -29,19 +33,20 @@ def draw_task(
 
     So each :math:`\beta_k \cdot x` is a standard normal, and for one direction the mean
     of y is 1/2 and that of its square 3/4. The paper does not fix the norm of β; its
-    equation 17 takes it for 1.
+    equation 17 takes it for 1. Labels of another scale are those of longer directions.
 
     Args:
       key: of the draw.
       dimension: D.
       num_train: P.
       num_directions: K; there is one in the paper's main text.
+      label_scale: what all targets are multiplied by.
     """
     inputs_key, directions_key = jax.random.split(key)
     inputs = jax.random.normal(inputs_key, (num_train, dimension)) / dimension**0.5
     directions = jax.random.normal(directions_key, (num_directions, dimension))
     norms = jnp.linalg.norm(directions, axis=1, keepdims=True)
-    directions = directions * (dimension**0.5 / norms)
+    directions = directions * (jnp.sqrt(dimension * label_scale) / norms)
     return Task(inputs, targets_of(inputs, directions), directions)
 
 

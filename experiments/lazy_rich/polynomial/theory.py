@@ -136,7 +136,7 @@ def alignment(
       epsilon: ε.
       centered: whether to centre target and kernel.
     """
-    d = len(target)
+    d = float(len(target))  # whose fourth power may not fit int32
     trace, moved = jnp.trace(target), target @ moments.second
     numerator = 4 * jnp.sum(moved * target)
     if not centered:
@@ -160,7 +160,7 @@ def kernel_power(
 
     centred, with 1 / D, D + 2 and 1 in place of 2 / D, D + 6 and 2.
     """
-    d = len(moments.mean)
+    d = float(len(moments.mean))
     share, squares, traces = (1, d + 2, 1) if centered else (2, d + 6, 2)
     mean = jnp.vdot(moments.mean, moments.mean)
     second = squares * jnp.sum(jnp.square(moments.second))

@@ -67,6 +67,14 @@ class Student:
             measured[f"{name}_accuracy"] = jnp.mean(errors < hyper.tolerance)
         return measured
 
+    def probes(self, data: Lessons) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """Inputs and targets of the training set."""
+        return (data.train.inputs,), data.train.targets
+
+    def features(self, model: MLP, *inputs: jax.Array) -> jax.Array:
+        """The second hidden layer."""
+        return model.features(*inputs)[-2]
+
     def _network(self, scale: float | jax.Array, rngs: nnx.Rngs) -> MLP:
         config = self.config
         return MLP(

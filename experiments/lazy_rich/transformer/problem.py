@@ -29,3 +29,7 @@ class Transformer(PairsProblem[Config]):
         """The mean cross-entropy."""
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, sums)
         return jnp.mean(losses)
+
+    def features(self, model: GrokkingTransformer, *inputs: jax.Array) -> jax.Array:
+        """The hidden units of the MLP."""
+        return model.features(*inputs)["mlp_hidden"]

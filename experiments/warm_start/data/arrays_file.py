@@ -24,8 +24,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from experiments.harness import files
+from experiments.harness.images.data_sets import Images, Labelled, Spec
 from experiments.harness.messages import UserError
-from experiments.warm_start.data.images import Images, Labelled, Spec
 
 _ABOUT, _CHECKSUMS = "about.json", "checksums"
 _MOST_ABOUT = 10**6

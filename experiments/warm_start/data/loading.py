@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from experiments.warm_start.data import fashion_mnist, order, prepared
-from experiments.warm_start.data.images import Images
+from experiments.harness.images import fashion_mnist
+from experiments.harness.images.data_sets import Images
+from experiments.warm_start.data import order, prepared
 
 
 def load(

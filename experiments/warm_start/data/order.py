@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from experiments.warm_start.data.images import Images, Labelled
+from experiments.harness.images.data_sets import Images, Labelled
 
 TEST_PART = 5
 """One in so many examples of a class is set aside to test on."""

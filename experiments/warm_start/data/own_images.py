@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import files
+from experiments.harness.images.data_sets import FoundSpec, Images, Labelled
 from experiments.harness.messages import UserError, tell, warn
 from experiments.warm_start.data import arrays_file, decoding, folder, order
 from experiments.warm_start.data.folder import Listing
-from experiments.warm_start.data.images import FoundSpec, Images, Labelled
 
 ARRAYS = "warm_start_arrays.npz"
 """In the folder itself, where a file is no class."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.harness.images.data_sets import SPECS, Images, Labelled, Spec
 from experiments.harness.messages import UserError, tell, warn
 from experiments.warm_start.data import arrays_file, order
-from experiments.warm_start.data.images import SPECS, Images, Labelled, Spec
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
 _FORMAT = "array_record"  # the one that is read without TensorFlow

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from nap_optax import _checks, _norms
+from nap_optax.metrics.kernels import _layers
 from nap_optax.metrics.kernels._network import (
     Apply,
     check_apply,
@@ -24,8 +25,22 @@ __all__ = ["empirical_ntk"]
 # Of one chunk's Jacobian by default; two are in memory at a time.
 _CHUNK_BYTES = 2**28
 
-Rows = list[jax.Array]
-"""Rows of a Jacobian, an array for each leaf: shape (rows, size of the leaf)."""
+# Of a block of products of factors by default, in one of its axes.
+_BLOCK_ROWS = 2**13
+
+
+class Factors(NamedTuple):
+    """A layer's part of a Jacobian, as its two factors: see `_layers`."""
+
+    inputs: jax.Array  # (examples, positions, inputs)
+    gradients: jax.Array  # (examples, outputs of the network, positions, outputs)
+
+
+class Rows(NamedTuple):
+    """Of a Jacobian, in parts."""
+
+    plain: list[jax.Array]  # for each leaf, (rows, size of the leaf)
+    layers: list[Factors]
 
 
 def empirical_ntk(
@@ -53,6 +68,10 @@ def empirical_ntk(
     blocks that mirror each other one is computed. So no more than two Jacobians of
     ``chunk_size`` examples are held (for ``"trace"``, of one output), beside the
     result. Computed in float32 at least, and in full precision on every device.
+
+    Where a matrix is used once, in a product with few rows for each example, its part
+    of the Jacobian is left as two factors, of which a pair of examples needs the inner
+    products only: for wide layers that is many times less to compute.
 
     Examples must not depend on each other, as they do under batch normalisation: each
     goes through the network alone. To compile once for many parameters, call it inside
@@ -113,7 +132,12 @@ def empirical_ntk(
         return jnp.ravel(apply(rebuild(leaves), alone))
 
     at_once = num_outputs if outputs == "full" else 1
-    size = chunk_size or _default_chunk(leaves, at_once)
+    example = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf)[1:], jnp.result_type(leaf)),
+        inputs,
+    )
+    jacobian = _Jacobian(example_outputs, leaves, example)
+    size = chunk_size or _default_chunk(jacobian, at_once)
 
     def gram(rows: Callable[[Any], Rows]) -> jax.Array:
         if other_inputs is None:
@@ -122,11 +146,11 @@ def empirical_ntk(
         return _rectangular(rows, _Chunks(inputs, size), columns, at_once)
 
     if outputs == "full":
-        matrix = gram(functools.partial(_rows_of_all, example_outputs, leaves))
+        matrix = gram(jacobian.of_all)
         return matrix.reshape(num_rows, num_outputs, -1, num_outputs)
 
     def of_output(output: jax.Array) -> jax.Array:
-        return gram(functools.partial(_rows_of_one, example_outputs, leaves, output))
+        return gram(functools.partial(jacobian.of_one, output))
 
     numbers = jnp.arange(num_outputs, dtype=jnp.int32)
     result = jax.eval_shape(of_output, numbers[0])
@@ -208,33 +232,87 @@ def _joined(blocks: jax.Array) -> jax.Array:
     return jnp.swapaxes(blocks, 1, 2).reshape(outer * rows, inner * columns)
 
 
-def _rows_of_one(
-    example_outputs: Callable[..., jax.Array],
-    leaves: Sequence[jax.Array],
-    output: jax.Array,
-    examples: Any,
-) -> Rows:
-    """The Jacobian of one output of each example."""
-    gradient = jax.grad(lambda *args: example_outputs(*args)[output])
-    return _flat(jax.vmap(gradient, in_axes=(None, 0))(leaves, examples), 1)
+class _Jacobian:
+    """Rows of the Jacobian of some examples."""
+
+    def __init__(
+        self,
+        example_outputs: Callable[..., jax.Array],
+        leaves: Sequence[jax.Array],
+        example: Any,
+    ):
+        self.layers, self._tapped = _layers.factored(example_outputs, leaves, example)
+        self._leaves = list(leaves)
+        self._offsets = {
+            leaf: jnp.zeros(layer.offset.shape, layer.offset.dtype)
+            for leaf, layer in self.layers.items()
+        }
+        self._plain = {
+            index: leaf for index, leaf in enumerate(leaves) if index not in self.layers
+        }
+
+    @property
+    def bytes_per_row(self) -> int:
+        """What one output of one example would take, without factors.
+
+        They take less, but the network's own numbers for each example do not.
+        """
+        return sum(
+            jnp.size(leaf) * jnp.dtype(_norms.norm_dtype(leaf)).itemsize
+            for leaf in self._leaves
+        )
+
+    @property
+    def most_positions(self) -> int:
+        """The rows of a layer's input, at the most."""
+        return max((own.num_rows for own in self.layers.values()), default=1)
+
+    def of_one(self, output: jax.Array, examples: Any) -> Rows:
+        """Of one output of each example."""
+
+        def gradient(example: Any) -> Any:
+            outputs, pull_back, inputs = self._pulled_back(example)
+            chosen = jnp.arange(outputs.size, dtype=jnp.int32) == output
+            return pull_back(chosen.astype(outputs.dtype)), inputs
+
+        found, inputs = jax.vmap(gradient)(examples)
+        return self._rows(jax.tree.map(lambda leaf: leaf[:, None], found), inputs)
+
+    def of_all(self, examples: Any) -> Rows:
+        """Of all outputs, those of one example after another."""
+
+        def gradients(example: Any) -> Any:
+            outputs, pull_back, inputs = self._pulled_back(example)
+            every = jnp.eye(outputs.size, dtype=outputs.dtype)
+            return jax.vmap(pull_back)(every), inputs
+
+        return self._rows(*jax.vmap(gradients)(examples))
+
+    def _pulled_back(self, example: Any) -> Any:
+        def outputs(offsets: Any, plain: Any) -> Any:
+            leaves = list(self._leaves)
+            for index, leaf in plain.items():
+                leaves[index] = leaf
+            return self._tapped(offsets, leaves, example)
+
+        return jax.vjp(outputs, self._offsets, self._plain, has_aux=True)
+
+    def _rows(self, gradients: Any, inputs: Mapping[int, jax.Array]) -> Rows:
+        by_offset, by_leaf = gradients
+        layers = []
+        for index, layer in self.layers.items():
+            own = by_offset[index]
+            shape = (*own.shape[:2], layer.num_rows, layer.num_outputs)
+            layers.append(
+                Factors(
+                    _norms.widened(inputs[index]),
+                    _norms.widened(own).reshape(shape),
+                )
+            )
+        return Rows(_flat(list(by_leaf.values()), 2), layers)
 
 
-def _rows_of_all(
-    example_outputs: Callable[..., jax.Array],
-    leaves: Sequence[jax.Array],
-    examples: Any,
-) -> Rows:
-    """The Jacobian of all outputs, those of one example after another."""
-
-    def jacobian(example: Any) -> Any:
-        outputs, pull_back = jax.vjp(lambda own: example_outputs(own, example), leaves)
-        (rows,) = jax.vmap(pull_back)(jnp.eye(outputs.size, dtype=outputs.dtype))
-        return rows
-
-    return _flat(jax.vmap(jacobian)(examples), 2)
-
-
-def _flat(gradients: Sequence[jax.Array], num_axes: int) -> Rows:
+def _flat(gradients: Sequence[jax.Array], num_axes: int) -> list[jax.Array]:
     """Gradients as rows of real numbers, in float32 at least."""
     flat = []
     for gradient in gradients:
@@ -246,19 +324,42 @@ def _flat(gradients: Sequence[jax.Array], num_axes: int) -> Rows:
 
 
 def _contract(rows: Rows, columns: Rows) -> jax.Array:
+    parts = [
+        _products(left, right)
+        for left, right in zip(rows.plain, columns.plain, strict=True)
+    ]
+    parts += [
+        _products_of_factors(left, right)
+        for left, right in zip(rows.layers, columns.layers, strict=True)
+    ]
     with jax.numpy_dtype_promotion("standard"):  # leaves may be of several dtypes
-        return functools.reduce(
-            jnp.add,
-            (
-                jnp.matmul(left, right.T, precision="highest")
-                for left, right in zip(rows, columns, strict=True)
-            ),
-        )
+        return functools.reduce(jnp.add, parts)
 
 
-def _default_chunk(leaves: Sequence[jax.Array], rows_per_example: int) -> int:
-    """As many examples as have a Jacobian of `_CHUNK_BYTES`, and one at least."""
-    per_row = sum(
-        jnp.size(leaf) * jnp.dtype(_norms.norm_dtype(leaf)).itemsize for leaf in leaves
-    )
-    return max(1, _CHUNK_BYTES // max(1, per_row * rows_per_example))
+def _products(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.matmul(left, right.T, precision="highest")
+
+
+def _products_of_factors(left: Factors, right: Factors) -> jax.Array:
+    """Inner products of a layer's gradients, summed over pairs of positions."""
+    n, k, t, _ = left.gradients.shape
+    m, j, u, _ = right.gradients.shape
+    inputs = _products(
+        left.inputs.reshape(n * t, -1), right.inputs.reshape(m * u, -1)
+    ).reshape(n, 1, t, m, 1, u)
+    gradients = _products(
+        left.gradients.reshape(n * k * t, -1), right.gradients.reshape(m * j * u, -1)
+    ).reshape(n, k, t, m, j, u)
+    with jax.numpy_dtype_promotion("standard"):
+        both = jnp.sum(inputs * gradients, axis=(2, 5))
+    return both.reshape(n * k, m * j)
+
+
+def _default_chunk(jacobian: _Jacobian, rows_per_example: int) -> int:
+    """As many examples as have rows of `_CHUNK_BYTES`, and one at least.
+
+    Their factors' products are of no more than `_BLOCK_ROWS` rows.
+    """
+    num_bytes = max(1, rows_per_example * jacobian.bytes_per_row)
+    most = _BLOCK_ROWS // (jacobian.most_positions * rows_per_example)
+    return max(1, min(most, _CHUNK_BYTES // num_bytes))

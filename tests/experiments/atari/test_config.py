@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.atari.agents import PRESETS, SIZES
+from experiments.atari.agents import PRESETS, SHORT_SIZES, SIZES
 from experiments.atari.config import Config
 
 
@@ -44,6 +44,21 @@ def test_presets_are_changed_by_flags():
     assert Config().switches == PRESETS["dqn"]
 
 
+def test_a_short_budget_changes_times_of_atari():
+    config = Config(suite="ale", budget="short", target_period_frames=4)
+    expected = SHORT_SIZES["ale", "dqn"]._replace(target_period_frames=4)
+    assert config.sizes == expected
+    assert Config(budget="short").sizes == Config().sizes
+
+
+def test_evaluations_are_those_of_the_suite_and_the_agent():
+    assert Config().evaluation == (0, 0.05)
+    assert Config(suite="ale").evaluation == (3, 0.05)
+    assert Config(suite="ale", agent="rainbow").evaluation == (3, 0.0)
+    own = Config(suite="ale", evaluation_episodes=0, evaluation_epsilon=0.01)
+    assert own.evaluation == (0, 0.01)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -59,6 +74,9 @@ def test_presets_are_changed_by_flags():
         ({"final_epsilon": 1.5}, "final_epsilon=1.5: must be at least 0 and at most 1"),
         ({"num_envs": 0}, "num_envs=0: must be at least 1"),
         ({"n_step": 0}, "n_step=0: must be at least 1"),
+        ({"evaluation_episodes": 1}, "evaluation_episodes=1: must be 0 with MinAtar"),
+        ({"evaluation_epsilon": 2.0}, "evaluation_epsilon=2.0: must be at least 0 and"),
+        ({"max_noops": -1}, "max_noops=-1: must be at least 0"),
     ],
 )
 def test_what_it_refuses(arguments, message):

@@ -290,6 +290,33 @@ def test_checkpoints_are_due_by_the_clock_and_by_what_they_cost(tmp_path, monkey
         assert run.checkpoint_due(3)
 
 
+def test_an_array_is_there_when_the_run_continues(tmp_path):
+    with opened(tmp_path / "run") as run:
+        array = run.array("frames", (3, 4), is_new=True)
+        array[1] = 7
+    with opened(tmp_path / "run") as run:
+        again = run.array("frames", (3, 4), is_new=False)
+        assert (again[1] == 7).all()
+        assert again.sum() == 4 * 7
+        for name, shape in (("frames", (4, 4)), ("others", (3, 4))):
+            with pytest.raises(UserError, match=f"{name} is gone or damaged"):
+                run.array(name, shape, is_new=False)
+        assert not run.array("frames", (3, 4), is_new=True).any()
+        run.restore(state_at(0))
+        run.finish({"a": 1})
+    assert not (tmp_path / "run" / "arrays").exists()
+
+
+def test_arrays_behind_a_link_are_refused(tmp_path):
+    with opened(tmp_path / "run"):
+        pass
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / "arrays").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="arrays is a link"):
+        opened(tmp_path / "run").__enter__()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_recording_before_restoring_is_a_bug(tmp_path):
     with opened(tmp_path) as run, pytest.raises(RuntimeError, match="restore"):
         run.record(1, [])

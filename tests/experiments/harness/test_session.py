@@ -8,8 +8,9 @@ import time
 import jax
 import pytest
 
-from experiments.harness import command_line, files
+from experiments.harness import command_line, files, session
 from experiments.harness.checkpoints import Checkpoints
+from helpers.checkout.run_directories import opened, state_at
 
 
 @pytest.fixture(scope="session")
@@ -284,3 +285,32 @@ def test_seeds_differ(reference):
     _, _, state = reference
     w = jax.device_get(state["params"]["w"])
     assert (w[0] != w[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("most_unsaved", "expected"), [(None, [5, 60]), (15, [5, 20, 35, 50, 60])]
+)
+def test_a_run_saves_before_it_overwrites_what_older_checkpoints_need(
+    tmp_path, monkeypatch, most_unsaved, expected
+):
+    saved = []
+
+    def save(checkpoints, step, *args):
+        saved.append(step)
+
+    monkeypatch.setattr(Checkpoints, "save", save)
+
+    def chunk(state, num_steps):
+        return state, {"a": 0.0}
+
+    with opened(tmp_path, checkpoint_seconds=1e9) as run:
+        session.run_to_end(
+            run,
+            chunk,
+            state_at(0),
+            num_steps=60,
+            steps_per_chunk=5,
+            most_unsaved=most_unsaved,
+            quiet=True,
+        )
+    assert saved == expected

@@ -81,6 +81,37 @@ def test_momentum_adds_up_to_gradient_descent():
     np.testing.assert_allclose(fast, slow, rtol=0.05)
 
 
+def measures(num_steps=60, **changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return run(experiment.experiment(config), config, num_steps)
+
+
+def test_labels_of_another_scale_are_another_alpha():
+    """Targets y / α at α = 1 and the same rate: losses over their square are equal."""
+    scaled = measures(alpha=1.0, label_scale=0.5)
+    lazy = measures(alpha=2.0)
+    assert lazy["train_loss"] < 0.3
+    for name in ("train_loss", "test_loss", "test_linear", "weight_norm_ratio"):
+        np.testing.assert_allclose(scaled[name], lazy[name], rtol=1e-3, err_msg=name)
+
+
+def test_units_report_losses_over_the_square_of_the_label_scale():
+    config = dataclasses.replace(CONFIG, label_scale=0.5)
+    by_units = run(Training(config, experiment.Units(config)), config)
+    by_moments = measures(label_scale=0.5)
+    for name in ("train_loss", "test_loss"):
+        np.testing.assert_allclose(by_units[name], by_moments[name], rtol=1e-3)
+
+
+def test_the_whole_solution_in_small_weights_solves_the_task():
+    uncentered = {"center": False, "weight_scale": 1e-3}
+    solved, empty = (
+        measures(0, solution_share=share, **uncentered) for share in (1.0, 0.0)
+    )
+    assert solved["test_loss"] < 1e-4
+    np.testing.assert_allclose(empty["test_loss"], 0.75, rtol=1e-2)
+
+
 def rows(losses, diverges=False):
     made = [
         {

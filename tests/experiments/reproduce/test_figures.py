@@ -6,6 +6,7 @@ import importlib
 import numpy as np
 import pytest
 
+from experiments.atari.config import Config as Atari
 from experiments.harness import arm_groups
 from experiments.reproduce import catalogue, claims, drawing, listing, registry
 from experiments.reproduce.figures.nap import collapse, reading, time_to_grok
@@ -30,13 +31,28 @@ METRICS = (
     "num_rewarms",
     "update_norm",
     "weight_norm",
+    # Of lazy and rich training.
+    "gap",
+    "train_loss",
+    "test_loss",
+    "test_variance",
+    "test_misalignment",
+    "test_linear",
+    "kernel_alignment",
+    "kernel_change",
+    "kernel_rotation",
+    "kernel_target_alignment",
+    "parameter_movement",
+    "weight_norm_ratio",
+    "mean_return_last_100_episodes",
 )
 
 
 @pytest.fixture(
     params=[
         (name, scale) for name, figure in FIGURES.items() for scale in figure.presets
-    ]
+    ],
+    ids=" ".join,
 )
 def shipped(request):
     """A figure, a preset and made-up metrics for it."""
@@ -52,7 +68,17 @@ def shipped(request):
         for seed in range(2)
     ]
     seconds = collections.defaultdict(lambda: 0.02)
-    return figure, preset, Runs(rows, {"step_seconds": seconds})
+    curve = [0.5] * 2001
+    losses = collections.defaultdict(lambda: collections.defaultdict(lambda: curve))
+    return figure, preset, Runs(rows, {"step_seconds": seconds, "simulated": losses})
+
+
+def lines_of(preset):
+    """What arms are called, but for their game."""
+    return {
+        name.removesuffix(f", {getattr(config, 'game', '')}")
+        for name, config in preset.arms.items()
+    }
 
 
 @pytest.mark.slow
@@ -64,7 +90,8 @@ def test_each_preset_can_be_judged_drawn_and_tabled(shipped):
     assert all(verdict.expected for verdict in verdicts)
     drawing_ = figure.draw(runs, preset)
     lines = [line for ax in drawing_.axes for line in ax.lines]
-    assert len(lines) >= len(preset.arms)
+    # Those of agents show games in aggregate as well.
+    assert len(lines) >= min(len(preset.arms), len(lines_of(preset)))
     if figure.table:
         rows = [line.split("|") for line in figure.table(runs, preset).splitlines()]
         assert len(rows) > 4
@@ -123,7 +150,13 @@ def test_the_papers_sizes_are_the_papers():
             continue
         preset = figure.presets["paper"]
         for config in preset.arms.values():
-            if isinstance(config, WarmStart):
+            if isinstance(config, Atari):
+                assert (config.suite, config.num_frames) == ("ale", 200_000_000)
+                assert config.agent == ("dqn" if config.round_steps == 1 else "rainbow")
+                assert config.project == (config.agent == "rainbow")
+                rates = {config.learning_rate, config.low_learning_rate}
+                assert rates <= {6.25e-5, 1e-6}
+            elif isinstance(config, WarmStart):
                 assert preset.num_seeds == 5
                 assert (config.dataset, config.num_train) == ("cifar10", 50_000)
                 assert (config.model, config.num_steps) == ("cnn", 28_000)
@@ -141,7 +174,7 @@ def test_the_list_has_every_figure_of_both_papers():
     built, planned = set(FIGURES), set(catalogue.NOT_BUILT)
     assert text.count("not built yet") == len(planned - built)
     assert "lyle2025/fig3           re-warming" in text
-    assert "laptop  8 arms x 3 seeds, 60,600 updates, about 21 minutes" in text
+    assert "laptop    8 arms x 3 seeds, 60,600 updates, about 21 minutes" in text
     places = [text.index(f"  lyle2025/fig{n} ") for n in lyle]
     assert places == sorted(places)
 

@@ -10,7 +10,10 @@ from experiments.atari.config import Config as AtariConfig
 from experiments.atari.family import FAMILY as ATARI
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness.family import Family
+from experiments.lazy_rich.dmft.family import FAMILY as DMFT
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY as EIGENVECTOR
+from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
+from experiments.lazy_rich.images.family import FAMILY as IMAGES
 from experiments.lazy_rich.modular.family import FAMILY as MODULAR
 from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
@@ -106,8 +109,14 @@ CASES = [
         num_kills=1,
         per_member="epsilon",
         differing=[
-            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4, "weight_scale": 2.0},
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+                **{"weight_scale": 2.0, "label_scale": 0.5, "solution_share": 0.1},
+            },
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {
                 **{"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
                 "readouts": True,
@@ -118,6 +127,10 @@ CASES = [
             (["--alpha", "0"], "alpha=0.0: must be at least 1e-06"),
             (["--width", "0"], "width=0: must be at least 1"),
             (["--weight-decay", "1"], "0 without --optimizer adamw"),
+            (
+                ["--solution-share", "0.1", "--readouts"],
+                "solution_share=0.1: must be 0 unless a solution is known",
+            ),
             (["--dimension", "100000"], "fewer than 2**31 weights"),
             (["--optimizer", "sgd"], "invalid choice 'sgd'"),
         ],
@@ -134,13 +147,19 @@ CASES = [
         per_member="alpha",
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3},
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
         ],
         other_program={"center": False},
         mistakes=[
             (["--modulus", "1"], "modulus=1: must be at least 2"),
             (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
+            (["--delay-steps", "5"], "delay_steps=5: must be 0 without re-warming"),
+            (["--num-rewarms", "2000"], "at most a tenth of the 10000 updates"),
+            (["--tangential"], "tangential=True: must be off without projection"),
             (["--scaling", "linear"], "invalid choice 'linear'"),
         ],
     ),
@@ -157,12 +176,9 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
-                **{
-                    "adam_b2": 0.9,
-                    "momentum": 0.5,
-                    "init_scale": 3.0,
-                    "tolerance": 0.1,
-                },
+                **{"adam_b2": 0.9, "momentum": 0.5},
+                **{"init_scale": 3.0, "tolerance": 0.1},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0},
             },
         ],
         other_program={"center": True},
@@ -187,6 +203,7 @@ CASES = [
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
                 **{"adam_b2": 0.9, "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0},
             }
         ],
         other_program={"center": True},
@@ -208,13 +225,92 @@ CASES = [
         per_member="alpha",
         differing=[
             {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
-            {"optimizer": "momentum", "momentum": 0.5},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
             {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
         ],
         other_program={"center": False},
         mistakes=[
             (["--eigenvector", "0"], "eigenvector=0: must be one of the 240"),
             (["--num-train", "0"], "num_train=0: must be at least 1"),
+        ],
+    ),
+    Case(
+        family=HERMITE,
+        module="experiments.lazy_rich",
+        command=("hermite",),
+        tiny=HERMITE.config_class(
+            **{"dimension": 5, "num_train": 12, "num_test": 9, "width": 6},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {"alpha": 3.0, "learning_rate": 0.3, "epsilon": 0.4},
+            {
+                **{"optimizer": "momentum", "momentum": 0.5},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0, "project": True},
+            },
+            {"optimizer": "adamw", "weight_decay": 0.1, "adam_b2": 0.9},
+        ],
+        other_program={"degree": 4},
+        mistakes=[
+            (["--degree", "1"], "degree=1: must be at least 2"),
+            (["--num-test", "0"], "num_test=0: must be at least 1"),
+        ],
+    ),
+    Case(
+        family=DMFT,
+        module="experiments.lazy_rich",
+        command=("dmft",),
+        tiny=DMFT.config_class(
+            **{"num_steps": 4, "eval_every": 2, "num_samples": 20, "num_replicas": 2}
+        ),
+        long={"num_steps": 300, "num_samples": 2},
+        num_kills=1,
+        per_member="epsilon",
+        differing=[
+            {
+                **{"nu": 2.0, "alpha": 3.0, "epsilon": 0.4, "time_step": 0.3},
+                "power": 0.7,
+            }
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--nu", "0"], "nu=0.0: must be greater than 0"),
+            (["--nu", "inf"], "nu=inf: must be at most 3.4e+38"),
+            (["--overlaps", "0.3"], "overlaps=0.3: must be from 2 to 100 numbers"),
+            (["--alpha", "0"], "alpha=0.0: must be at least 0.001"),
+            (["--time-step", "-1"], "time_step=-1.0: must be greater than 0"),
+            (["--power", "0.05"], "power=0.05: must be at least the sum"),
+            (["--num-samples", "1"], "num_samples=1: must be at least 2"),
+            (["--num-replicas", "1"], "num_replicas=1: must be at least 2"),
+        ],
+    ),
+    Case(
+        family=IMAGES,
+        module="experiments.lazy_rich",
+        command=("images",),
+        tiny=IMAGES.config_class(
+            **{"num_train": 12, "num_test": 8, "batch_size": 6, "width": 4},
+            **{"num_steps": 40, "eval_every": 10},
+        ),
+        long={"width": 40, "num_steps": 20_000, "eval_every": 200},
+        num_kills=1,
+        per_member="init_scale",
+        differing=[
+            {
+                **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.2},
+                **{"adam_b2": 0.9, "momentum": 0.5, "init_scale": 3.0},
+            }
+        ],
+        other_program={"center": True},
+        mistakes=[
+            (["--batch-size", "300"], "a divisor of num_train, which is 1000"),
+            (["--num-train", "60001"], "num_train=60001: must be at least 1 and at"),
         ],
     ),
     Case(
@@ -262,7 +358,7 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
-ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
+ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, DMFT, IMAGES)
 """Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),

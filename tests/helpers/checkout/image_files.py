@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 from PIL import Image
 
+from experiments.harness.images.data_sets import Images, Labelled
 from experiments.warm_start.config import Config
-from experiments.warm_start.data.images import Images, Labelled
 
 NUM_TRAIN, NUM_TEST = 60, 20
 TINY = Config(

@@ -18,7 +18,7 @@ class NaiveReplay:
     def valid_starts(self):
         """(position, stream) of each transition that the ring may still draw."""
         layout = self.layout
-        oldest = len(self.steps) - layout.length
+        oldest = len(self.steps) - (layout.length - layout.slack)
         return [
             (position, stream)
             for position in range(len(self.steps) - layout.num_steps)

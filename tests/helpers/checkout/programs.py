@@ -79,13 +79,14 @@ def start(module, argv, compiled, stderr=subprocess.DEVNULL, **environment):
     )
 
 
-def kill_and_continue(start_process, path, num_kills):
+def kill_and_continue(start_process, path, num_kills, most_seconds=0.3):
     """Kills a command at random moments, continues it each time, and lets it end.
 
     Args:
       start_process: starts or continues it.
       path: its run directory.
       num_kills: how often.
+      most_seconds: between a checkpoint and a kill.
     """
     moments = random.Random(0)
     seen = 0
@@ -94,7 +95,7 @@ def kill_and_continue(start_process, path, num_kills):
         # Wait until it has left a checkpoint of its own, then some more.
         while process.poll() is None and _last_checkpoint(path) <= seen:
             time.sleep(0.02)
-        time.sleep(moments.uniform(0, 0.3))
+        time.sleep(moments.uniform(0, most_seconds))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL  # else it ended before
         seen = _last_checkpoint(path)

@@ -9,6 +9,7 @@ import pytest
 
 from helpers.x64 import enable_x64
 from nap_optax.metrics import empirical_ntk, linearize, parameter_movement
+from nap_optax.metrics.kernels import _layers
 
 
 def apply(params, inputs):
@@ -144,7 +145,8 @@ def test_never_more_than_two_chunks_are_in_memory():
     inputs = jnp.ones((100, 1000))
 
     def quadratic(params, inputs):
-        return jnp.sum((inputs @ params) ** 2, axis=1)
+        # Of the sine, so that the matrix is not that of a layer, whose factors suffice.
+        return jnp.sum((inputs @ jnp.sin(params)) ** 2, axis=1)
 
     def needed(chunk_size):
         gram = jax.jit(
@@ -154,6 +156,86 @@ def test_never_more_than_two_chunks_are_in_memory():
 
     assert needed(5).temp_size_in_bytes < 3 * 5 * 4e6
     assert needed(100).temp_size_in_bytes > 4e8
+
+
+def test_the_factors_of_a_layer_take_no_jacobian():
+    """The same network of a matrix as it is: no number for each pair of units."""
+    params = jnp.ones((1000, 1000))
+    inputs = jnp.ones((100, 1000))
+
+    def quadratic(params, inputs):
+        return jnp.sum((inputs @ params) ** 2, axis=1)
+
+    gram = jax.jit(lambda p, x: empirical_ntk(quadratic, p, x))
+    needed = gram.lower(params, inputs).compile().memory_analysis()
+    assert needed.temp_size_in_bytes < 4e6
+
+
+def sequence(params, inputs):
+    """Two positions of an example go through one matrix; another is used twice."""
+    hidden = jax.nn.relu(inputs.reshape(-1, 2, 4) @ params["wide"])
+    mixed = jnp.tanh(hidden @ params["twice"]) @ params["twice"]
+    left = jnp.einsum("oi,nti->nto", params["left"], mixed)
+    turned = jax.jit(lambda x, w: jnp.tensordot(x, w, ((1, 2), (1, 0))))
+    return turned(left, params["turned"])
+
+
+def test_layers_of_any_kind():
+    generator = np.random.default_rng(0)
+    shapes = {
+        **{"wide": (4, 30), "twice": (30, 30), "left": (9, 30)},
+        "turned": (9, 2, 3),
+    }
+    params = {
+        name: jnp.asarray(generator.normal(size=shape), jnp.float32) / shape[-1] ** 0.5
+        for name, shape in shapes.items()
+    }
+    inputs, others = (
+        jnp.asarray(generator.normal(size=(n, 8)), jnp.float32) for n in (5, 3)
+    )
+    for chunk_size in (None, 2):
+        full = empirical_ntk(
+            sequence, params, inputs, others, outputs="full", chunk_size=chunk_size
+        )
+        want = reference(sequence, params, inputs, others)
+        np.testing.assert_allclose(full, want, rtol=1e-4, atol=1e-4)
+        trace = empirical_ntk(sequence, params, inputs, others, chunk_size=chunk_size)
+        np.testing.assert_allclose(
+            trace, jnp.einsum("nimi->nm", want), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_what_is_left_as_factors():
+    leaves = [jnp.ones((4, 30)), jnp.ones((30, 30)), jnp.ones((9, 30))]
+    leaves += [jnp.ones((9, 2, 3)), jnp.ones((2, 2))]
+
+    def function(leaves, x):
+        named = zip(("wide", "twice", "left", "turned"), leaves, strict=False)
+        out = sequence(dict(named), x[None])
+        small = x[:4].reshape(2, 2) @ leaves[4]
+        return out[0] + small[0, 0]
+
+    layers, _ = _layers.factored(function, leaves, jnp.ones(8))
+    # Not what is used twice, or is small beside its rows' factors.
+    assert {leaf: layer[:3] for leaf, layer in layers.items()} == {
+        2: (2, 30, 9),
+        3: (1, 18, 3),
+    }
+    layers, _ = _layers.factored(lambda own, x: x @ own[0], leaves[:1], jnp.ones(4))
+    assert sorted(layers) == [0]
+
+
+def test_a_layer_of_the_platform_is_found():
+    def function(leaves, x):
+        return jax.lax.platform_dependent(
+            x, leaves[0], cpu=lambda x, w: 2 * x @ w / 2, default=jnp.matmul
+        )
+
+    leaves, x = [jnp.ones((8, 20))], jnp.ones(8)
+    if "branches_platforms" not in str(jax.make_jaxpr(function)(leaves, x)):
+        pytest.skip("this JAX does not say in a program which branch is the default")
+    layers, _ = _layers.factored(function, leaves, x)
+    assert layers[0][:3] == (1, 8, 20)
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,19 @@ def future(game, num_steps=150, seed=1):
     return shown
 
 
+def test_the_action_before_is_restored_as_well():
+    game = AtariGame("Breakout", 0, Protocol(max_noops=0, sticky_actions=1.0))
+    game.reset()
+    game._last_action = game.actions[2]  # to the right, for good
+    saved = game.save()
+    expected = [game.step(0).frame for _ in range(5)]
+    other = AtariGame("Breakout", 0, Protocol(max_noops=0, sticky_actions=1.0))
+    other.restore(saved)
+    for frame in expected:
+        np.testing.assert_array_equal(other.step(3).frame, frame)
+    assert (expected[4] != expected[0]).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Breakout", "MsPacman"])
 def test_a_game_that_is_restored_has_the_same_future(name):

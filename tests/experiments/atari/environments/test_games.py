@@ -29,3 +29,7 @@ def test_chance_is_0_and_a_person_1():
     # (16 - 1.7) / (30.5 - 1.7)
     assert games.human_normalized("Breakout", 16.1) == pytest.approx(0.5)
     assert "no-op" in games.BASELINE
+
+
+def test_each_game_of_minatar_has_a_score_of_chance():
+    assert set(games.MINATAR_CHANCE) == set(games.MINATAR_GAMES)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -15,8 +16,12 @@ from experiments.harness.messages import UserError
 from helpers.checkout.naive_replay import NaiveReplay, random_steps
 
 LAYOUTS = [
-    Layout(length=length, num_streams=streams, stack=stack, num_steps=n, discount=0.9)
-    for length, streams, stack, n in itertools.product((9, 16), (1, 3), (1, 4), (1, 3))
+    Layout(length, num_streams=streams, stack=stack, num_steps=n, slack=slack)
+    for length, streams, stack, n, slack in (
+        *itertools.product((9, 16), (1, 3), (1, 4), (1, 3), (0,)),
+        (16, 3, 4, 3, 5),
+        (9, 1, 1, 1, 2),
+    )
 ]
 
 
@@ -74,6 +79,14 @@ def test_transitions_are_those_of_a_list_of_all_steps(layout, frame_shape):
                 np.testing.assert_array_equal(ours[4], following)
 
 
+def every_row(replay):
+    """Where all that can be drawn begins."""
+    layout = replay.layout
+    first, count = ring.drawable(layout, replay.num_positions)
+    slots = np.arange(first, first + count)[:, None] % layout.length
+    return (slots * layout.num_streams + np.arange(layout.num_streams)).ravel()
+
+
 def filled(num=50, prioritization=None, **changes):
     layout = Layout(length=20, num_steps=3)._replace(**changes)
     replay = Replay(layout, (2, 2), prioritization)
@@ -105,30 +118,29 @@ def test_prioritized_draws_come_at_the_probabilities_of_their_batch():
     shares = np.bincount(batch.rows, minlength=40) / 60_000
     weights = np.zeros(40)
     weights[rows] = np.linspace(0, 4, len(rows))  # the root of their squares
-    first, count = ring.drawable(replay.layout, replay.num_positions)
     can_be_drawn = np.zeros(40, bool)
-    for position in range(first, first + count):
-        can_be_drawn[position % 20 * 2 : position % 20 * 2 + 2] = True
+    can_be_drawn[every_row(replay)] = True
     expected = can_be_drawn * 0.1 / len(replay) + 0.9 * weights / weights.sum()
     np.testing.assert_allclose(shares, expected, atol=0.005)
     np.testing.assert_allclose(batch.probabilities, expected[batch.rows], rtol=1e-5)
 
 
 @pytest.mark.parametrize("num", [1, 4, 5, 17, 18, 20, 21, 39, 40, 41, 57])
-@pytest.mark.parametrize(("stack", "num_steps"), [(1, 1), (4, 1), (4, 3)])
-def test_exactly_what_can_be_drawn_has_a_priority(num, stack, num_steps):
+@pytest.mark.parametrize(
+    ("stack", "num_steps", "slack"), [(1, 1, 0), (4, 1, 0), (4, 3, 0), (4, 3, 5)]
+)
+def test_exactly_what_can_be_drawn_has_a_priority(num, stack, num_steps, slack):
     replay = filled(
         num,
         Prioritization(uniform_share=0.0),
         num_streams=2,
         stack=stack,
         num_steps=num_steps,
+        slack=slack,
     )
-    first, count = ring.drawable(replay.layout, replay.num_positions)
     expected = np.zeros(40)
-    for position in range(first, first + count):
-        own = slice(position % 20 * 2, position % 20 * 2 + 2)
-        expected[own] = ~replay.rows.is_last[own]
+    own = every_row(replay)
+    expected[own] = ~replay.rows.is_last[own]
     np.testing.assert_array_equal(replay._tree.weights, expected)
 
 
@@ -137,7 +149,55 @@ def test_a_row_without_a_transition_gets_no_priority():
     rows = np.arange(40)
     replay.set_priorities(rows, np.ones(40))
     assert replay.rows.is_last.any()
-    np.testing.assert_array_equal(replay._tree.weights, ~replay.rows.is_last)
+    can_be_drawn = np.zeros(40, bool)
+    can_be_drawn[every_row(replay)] = True
+    expected = can_be_drawn & ~replay.rows.is_last
+    np.testing.assert_array_equal(replay._tree.weights, expected)
+
+
+def test_what_can_no_longer_be_drawn_gets_no_priority():
+    replay = filled(prioritization=Prioritization(), num_streams=2, slack=4)
+    rows = every_row(replay)
+    for step in random_steps(np.random.default_rng(2), 4, 2, (2, 2)):
+        replay.append(step)
+    replay.set_priorities(rows, np.ones(len(rows)))
+    drawn = replay._tree.weights > 0
+    assert set(np.flatnonzero(drawn)) <= set(every_row(replay))
+    assert drawn.sum() == (~replay.rows.is_last[every_row(replay)]).sum()
+
+
+@pytest.mark.parametrize("prioritization", [None, Prioritization()])
+def test_a_ring_that_is_restored_has_the_same_future(prioritization):
+    replay = filled(prioritization=prioritization, num_streams=2, slack=5)
+    saved = replay.state()
+
+    def future(replay):
+        generator = np.random.default_rng(3)
+        for step in random_steps(generator, 5, 2, (2, 2)):
+            replay.append(step)
+            batch = replay.sample(generator, 8)
+            replay.set_priorities(batch.rows, generator.random(8))
+            yield batch
+
+    expected = list(future(replay))
+    # What was appended meanwhile is in the slack, and nothing of before is lost.
+    other = Replay(replay.layout, (2, 2), prioritization, frames=replay.rows.frames)
+    other.restore(saved)
+    assert other.frames_are_whole()
+    for ours, theirs in zip(expected, future(other), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.parametrize("slack", [0, 5])
+def test_a_frame_that_is_damaged_is_found(slack):
+    replay = filled(slack=slack)
+    for position in range(50 - 20, 50):
+        row = position % 20
+        before = replay.rows.frames[row].copy()
+        replay.rows.frames[row, 1, 1] ^= 1
+        assert replay.frames_are_whole() == (position < 30 + slack)
+        replay.rows.frames[row] = before
+    assert replay.frames_are_whole()
 
 
 def test_a_new_transition_has_the_highest_priority_so_far():

@@ -9,9 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from experiments.harness.images.data_sets import SPECS, Images, Labelled
 from experiments.harness.messages import UserError
 from experiments.warm_start.data import arrays_file
-from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 CIFAR = SPECS["cifar10"]
 

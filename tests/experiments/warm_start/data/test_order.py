@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from experiments.harness.images.data_sets import SPECS, Images, Labelled
 from experiments.warm_start.data import arrays_file, order, prepared
-from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 FASHION = SPECS["fashion_mnist"]
 

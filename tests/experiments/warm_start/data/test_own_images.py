@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.harness.images.data_sets import Images, Labelled
 from experiments.harness.messages import UserError
 from experiments.warm_start.data import arrays_file, decoding, order, own_images
-from experiments.warm_start.data.images import Images, Labelled
 from helpers.checkout.image_files import make_images, write_folders, write_halves
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.harness.images.data_sets import SPECS, Images, Labelled
 from experiments.harness.messages import UserError
-from experiments.warm_start.data.images import SPECS, Images, Labelled
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 _FILES = {

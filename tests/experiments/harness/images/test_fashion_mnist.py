@@ -7,10 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from experiments.harness.images import fashion_mnist
+from experiments.harness.images.data_sets import SPECS, Labelled
 from experiments.harness.messages import UserError
-from experiments.warm_start import data
-from experiments.warm_start.data import fashion_mnist
-from experiments.warm_start.data.images import Images, Labelled
 from helpers.checkout.image_files import idx, write_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
@@ -24,21 +23,6 @@ def test_files_are_read_as_they_are(idx_directory, images):
         np.testing.assert_array_equal(own.labels, expected.labels)
         assert own.images.dtype == np.uint8
         assert own.labels.dtype == np.int32
-
-
-def test_examples_come_in_an_order_of_their_own(idx_directory, images):
-    loaded = data.load("fashion_mnist", idx_directory)
-    backwards = Images(*(Labelled(*(a[::-1] for a in labelled)) for labelled in images))
-    write_idx(idx_directory, backwards)
-    again = data.load("fashion_mnist", idx_directory)
-    for own, other, original in zip(loaded, again, images, strict=True):
-        np.testing.assert_array_equal(own.images, other.images)
-        np.testing.assert_array_equal(own.labels, other.labels)
-        assert sorted(own.labels) == sorted(original.labels)
-        assert own.labels.tolist() != original.labels.tolist()
-        # Each image keeps its label: its brightest row.
-        rows = own.images[..., 0].mean(axis=2).argmax(axis=1)
-        np.testing.assert_array_equal(rows, 2 * own.labels + 3)
 
 
 def test_a_file_of_the_original_size_must_be_the_original(idx_directory):
@@ -84,7 +68,7 @@ def test_no_more_is_unpacked_than_the_header_says(idx_directory):
 def test_one_missing_file_is_named(idx_directory):
     (idx_directory / TRAIN_IMAGES).unlink()
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz is missing"):
-        data.load("fashion_mnist", idx_directory)
+        fashion_mnist.load(idx_directory)
 
 
 def test_files_of_another_data_set_are_refused(idx_directory, images):
@@ -96,7 +80,7 @@ def test_files_of_another_data_set_are_refused(idx_directory, images):
     for other in others:
         write_idx(idx_directory, images._replace(train=other))
         with pytest.raises(UserError, match=r"Fashion-MNIST has 28 x 28 and 9"):
-            data.load("fashion_mnist", idx_directory)
+            fashion_mnist.load(idx_directory)
 
 
 @pytest.mark.parametrize("cut", [0, 5, -9, -1])
@@ -104,7 +88,7 @@ def test_a_file_that_is_cut_short_is_refused(idx_directory, cut):
     path = idx_directory / TRAIN_IMAGES
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(UserError, match=r"train-images.* is (damaged|not an IDX)"):
-        data.load("fashion_mnist", idx_directory)
+        fashion_mnist.load(idx_directory)
 
 
 def test_a_changed_byte_is_noticed_by_the_checksum(idx_directory):
@@ -113,7 +97,7 @@ def test_a_changed_byte_is_noticed_by_the_checksum(idx_directory):
     contents[-8] ^= 1  # of the checksum
     path.write_bytes(bytes(contents))
     with pytest.raises(UserError, match="damaged"):
-        data.load("fashion_mnist", idx_directory)
+        fashion_mnist.load(idx_directory)
 
 
 def test_what_is_no_idx_file_is_refused(idx_directory):
@@ -121,14 +105,14 @@ def test_what_is_no_idx_file_is_refused(idx_directory):
     for contents in (b"\0\0\x08\x01" + bytes(20), b"\0\0\x08\x03\0\0", b""):
         path.write_bytes(gzip.compress(contents))
         with pytest.raises(UserError, match="not an IDX file of 3-dimensional bytes"):
-            data.load("fashion_mnist", idx_directory)
+            fashion_mnist.load(idx_directory)
 
 
 def test_images_and_labels_must_be_as_many(idx_directory):
     test_labels = idx_directory / "t10k-labels-idx1-ubyte.gz"
     (idx_directory / TRAIN_LABELS).write_bytes(test_labels.read_bytes())
     with pytest.raises(UserError, match=r"60 images .* and 20 labels"):
-        data.load("fashion_mnist", idx_directory)
+        fashion_mnist.load(idx_directory)
 
 
 @pytest.mark.slow
@@ -136,8 +120,8 @@ def test_images_and_labels_must_be_as_many(idx_directory):
     not fashion_mnist.DEBIAN.exists(), reason="needs Debian's dataset-fashion-mnist"
 )
 def test_the_real_data_are_whole():
-    images = data.load("fashion_mnist")
-    spec = data.SPECS["fashion_mnist"]
+    images = fashion_mnist.load()
+    spec = SPECS["fashion_mnist"]
     for labelled, num in zip(images, (spec.num_train, spec.num_test), strict=True):
         assert labelled.images.shape == (num, *spec.image_shape)
         np.testing.assert_array_equal(

@@ -1,0 +1,1 @@
+"""Agents on Atari against how others build them; `python -m benchmarks.atari`."""

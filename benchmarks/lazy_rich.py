@@ -1,0 +1,242 @@
+"""The costs of lazy and rich training: a sweep, the mean-field theory and a kernel.
+
+    python -m benchmarks.lazy_rich [--small] [--sections sweep dmft kernel]
+
+Sweep. Seven α and three seeds of the polynomial task, by moments of the weights, all at
+once and one after the other, against networks of 500 units that are trained one after
+the other. Both are timed on some steps, in turn; 30,000 of all members are scaled up.
+
+Theory. The causal solver with two units, 60 updates and 6,000 samples. Its floor is
+reading the responses of all samples that each update needs, once, at the bandwidth that
+this machine reads an array of that size with, measured in the same rounds.
+
+Kernel. The tangent kernel of the grokking transformer at the paper's size, summed over
+some of its outputs, in different forms. The floor of the usual form is its products of
+Jacobians at this machine's rate of large products.
+"""
+
+import dataclasses
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from benchmarks.machine import matmul_flops, matmul_seconds
+from benchmarks.options import Parser, count
+from benchmarks.sweep import at_once, compiled, one_after_the_other
+from experiments.harness import command_line, memory
+from experiments.harness.members import init_members
+from experiments.lazy_rich.dmft import solver
+from experiments.lazy_rich.dmft.config import Config as TheoryConfig
+from experiments.lazy_rich.dmft.experiment import setting_of
+from experiments.lazy_rich.dmft.family import FAMILY as THEORY
+from experiments.lazy_rich.polynomial.config import Config as PolynomialConfig
+from experiments.lazy_rich.polynomial.experiment import ByMoments, Units
+from experiments.lazy_rich.training import Training
+from models import GrokkingTransformer
+from nap_optax import metrics
+
+ALPHAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+NUM_SEEDS = 3
+NUM_UPDATES = 30_000
+SECTIONS = ("sweep", "dmft", "kernel")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = Parser("benchmarks.lazy_rich", __doc__)
+    parser.add_argument("--small", action="store_true", help="to try it, in seconds")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--rounds", type=count(), default=5)
+    args = parser.parsed(argv)
+    run = {"sweep": sweep, "dmft": theory, "kernel": kernel}
+    for name in args.sections:
+        run[name](args.small, args.rounds)
+
+
+def sweep(small: bool, rounds: int) -> None:
+    """Prints the times of a sweep by moments and of networks by their weights."""
+    config = PolynomialConfig()
+    if small:
+        config = dataclasses.replace(config, dimension=6, num_train=12, width=8)
+    configs = [
+        dataclasses.replace(config, alpha=alpha, seed=seed)
+        for alpha in ALPHAS
+        for seed in range(NUM_SEEDS)
+    ]
+    moments, units = ByMoments(config), Training(config, Units(config))
+    members, network = init_members(moments, configs), init_members(units, configs[:1])
+    steps = 5 if small else 200
+    ways = {
+        "networks, one after the other": compiled(
+            units, network, one_after_the_other, steps
+        ),
+        "moments, one after the other": compiled(
+            moments, members, one_after_the_other, steps
+        ),
+        "moments, vectorised": compiled(moments, members, at_once, steps),
+    }
+    first = next(iter(ways))
+    times = in_turns(ways, rounds)
+    each = {
+        name: [own / (steps * (1 if name == first else len(configs))) for own in found]
+        for name, found in times.items()
+    }
+    print(f"sweep of {len(configs)} members, {steps} of {NUM_UPDATES} updates timed")
+    for name, found in each.items():
+        whole = min(found) * len(configs) * NUM_UPDATES
+        print(
+            f"  {name}: {1e3 * min(found):.3f} ms for each update of a member, "
+            f"{whole:.0f} s for the sweep, {ratio(each[first], found)} "
+            "the networks' rate"
+        )
+
+
+def theory(small: bool, rounds: int) -> None:
+    """Prints the times of the causal solver."""
+    config = TheoryConfig(nu=2.0)
+    if small:
+        config = dataclasses.replace(config, num_steps=4, num_samples=20)
+    memory.require(THEORY.memory(config))
+    setting = setting_of(config, config)
+    one = jax.jit(
+        functools.partial(
+            solver.solve,
+            num_steps=config.num_steps,
+            num_samples=config.num_samples,
+            center=config.center,
+        )
+    )
+    keys = jax.random.split(jax.random.key(0), 4)
+    # Of all rows and columns before an update, the square of its time.
+    n, share = config.num_steps * config.width, 1 / 3
+    floats = int(config.num_samples * n**2 * share)
+    row = jnp.ones((config.width, n))
+    stored = jnp.ones((n, max(1, floats // n)))
+    read = jax.jit(jnp.matmul)
+    times = in_turns(
+        {
+            "one seed": lambda: jax.block_until_ready(one(keys[0], setting)),
+            "four seeds": lambda: [
+                jax.block_until_ready(one(key, setting)) for key in keys
+            ],
+            "one reading": lambda: jax.block_until_ready(read(row, stored)),
+        },
+        rounds,
+    )
+    floor = [config.num_steps * own for own in times["one reading"]]
+    print(
+        f"theory: N = {config.width}, T = {config.num_steps}, "
+        f"{config.num_samples} samples"
+    )
+    print(
+        f"  one seed: {min(times['one seed']):.2f} s at best, "
+        f"{statistics.median(times['one seed']):.2f} in the median; four seeds: "
+        f"{min(times['four seeds']):.2f} and "
+        f"{statistics.median(times['four seeds']):.2f}"
+    )
+    print(
+        f"  floor {min(floor):.2f} s of a seed (reading what each update needs): "
+        f"{ratio(times['one seed'], floor)}"
+    )
+
+
+def kernel(small: bool, rounds: int) -> None:
+    """Prints the times of the tangent kernel in different forms."""
+    num_pairs, num_outputs = (6, 2) if small else (128, 4)
+    sizes = {"num_heads": 2, "head_dim": 4, "mlp_dim": 8} if small else {}
+    modulus = 5 if small else 113
+    model = GrokkingTransformer(modulus, rngs=nnx.Rngs(0), **sizes)
+    graph, params = nnx.split(model)
+    order = jax.random.permutation(jax.random.key(1), modulus**2)[:num_pairs]
+    pairs = (order // modulus, order % modulus)
+
+    def apply(params: Any, inputs: Any) -> jax.Array:
+        return nnx.merge(graph, params)(*inputs)[:, :num_outputs]
+
+    ways = {
+        "Jacobians": functools.partial(metrics.empirical_ntk, apply),
+        "products with vectors": functools.partial(by_products, apply),
+    }
+    compiled_ways = {
+        name: jax.jit(way).lower(params, pairs).compile() for name, way in ways.items()
+    }
+    found = {name: own(params, pairs) for name, own in compiled_ways.items()}
+    want = found["Jacobians"]
+    for name, own in found.items():
+        error = float(jnp.max(jnp.abs(own - want)) / jnp.max(jnp.abs(want)))
+        if error > 1e-4:
+            raise SystemExit(f"{name}: off by {error:.1e} of the largest entry")
+    shape = (64, 64, 64) if small else (2048, 2048, 2048)
+    products: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        products += matmul_seconds(shape, repeats=3)
+        for name, own in compiled_ways.items():
+            times[name].append(seconds(functools.partial(own, params, pairs)))
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
+    flops = num_outputs * num_pairs**2 * num_params  # half of the products
+    floor = flops / (matmul_flops(shape) / min(products))
+    scale = (2000 / num_pairs) ** 2 * modulus / num_outputs
+    print(
+        f"kernel of {num_pairs} pairs, {num_outputs} of {modulus} outputs, "
+        f"{num_params} parameters; floor of the Jacobians' products {floor:.3f} s"
+    )
+    for name, own in times.items():
+        print(
+            f"  {name}: {min(own):.3f} s at best, {ratio(own, times['Jacobians'])} the "
+            f"Jacobians'; 2,000 pairs and all outputs, scaled: {min(own) * scale:.0f} s"
+        )
+
+
+def by_products(apply: Callable[..., jax.Array], params: Any, inputs: Any) -> jax.Array:
+    """The kernel by derivatives along gradients: no Jacobian of many is formed."""
+    outputs = jax.eval_shape(apply, params, inputs).shape[1]
+
+    def column(example: Any) -> jax.Array:
+        own = jax.tree.map(lambda leaf: leaf[None], example)
+
+        def of_output(output: jax.Array) -> jax.Array:
+            gradient = jax.grad(lambda params: apply(params, own)[0, output])(params)
+            along = jax.jvp(lambda p: apply(p, inputs), (params,), (gradient,))[1]
+            return along[:, output]
+
+        return jnp.sum(jax.lax.map(of_output, jnp.arange(outputs)), axis=0)
+
+    return jax.lax.map(column, inputs)
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], Any]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each way in each round, compiled before."""
+    for run in ways.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, run in ways.items():
+            times[name].append(seconds(run))
+    return times
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Of one call, until its results are there."""
+    start = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - start
+
+
+def ratio(times: Sequence[float], others: Sequence[float]) -> str:
+    """The median of times over others, round by round, and the range."""
+    found = [own / other for own, other in zip(times, others, strict=True)]
+    low, high = min(found), max(found)
+    return f"{statistics.median(found):.2f} x [{low:.2f}, {high:.2f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main))

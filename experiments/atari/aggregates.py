@@ -1,0 +1,90 @@
+"""Scores of several games as one number: interquartile means, with their intervals.
+
+Scores are normalised, of shape ``(seeds, games)``, or ``(seeds, games, points)`` where
+they are curves.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.harness.messages import UserError
+
+REPETITIONS = 2_000
+"""Of the bootstrap."""
+
+
+class Estimate(NamedTuple):
+    """An aggregate and its interval, of 95 %; arrays of curves."""
+
+    point: Any
+    low: Any
+    high: Any
+
+
+def iqm_by_seed(scores: np.ndarray) -> np.ndarray:
+    """Interquartile mean over the games of each seed alone.
+
+    Args:
+      scores: shape ``(seeds, games)`` or ``(seeds, games, points)``.
+
+    Returns:
+      An array of shape ``(seeds,)`` or ``(seeds, points)``.
+    """
+    return _trimmed_mean(np.moveaxis(np.asarray(scores, float), 1, 0))
+
+
+def iqm(scores: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """Interquartile means over all seeds and games, and bootstrapped intervals.
+
+    A quarter of the scores is left out at either end. The bootstrap draws seeds of each
+    game apart from those of the others.
+
+    Args:
+      scores: by the name of an agent, as above.
+
+    Raises:
+      UserError: rliable is not installed.
+
+    References:
+      Agarwal et al., `Deep Reinforcement Learning at the Edge of the Statistical
+      Precipice <https://arxiv.org/abs/2108.13264>`_, 2021
+    """
+    library = _rliable()
+    with warnings.catch_warnings():
+        # rliable gives its bootstrap a generator in a way that will go.
+        warnings.simplefilter("ignore", FutureWarning)
+        points, intervals = library.get_interval_estimates(
+            {name: np.asarray(own, float) for name, own in scores.items()},
+            lambda own: np.atleast_1d(_trimmed_mean(own.reshape(-1, *own.shape[2:]))),
+            reps=REPETITIONS,
+            random_state=np.random.RandomState(0),
+        )
+    return {
+        name: Estimate(*(_plain(x) for x in (points[name], *intervals[name])))
+        for name in scores
+    }
+
+
+def _trimmed_mean(scores: np.ndarray) -> np.ndarray:
+    """Over the first axis, without the lowest and the highest quarter."""
+    left_out = len(scores) // 4
+    ordered = np.sort(scores, axis=0)
+    return ordered[left_out : len(scores) - left_out].mean(axis=0)
+
+
+def _plain(values: np.ndarray) -> Any:
+    return float(values[0]) if len(values) == 1 else values
+
+
+def _rliable() -> Any:
+    try:
+        from rliable import library
+    except ImportError as error:
+        raise UserError(
+            f"intervals need rliable ({error}): pip install -e '.[atari]', then "
+            "--draw-only; runs are kept"
+        ) from None
+    return library

@@ -1,0 +1,1 @@
+"""Dynamical mean-field theory of the polynomial task: many dimensions and examples."""

@@ -1,0 +1,1 @@
+"""A committee machine on a polynomial of Hermite's, of higher degree."""

@@ -1,0 +1,54 @@
+"""What a run on a polynomial of Hermite's can be asked for."""
+
+import dataclasses
+
+from experiments.harness.checks import check, check_range
+from experiments.harness.config import per_member
+from experiments.lazy_rich.config import LazyConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(LazyConfig):
+    """Regression of He_k of one projection, over the root of k!, tested on samples.
+
+    The units have the same curvature, so that the network can express its target if
+    alpha * epsilon / 2 is large enough: about 1 / sqrt(k!) at an even degree.
+    """
+
+    degree: int = 3
+    """k: the target's mean square is 1 at any."""
+    dimension: int = 20
+    """An input has this many normal components, of variance 1 / dimension."""
+    num_train: int = 300
+    """The training set has this many examples."""
+    num_test: int = 2000
+    """The test set has this many examples."""
+    width: int = 100
+    """The network averages this many units."""
+    epsilon: float = per_member(0.05)
+    """A unit is h + epsilon / 2 He_k(h)."""
+    alpha: float = per_member(2.0)
+    """The network's output is multiplied by this: the larger, the lazier."""
+    learning_rate: float = per_member(1.0)
+    """η₀: gradient descent, with momentum or without, has this rate times the width
+    over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
+
+    def __post_init__(self) -> None:
+        """Checks every field that has a range.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        check_range("degree", self.degree, at_least=2, at_most=8)
+        sizes = ("dimension", "num_train", "num_test", "width")
+        for name in sizes:
+            check_range(name, getattr(self, name), at_least=1, at_most=2**20)
+        check_range("epsilon", self.epsilon, at_least=0, at_most=1e3)
+        rows = max(self.num_train, self.num_test, self.dimension)
+        check(
+            "width",
+            self.width,
+            rows * max(self.width, self.dimension) < 2**31,
+            "such that inputs, weights and units have fewer than 2**31 numbers each",
+        )

@@ -1,0 +1,1 @@
+"""A perceptron from large weights that classifies images, on the squared error."""

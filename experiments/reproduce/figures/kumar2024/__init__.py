@@ -1,0 +1,1 @@
+"""Figures of Kumar et al. (2024), arXiv 2310.06110."""

@@ -1,0 +1,113 @@
+"""Figure 2 of Kumar et al. (2024): modular addition groks without weight decay."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.lazy_rich.modular.config import Config
+from experiments.lazy_rich.modular.family import FAMILY
+from experiments.reproduce import lazy_rich
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Preset
+from experiments.reproduce.lazy_rich import CLASSES, Size
+from experiments.reproduce.runs import Runs
+
+ALPHAS = (0.25, 0.5, 1.0, 2.0)
+PLAIN = "alpha = 1, uncentred"
+
+
+def name(alpha: float) -> str:
+    """Of an arm."""
+    return f"alpha = {alpha:g}, centred"
+
+
+NAMES = tuple(map(name, ALPHAS))
+
+
+def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
+    return {PLAIN: Config(center=False, **size)} | {
+        name(alpha): Config(alpha=alpha, **size) for alpha in ALPHAS
+    }
+
+
+CLAIMS = (
+    Claim(
+        says=f"{PLAIN}: updates to .95 of the training pairs",
+        measure=lambda runs: CLASSES.fitted(runs, PLAIN),
+        at_least=1500,
+        at_most=3000,
+        paper="2000",
+    ),
+    Claim(
+        says="and to .95 of the test pairs",
+        measure=lambda runs: CLASSES.generalised(runs, PLAIN),
+        at_least=3000,
+        at_most=6500,
+        paper="3000 to 4000",
+    ),
+    Claim(
+        says="the weight norm grows: at the end over the initial one",
+        measure=lambda runs: lazy_rich.final(runs, PLAIN, "weight_norm_ratio"),
+        at_least=1.4,
+        paper="grows",
+    ),
+    Claim(
+        says="in the loss as well: highest test loss over the first, at alpha = 2",
+        measure=lambda runs: lazy_rich.rise(runs, name(2.0)),
+        at_least=1.05,
+        paper="rises",
+    ),
+    lazy_rich.rising_claim(
+        "the lazier, the later it generalises: updates to .95 of the test pairs",
+        NAMES,
+        CLASSES.generalised,
+        paper="later",
+    ),
+    lazy_rich.rising_claim(
+        "and the longer the delay from the training to the test pairs",
+        NAMES,
+        CLASSES.delay,
+        paper="longer",
+    ),
+    Claim(
+        says="little laziness ends grokking: at alpha = 0.25, updates to the test over "
+        "those to the training pairs",
+        measure=lambda runs: CLASSES.ratio(runs, name(0.25)),
+        at_most=1.25,
+        paper="no delay",
+    ),
+)
+
+table = functools.partial(
+    lazy_rich.table,
+    learned=CLASSES,
+    columns={"test over training": CLASSES.ratio},
+)
+
+
+def draw(runs: Runs, preset: Preset) -> Any:
+    """Accuracies, losses and the weight norm."""
+    return lazy_rich.draw(
+        runs,
+        {arm: arm for arm in preset.arms},
+        kinds=("accuracy", "loss"),
+        log_loss=True,
+        panels={"weight_norm_ratio": "weight norm over initial"},
+    )
+
+
+FIGURE = lazy_rich.figure(
+    "kumar2024/fig2",
+    "modular addition by gradient descent groks without weight decay",
+    FAMILY,
+    _arms,
+    CLAIMS,
+    laptop=Size(
+        {"num_steps": 10_000, "eval_every": 50},
+        "The paper's sizes (p = 23, 100 quadratic units, 90 % of the pairs, a rate of "
+        "100 over alpha squared), for 10,000 updates.",
+    ),
+    paper=Size({"num_steps": 30_000, "eval_every": 50}),
+    draw=draw,
+    table=table,
+)

@@ -1,0 +1,106 @@
+"""A study of our own: schedules, replay ratios and projection, and a detector."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.atari.config import Config
+from experiments.harness import plots
+from experiments.reproduce import cycling_agents as agents
+from experiments.reproduce import drawing
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.figure import Preset
+from experiments.reproduce.runs import Runs
+
+PANELS = (
+    *("many updates, free", "many updates, projected"),
+    *("few updates, free", "few updates, projected"),
+)
+SCHEDULES = ("constant high", "constant low", "cyclic", "stopped late")
+DETECTOR = "many updates, detector"
+CUSUM = agents.line_name(DETECTOR, "cusum")
+LINES = {
+    **{
+        agents.line_name(panel, schedule): schedule
+        for panel in PANELS
+        for schedule in SCHEDULES
+    },
+    CUSUM: "cusum on the TD error",
+}
+
+
+def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
+    """What the paper would let one expect of each combination."""
+
+    def better(panel: str, one: str, other: str) -> Claim:
+        return agents.better_claim(
+            arms, agents.line_name(panel, one), agents.line_name(panel, other), ""
+        )
+
+    def projected_better(regime: str) -> Claim:
+        return agents.better_claim(
+            arms, f"{regime}, projected, cyclic", f"{regime}, free, cyclic", ""
+        )
+
+    many, few = PANELS[:2], PANELS[2:]
+    return (
+        *(better(panel, "cyclic", "constant high") for panel in PANELS),
+        *(better(panel, "stopped late", "constant high") for panel in many),
+        # Figure 11: where updates are few, cycles are better not stopped.
+        *(better(panel, "cyclic", "stopped late") for panel in few),
+        projected_better("many updates"),
+        projected_better("few updates"),
+        # The paper's open question: whether the change itself can say when.
+        agents.better_claim(
+            arms,
+            CUSUM,
+            "many updates, free, stopped late",
+            "",
+            at_least=-agents.MARGIN,
+        ),
+    )
+
+
+def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
+    """Scores in aggregate, and norms of weights, a column for each combination."""
+    figure, axes = plots.figure(2, len(PANELS), width=3.3, height=2.6)
+    for column, panel in enumerate(PANELS):
+        own = {line: label for line, label in lines.items() if line.startswith(panel)}
+        if panel == PANELS[0]:
+            own[CUSUM] = lines[CUSUM]
+        top, bottom = axes[:, column]
+        agents.draw_aggregate(top, runs, preset, own)
+        for line, color in zip(own, drawing.colors(len(own)), strict=True):
+            frames, norms = _growth(runs, preset, line)
+            plots.line_with_spread(bottom, frames, norms, label="", color=color)
+        top.set_title(panel, fontsize="small")
+        bottom.set(xlabel="frames")
+    axes[0, 0].set(ylabel="IQM of the scores,\nfive games")
+    axes[1, 0].set(ylabel="weight norm over the first,\nmean of the games")
+    drawing.legend(axes[0, -1], of=axes[0, 0])
+    return figure
+
+
+def _growth(runs: Runs, preset: Preset, line: str) -> tuple[np.ndarray, np.ndarray]:
+    """Frames, and the norm over that of the first evaluation, by seed."""
+    arms = agents.by_game(preset.arms, line).values()
+    norms = []
+    for arm in arms:
+        steps, values = runs.curve(arm, "weight_norm")
+        frames = steps * preset.arms[arm].round_frames
+        norms.append(values / values[:, :1])
+    return frames, np.mean(norms, axis=0)
+
+
+FIGURE = agents.figure(
+    "nap/minatar_cycles",
+    "agents on games: cycles, their end, projection, and a detector",
+    ("many updates, free", DETECTOR, *PANELS[1:]),
+    lines=LINES,
+    claims_of=claims_of,
+    draw=draw,
+    note="No figure of the paper: it projects where updates are few only. The detector "
+    "is nap_optax.cusum() on the mean size of the TD error of each batch: one cycle "
+    "when learning starts, low rates behind it, and a cycle for each alarm.",
+)

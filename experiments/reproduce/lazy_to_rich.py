@@ -1,0 +1,216 @@
+"""Does projection with re-warming move a lazy network to the rich regime on demand?
+
+What the studies of three tasks share: a lazy and a rich setting, free and projected, at
+a constant rate, at one that is re-warmed late, and at a constant one of the same mean.
+The last is run once more with gradients without their radial part, which was added
+after the first run.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.harness import plots
+from experiments.reproduce import claims, drawing, lazy_rich
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.drawing import CONSTRAINTS
+from experiments.reproduce.figure import Preset
+from experiments.reproduce.lazy_rich import Learned
+from experiments.reproduce.runs import Runs
+
+FREE, PROJECTED = CONSTRAINTS
+CONSTANT, REWARMED, MEAN = "constant", "re-warmed", "constant, mean rate"
+TANGENTIAL = "constant, mean rate, tangential"
+FACTOR = 10.0
+NUM_CYCLES = 3
+MEASURES = {
+    "parameter_movement": "movement",
+    "feature_covariance_change": "Δ_C",
+    "activation_pattern_change": "Δ_A",
+    "kernel_change": "kernel change",
+    "kernel_rotation": "kernel rotation",
+    "kernel_target_alignment": "alignment",
+    "weight_norm_ratio": "weight norm",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """The arms of a task and what is asked of them."""
+
+    lazy: str
+    """Name of the setting in which kernels hardly turn, such as `alpha = 10`."""
+    rich: str
+    """Likewise, where they do."""
+    learned: Learned
+    """What counts as generalised."""
+
+    def name(self, setting: str, constraint: str, rate: str) -> str:
+        """Of an arm."""
+        return f"{setting}, {constraint}, {rate}"
+
+    def arms(
+        self,
+        config_class: type[Any],
+        settings: Mapping[str, Mapping[str, Any]],
+        size: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Each setting, free and projected, at each rate.
+
+        Args:
+          config_class: of the task.
+          settings: what differs between the lazy and the rich one.
+          size: what all arms share; the last three quarters of the updates are the
+            cycles of those that are re-warmed.
+        """
+        return {
+            self.name(setting, constraint, rate): config_class(
+                **{**size, **own, **_rate(rate, size)},
+                project=constraint == PROJECTED,
+                diagnose=True,
+            )
+            for setting, own in settings.items()
+            for constraint in CONSTRAINTS
+            for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
+            if constraint == PROJECTED or rate != TANGENTIAL
+        }
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The hypotheses, the same for every task, written before the runs."""
+
+        def rotation(runs: Runs, *arm: str) -> np.ndarray:
+            return lazy_rich.final(runs, self.name(*arm), "kernel_rotation")
+
+        def soon(runs: Runs, *arm: str) -> np.ndarray:
+            return self.learned.generalised(runs, self.name(*arm))
+
+        def sooner(constraint: str) -> Claim:
+            return Claim(
+                says=f"{self.lazy}, {constraint}: re-warming makes it generalise "
+                "sooner: updates with it over those at the constant rate",
+                measure=lambda runs: (
+                    soon(runs, self.lazy, constraint, REWARMED)
+                    / soon(runs, self.lazy, constraint, CONSTANT)
+                ),
+                at_most=0.8,
+            )
+
+        return (
+            Claim(
+                says=f"the lazy setting is lazy: free, at the constant rate, kernel "
+                f"rotation at {self.lazy} over that at {self.rich}",
+                measure=lambda runs: (
+                    rotation(runs, self.lazy, FREE, CONSTANT)
+                    / rotation(runs, self.rich, FREE, CONSTANT)
+                ),
+                at_most=0.5,
+            ),
+            Claim(
+                says=f"{self.lazy}, projected: re-warming turns the kernel: its "
+                "rotation over that at the constant rate",
+                measure=lambda runs: (
+                    rotation(runs, self.lazy, PROJECTED, REWARMED)
+                    / rotation(runs, self.lazy, PROJECTED, CONSTANT)
+                ),
+                at_least=2,
+            ),
+            sooner(PROJECTED),
+            sooner(FREE),
+            Claim(
+                says=f"{self.lazy}, re-warmed: projected generalises no later than "
+                "free: ratio of the updates",
+                measure=lambda runs: (
+                    soon(runs, self.lazy, PROJECTED, REWARMED)
+                    / soon(runs, self.lazy, FREE, REWARMED)
+                ),
+                at_most=1,
+            ),
+            Claim(
+                says=f"{self.lazy}, projected: it is the rate and not its cycles: "
+                "kernel rotation re-warmed over that at a constant rate of that mean",
+                measure=lambda runs: (
+                    rotation(runs, self.lazy, PROJECTED, REWARMED)
+                    / rotation(runs, self.lazy, PROJECTED, MEAN)
+                ),
+                at_least=0.5,
+                at_most=2,
+            ),
+        )
+
+    def table(self, runs: Runs, preset: Preset) -> str:
+        """When each arm fitted and generalised, and how far it moved."""
+        test = f"test_{self.learned.kind}"
+        rows = [
+            (
+                arm,
+                claims.spread(self.learned.fitted(runs, arm)),
+                claims.spread(self.learned.generalised(runs, arm)),
+                claims.spread(lazy_rich.final(runs, arm, test)),
+                *(
+                    claims.spread(lazy_rich.final(runs, arm, metric))
+                    for metric in MEASURES
+                ),
+            )
+            for arm in preset.arms
+        ]
+        header = (
+            "arm",
+            self.learned.words("train"),
+            self.learned.words("test"),
+            f"test {self.learned.kind} at the end",
+            *MEASURES.values(),
+        )
+        return claims.table(header, rows)
+
+    def draw(self, runs: Runs, preset: Preset) -> Any:
+        """A column for each setting and constraint, a colour for each rate."""
+        columns = [(s, c) for s in (self.lazy, self.rich) for c in CONSTRAINTS]
+        rows = {
+            f"test_{self.learned.kind}": f"test {self.learned.kind}",
+            "kernel_rotation": "kernel rotation",
+            "weight_norm_ratio": "weight norm\nover initial",
+        }
+        figure, axes = plots.figure(len(rows), len(columns), width=3.2, height=2.2)
+        for column, (setting, constraint) in enumerate(columns):
+            arms = {
+                self.name(setting, constraint, rate): rate
+                for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
+                if constraint == PROJECTED or rate != TANGENTIAL
+            }
+            for row, (metric, label) in enumerate(rows.items()):
+                ax = axes[row, column]
+                drawing.panel(ax, runs, arms, metric=metric)
+                if column == 0:
+                    ax.set(ylabel=label)
+            axes[0, column].set_title(f"{setting}, {constraint}", fontsize="small")
+            axes[-1, column].set(xlabel="updates")
+        for line in axes:
+            _same_heights(line)
+        drawing.legend(axes[0, -1])  # of a projected column, which has all rates
+        return figure
+
+
+def _rate(rate: str, size: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a rate; a cycle's mean is that of its two ends."""
+    base, updates = size["learning_rate"], size["num_steps"]
+    delay = updates // 4
+    if rate == REWARMED:
+        return {
+            "num_rewarms": NUM_CYCLES,
+            "rewarm_factor": FACTOR,
+            "delay_steps": delay,
+        }
+    if rate in (MEAN, TANGENTIAL):
+        share = delay / updates
+        mean = share + (1 - share) * (1 + FACTOR) / 2
+        return {"learning_rate": base * mean, "tangential": rate == TANGENTIAL}
+    return {}
+
+
+def _same_heights(row: Any) -> None:
+    low = min(ax.get_ylim()[0] for ax in row)
+    high = max(ax.get_ylim()[1] for ax in row)
+    for ax in row:
+        ax.set_ylim(low, high)

@@ -1,0 +1,152 @@
+"""Rounds on emulators: what is stored, drawn and learned, and when."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("ale_py", reason="the extra [atari] is not installed")
+
+from experiments.atari.config import Config
+from experiments.atari.emulated import sizes
+from experiments.atari.emulated.member import Member
+from experiments.atari.emulated.programs import Programs
+from experiments.atari.replay import rows as ring
+
+pytestmark = pytest.mark.slow
+
+CONFIG = Config(
+    suite="ale",
+    game="Breakout",
+    agent="dqn",
+    prioritized=True,
+    n_step=3,
+    num_envs=2,
+    agent_steps_per_update=2.0,
+    num_frames=4_000,
+    eval_every=6,
+    learning_starts_frames=64,
+    target_period_frames=40,
+    exploration_frames=100,
+    replay_steps=80,
+    learning_rate=1e-3,
+    evaluation_episodes=0,
+    life_loss_is_terminal=True,
+)
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return Programs(CONFIG)
+
+
+def begun(programs, config=CONFIG, frames=None):
+    """A member whose frames are in memory, and its first state."""
+    member = Member(programs, config)
+    state = member.init()
+    if frames is None:
+        frames = np.zeros(sizes.frames_shape(config), np.uint8)
+    assert member.keep_frames_in(frames, state)
+    return member, state
+
+
+def assert_same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_a_state_and_the_frames_decide_what_follows(programs):
+    member, state = begun(programs)
+    for _ in range(4):  # past the end of the ring
+        state, _ = member.run(state, 14)
+    # Of before the buffers are donated.
+    saved = jax.tree.map(np.asarray, state)
+    frames = member.replay.rows.frames
+    expected, metrics = member.run(state, 12)
+    # The frames have gone on, as far as two checkpoints may be apart.
+    other = Member(programs, CONFIG)
+    other.init()
+    assert other.keep_frames_in(frames, saved)
+    after, measured = other.run(saved, 12)
+    assert_same(after, expected)
+    assert_same(measured, metrics)
+    frames[(int(saved.replay.num_positions) - 1) * 2 % len(frames)] ^= 1
+    assert not other.keep_frames_in(frames, saved)
+
+
+def test_nothing_depends_on_what_runs_at_the_same_time(programs, monkeypatch):
+    member, state = begun(programs)
+    expected, metrics = member.run(state, 30)
+    update = programs.update
+    monkeypatch.setattr(
+        programs, "update", lambda *args: jax.block_until_ready(update(*args))
+    )
+    member, state = begun(programs)
+    waited, measured = member.run(state, 30)
+    assert_same(waited, expected)
+    assert_same(measured, metrics)
+
+
+def test_seeds_differ(programs):
+    states = []
+    for seed in (0, 1):
+        member, state = begun(programs, dataclasses.replace(CONFIG, seed=seed))
+        states.append(member.run(state, 10)[0])
+    assert (states[0].games.frames != states[1].games.frames).any()
+    assert (states[0].replay.actions != states[1].replay.actions).any()
+
+
+def test_updates_come_at_their_ratio_once_learning_has_started(programs):
+    member, state = begun(programs)
+    for rounds, updates in ((8, 0), (1, 1), (11, 12)):
+        state, metrics = member.run(state, rounds)
+        assert metrics["updates"] == updates
+    assert metrics["frames"] == 20 * CONFIG.round_frames == 20 * 2 * 4
+    assert state.replay.num_positions == 20
+
+
+def test_the_replay_holds_what_was_played(programs, monkeypatch):
+    member, state = begun(programs)
+    games, shown = member._games, []
+    step = games.step
+
+    def recorded(actions):
+        observed = games.frames.copy(), games.ages.copy()
+        results = step(actions)
+        shown.append((*observed, actions, results))
+        return results
+
+    monkeypatch.setattr(games, "step", recorded)
+    member.run(state, 60)
+    replay = member.replay
+    first, count = ring.drawable(replay.layout, replay.num_positions)
+    assert (first, count) == (60 - 40 + 4 - 1, 60 - first - 3)
+    for position in range(first, first + count):
+        frames, ages, actions, results = shown[position]
+        for stream in range(2):
+            batch = ring.gather(
+                replay.layout,
+                replay.rows,
+                np.array([position]),
+                np.array([stream]),
+                np.ones(1),
+            )
+            observation, _ = ring.observations(batch, sizes.STACK)
+            one = slice(stream, stream + 1)
+            expected = ring.stacked(frames[one], ages[one])
+            np.testing.assert_array_equal(observation, expected)
+            assert batch.actions == actions[stream]
+            clipped = np.clip(results.rewards[stream], -1, 1)
+            assert not batch.is_valid or batch.rewards[0, 0] == clipped
+
+
+def test_evaluations_play_whole_episodes_and_change_nothing(programs):
+    config = dataclasses.replace(CONFIG, evaluation_episodes=2)
+    member, state = begun(Programs(config), config)
+    after, metrics = member.run(state, 10)
+    member, state = begun(programs)
+    assert_same(member.run(state, 10)[0], after)
+    assert metrics["mean_return_evaluation"] * 2 == round(
+        float(metrics["mean_return_evaluation"]) * 2
+    )
+    assert metrics["mean_return_evaluation"] >= 0
