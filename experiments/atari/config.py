@@ -202,6 +202,8 @@ class Config(RunConfig):
         if self.record is not None:
             is_gif = self.record.suffix.lower() == ".gif"
             check("record", str(self.record), is_gif, "the path of a .gif")
+            allowed = "left out with games of Atari, so far"
+            check("record", str(self.record), self.suite == "minatar", allowed)
         self._check_rounds()
         self._check_replay()
         check(

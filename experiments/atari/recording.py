@@ -43,10 +43,8 @@ def record(config: Config, directory: Path, path: Path) -> None:
       path: of the GIF.
 
     Raises:
-      UserError: the game is one of Atari, or the checkpoint is not there.
+      UserError: the checkpoint is not there.
     """
-    if config.suite == "ale":
-        raise UserError("only agents on MinAtar can be recorded so far")
     experiment = Experiment(config)
     params = _params(experiment, config, directory)
     frames = play(experiment.game, actor(experiment.agent, params, config.seed))

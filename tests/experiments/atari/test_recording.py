@@ -84,9 +84,17 @@ def test_a_finished_run_is_recorded(tmp_path):
     assert num_frames > 1
 
 
-def test_another_kind_of_file_is_refused(tmp_path):
-    code, _, err = programs.redirected(
-        program.train_and_record, "--record", tmp_path / "a.mp4"
-    )
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--record", "a.mp4"], "must be the path of a .gif (--record)"),
+        (
+            ["--suite", "ale", "--game", "Pong", "--record", "a.gif"],
+            "must be left out with games of Atari, so far (--record)",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_before_anything_is_run(flags, message):
+    code, _, err = programs.redirected(program.train_and_record, *flags)
     assert code == 2
-    assert "must be the path of a .gif (--record)" in err
+    assert message in err
