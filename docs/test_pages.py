@@ -33,6 +33,15 @@ def test_every_figure_is_in_the_gallery() -> None:
         assert f"(../images/{picture.name})" in gallery, picture.name
 
 
+def test_the_gallery_has_the_verdicts_of_lazy_rich() -> None:
+    gallery = (DOCS / "explanation" / "gallery.md").read_text()
+    row = re.compile(r"^\| \[(`\w+/\w+`)\]\(#.*\| (\d+ of \d+) \|$", re.M)
+    verdicts = row.findall((DOCS / "lazy_rich.md").read_text())
+    assert verdicts
+    for name, count in verdicts:
+        assert f"| {name} | {count}: " in gallery, name
+
+
 def test_the_page_on_citing_agrees_with_the_file() -> None:
     page = " ".join((DOCS / "explanation" / "citing.md").read_text().split())
     page = page.replace("\\_", "_").replace('{\\"o}', "ö")

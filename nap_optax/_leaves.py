@@ -206,7 +206,7 @@ def _misfit(leaf: Any, update: Any) -> str:
 
 
 def _difference(updates: Any, params: Any) -> str:
-    """Where two trees part, in words."""
+    """Says in words where two trees part."""
     names, others = (
         [
             path_name(path)

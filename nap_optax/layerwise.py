@@ -208,7 +208,7 @@ def _stateless(
 def _reported(
     name: str, factors_of: Callable[[optax.Params], list[Any]]
 ) -> optax.GradientTransformationExtraArgs:
-    """With numbers that are known before an update."""
+    """A transformation whose numbers are known before an update."""
 
     def report(params: optax.Params) -> None:
         _report.add(name, params, lambda: list(map(_text, factors_of(params))))

@@ -148,7 +148,7 @@ def _project_weights_as(
     every: int,
     **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
-    """As :func:`project_weights`, for what errors and warnings call by a name."""
+    """Makes :func:`project_weights`, under the name that its errors have."""
     every = _checks.static_count("every", every)
 
     @_leaves.works_on_shapes

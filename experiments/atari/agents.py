@@ -54,7 +54,7 @@ class Sizes(NamedTuple):
     """What fits a suite of games; times in frames."""
 
     frames_per_step: int
-    """Of the game, in a step of the agent."""
+    """Frames of the game in a step of the agent."""
     replay_steps: int
     """Steps that the replay holds."""
     learning_starts_frames: int

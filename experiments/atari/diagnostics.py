@@ -20,7 +20,7 @@ NUM_DIAGNOSED = 256
 
 
 class Sums(NamedTuple):
-    """Of the updates since metrics were logged."""
+    """Sums over the updates since metrics were logged."""
 
     num_updates: jax.Array  # () float32
     loss: jax.Array  # () float32: sum of the updates' means
@@ -29,7 +29,7 @@ class Sums(NamedTuple):
 
 
 def no_sums() -> Sums:
-    """Of no updates; a buffer for each, since they are donated."""
+    """Sums of no updates; a buffer for each, since they are donated."""
     return Sums(*(jnp.zeros([]) for _ in Sums._fields))
 
 

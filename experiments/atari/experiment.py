@@ -20,7 +20,7 @@ from experiments.harness.members import Hyperparameters
 
 
 class Playing(NamedTuple):
-    """Of the games that are played at once."""
+    """The games that are played at once."""
 
     states: Any  # of each game
     observations: jax.Array  # (games, height, width, channels) uint8

@@ -92,7 +92,7 @@ class Learner:
     def _weights(
         self, num_updates: jax.Array, batch: Batch, num_transitions: jax.Array
     ) -> jax.Array:
-        """Of the losses; 0 where no transition begins."""
+        """Weights of the losses; 0 where no transition begins."""
         valid = batch.is_valid.astype(jnp.float32)
         if not self.agent.switches.prioritized:
             return valid

@@ -9,7 +9,7 @@ NUM_LAST = 100
 
 
 class Scores(NamedTuple):
-    """Of the games that are played at once."""
+    """Scores of the games that are played at once."""
 
     running: jax.Array  # (games,) float32: raw, of the episodes that go on
     last: jax.Array  # (NUM_LAST,) float32: of those that ended, the oldest overwritten

@@ -76,7 +76,7 @@ class Family(Generic[ConfigT]):
     name: str
     """Names its command, its run directories and the figure of a run."""
     config_class: type[ConfigT]
-    """With `num_steps`, as a field or a property."""
+    """A class that has `num_steps`, as a field or a property."""
     code: Callable[[], Code]
     """Imports what is needed to run, such as jax."""
     group_name: Callable[[ConfigT], str]

@@ -9,7 +9,7 @@ from experiments.harness.outcomes import diverged_at
 Rows = Sequence[Mapping[str, Any]]
 
 THRESHOLDS = (0.5, 0.25, 0.1, 0.01)
-"""Of losses; keys of `steps_to_train_loss` and `steps_to_test_loss`."""
+"""Losses; keys of `steps_to_train_loss` and `steps_to_test_loss`."""
 FITTED = "0.1"
 """The threshold of a training loss that counts as fitted on the polynomial task."""
 GENERALISED = "0.25"

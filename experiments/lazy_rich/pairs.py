@@ -55,7 +55,7 @@ class PairsProblem(abc.ABC, Generic[ConfigT]):
 
     @abc.abstractmethod
     def mean_loss(self, outputs: jax.Array, sums: jax.Array) -> jax.Array:
-        """Of outputs of shape (n, p), given the sums modulo p, shape (n,)."""
+        """Mean loss of outputs, shape (n, p), given the sums modulo p, shape (n,)."""
 
     def data(self, key: jax.Array, hyper: Hyperparameters) -> Split:
         """Draws the training pairs; the rest is the test set."""

@@ -22,7 +22,7 @@ class Network(NamedTuple):
     params: Any
     initial_params: Any
     predict: Callable[..., jax.Array]
-    """Of inputs: scaled by alpha and, if asked for, centred."""
+    """Outputs of inputs: scaled by alpha and, if asked for, centred."""
 
 
 class Problem(Protocol):

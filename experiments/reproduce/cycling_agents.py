@@ -70,7 +70,7 @@ PROGRAMS: dict[str, tuple[Regime, Mapping[str, Any], Sequence[str]]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Of a regime, in frames."""
+    """The times of a regime, in frames."""
 
     num_frames: int
     cycle_frames: int
@@ -204,7 +204,7 @@ SIZES: dict[Scale, Size] = {"laptop": LAPTOP, "ale-short": ALE_SHORT, "paper": P
 
 
 def line_name(program: str, line: str) -> str:
-    """Of an arm, but for its game."""
+    """Names an arm, but for its game."""
     return f"{program}, {line}"
 
 

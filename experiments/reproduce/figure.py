@@ -45,13 +45,13 @@ class Figure:
     """
 
     name: str
-    """As on the command line: `lyle2025/fig3`."""
+    """Its name on the command line, such as `lyle2025/fig3`."""
     title: str
     """What it claims, in a line."""
     family: Family[Any]
     """The family of its arms."""
     presets: Mapping[Scale, Preset]
-    """By scale."""
+    """A preset for each scale."""
     draw: Callable[[Runs, Preset], "Drawing"]
     """Draws the metrics, with the paper's numbers over them."""
     table: Callable[[Runs, Preset], str] | None = None

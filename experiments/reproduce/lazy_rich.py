@@ -65,7 +65,7 @@ class Learned:
 
 
 SQUARES = Learned("loss", train=0.1, test=0.25)
-"""Of the polynomial task, where the zero network's test loss is .75."""
+"""Losses of the polynomial task; the zero network's test loss is .75."""
 CLASSES = Learned("accuracy", train=0.95, test=0.95)
 
 
@@ -201,7 +201,7 @@ class Size(NamedTuple):
     """A scale of a figure."""
 
     settings: Mapping[str, Any]
-    """Of all arms."""
+    """Settings of all arms."""
     note: str = ""
     """What differs from the paper's."""
 

@@ -48,7 +48,7 @@ class Study:
     """What counts as generalised."""
 
     def name(self, setting: str, constraint: str, rate: str) -> str:
-        """Of an arm."""
+        """Names an arm."""
         return f"{setting}, {constraint}, {rate}"
 
     def arms(

@@ -28,7 +28,7 @@ DATA = (
 METHOD = "Gradient descent on the {} network, computed for moments."
 NOTE = f"{DATA} {METHOD}".format(250, "centred")
 FEWER = Size(LAPTOP | {"num_train": 200}, f"{DATA} {METHOD}".format(200, "centred"))
-"""Of the figures that show a single network: the rise of its test loss is larger."""
+"""Sizes of figures of one network, whose test loss rises more."""
 KERNEL = 1e5
 """An alpha at which the kernel does not change, so that a network is its lazy limit:
 tests/experiments/lazy_rich hold it against the closed form."""

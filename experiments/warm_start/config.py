@@ -27,7 +27,7 @@ Method = Literal[
 ]
 
 NUM_CYCLES = 5
-"""Of the schedule `five_cycles`, as in the paper's figure 9."""
+"""Cycles of the schedule `five_cycles`, as in the paper's figure 9."""
 DEFAULT_STRENGTHS: dict[str, float] = {
     "shrink_and_perturb": 0.6,
     "l2_init": 1e-3,
@@ -35,7 +35,7 @@ DEFAULT_STRENGTHS: dict[str, float] = {
     "spectral": 1e-3,
     "weight_decay": 0.1,
 }
-"""Of the methods that have a number."""
+"""Strengths of the methods that have a number."""
 RESET_METHODS = ("shrink_and_perturb", "full_reset", "last_layer_reset")
 """The methods that change weights when data come; the others act at every update."""
 

@@ -20,7 +20,7 @@ EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
 PIXEL_BYTES = {"cnn": 127, "resnet18": 255}
 """What an update keeps of each example, for each of its pixels, at the least."""
 FORWARD_SHARE = 1 / 3
-"""Of an update's time."""
+"""Share of an update's time."""
 
 
 def run_seconds(config: Config) -> float:

@@ -10,7 +10,7 @@ PROMISES: Mapping[str, Mapping[str, str]] = {
     "calls": {
         "unexpected_extra_arguments_are_accepted": "Takes extra arguments that it "
         "does not know, with updates of the gradients' types.",
-        "missing_params": "Names what is missing when `params` are.",
+        "missing_params": "Says so when `params` are missing.",
         "gradients_that_do_not_fit_are_named": "Names the leaf whose gradient has "
         "another shape, is missing or is one too many.",
         "inject_hyperparams_changes_nothing": "Gives the same updates inside "

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 Array: TypeAlias = Any
-"""Of NumPy or of JAX."""
+"""An array of NumPy or of JAX."""
 
 
 class Rows(NamedTuple):

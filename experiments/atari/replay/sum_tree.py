@@ -23,7 +23,7 @@ class SumTree:
 
     @property
     def weights(self) -> np.ndarray:
-        """Of the items, shape ``(num_items,)``; a view that is not to be written to."""
+        """The items' weights, shape ``(num_items,)``; a view that is not written to."""
         view = self._nodes[self._first : self._first + self.num_items]
         view.flags.writeable = False
         return view

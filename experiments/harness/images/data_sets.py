@@ -30,7 +30,7 @@ class Spec:
     num_train: int
     num_test: int
     mean: tuple[float, ...]
-    """Of each channel over the training set, in 0..1."""
+    """Mean of each channel over the training set, in 0..1."""
     std: tuple[float, ...]
 
 
@@ -39,11 +39,11 @@ class FoundSpec(Spec):
     """What was found of a data set when it was read."""
 
     digest: str
-    """Of its pixels and labels."""
+    """A digest of its pixels and labels."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "FoundSpec":
-        """Of the fields as JSON has them, where tuples are lists."""
+        """Makes one of the fields as JSON has them, where tuples are lists."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

@@ -182,7 +182,7 @@ def averages(
 def alignments(
     initial: Moments, change: Moments, task: Task, hyper: Hyperparameters
 ) -> dict[str, jax.Array]:
-    """Of the tangent kernel with the target, for readouts that are 1."""
+    """Alignments of the tangent kernel with the target, for readouts of 1."""
     now, target = moments.added(initial, change), target_matrix(task.directions)
     return {
         "kernel_alignment": theory.alignment(now, target, hyper.epsilon),

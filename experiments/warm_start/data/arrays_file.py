@@ -124,7 +124,7 @@ def _about(archive: zipfile.ZipFile) -> Mapping[str, Any]:
 
 
 def _checksums(archive: zipfile.ZipFile) -> dict[str, int]:
-    """Of all arrays, by name: zipfile compares them whenever one is read."""
+    """Checksums of all arrays, by name: zipfile compares them at each reading."""
     infos = archive.infolist()
     return {info.filename: info.CRC for info in infos if info.filename != _ABOUT}
 

@@ -44,7 +44,7 @@ class Listing(NamedTuple):
     test: tuple[Image, ...]
     """None where part of the others is to be set aside."""
     fingerprint: str
-    """Of all names, sizes and times of change: with others, the images may be too."""
+    """Made of all names, sizes and times of change: with others, images may differ."""
     ignored: tuple[str, ...]
     """What is there and is not taken for an image."""
 
@@ -146,7 +146,7 @@ def _folders(directory: Path) -> list[str]:
 def _files(
     directory: str | Path, above: Sequence[tuple[int, int]] = ()
 ) -> Iterator[str]:
-    """Of a class: those in its folder and in folders within."""
+    """Files of a class: those in its folder and in folders within."""
     status = os.stat(directory)
     here = (status.st_dev, status.st_ino)
     if here in above:

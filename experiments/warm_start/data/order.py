@@ -30,7 +30,7 @@ def by_digest(labelled: Labelled) -> Labelled:
 
 
 def num_aside(counts: np.ndarray) -> np.ndarray:
-    """Of each class, how many of its examples `set_aside` leaves for testing."""
+    """How many examples of each class `set_aside` leaves for testing."""
     return np.maximum(counts // TEST_PART, 1)
 
 

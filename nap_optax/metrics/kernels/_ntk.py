@@ -37,7 +37,7 @@ class Factors(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Of a Jacobian, in parts."""
+    """The rows of a Jacobian, in parts."""
 
     plain: list[jax.Array]  # for each leaf, (rows, size of the leaf)
     layers: list[Factors]
@@ -268,7 +268,7 @@ class _Jacobian:
         return max((own.num_rows for own in self.layers.values()), default=1)
 
     def of_one(self, output: jax.Array, examples: Any) -> Rows:
-        """Of one output of each example."""
+        """The rows of one output of each example."""
 
         def gradient(example: Any) -> Any:
             outputs, pull_back, inputs = self._pulled_back(example)
@@ -279,7 +279,7 @@ class _Jacobian:
         return self._rows(jax.tree.map(lambda leaf: leaf[:, None], found), inputs)
 
     def of_all(self, examples: Any) -> Rows:
-        """Of all outputs, those of one example after another."""
+        """The rows of all outputs, one example after another."""
 
         def gradients(example: Any) -> Any:
             outputs, pull_back, inputs = self._pulled_back(example)

@@ -24,7 +24,7 @@ TERMS = {
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}"
 
 

@@ -17,7 +17,7 @@ PLAIN = "alpha = 1, uncentred"
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}, centred"
 
 

@@ -20,7 +20,7 @@ DARK = 30
 
 
 def name(alpha: float, epsilon: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}, epsilon = {epsilon:g}"
 
 

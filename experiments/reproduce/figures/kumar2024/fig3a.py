@@ -16,7 +16,7 @@ KERNEL = "the kernel limit"
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}"
 
 

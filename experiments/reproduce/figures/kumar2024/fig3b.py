@@ -15,7 +15,7 @@ EPSILONS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 def name(epsilon: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"epsilon = {epsilon:g}"
 
 

@@ -16,7 +16,7 @@ NUS = (1.0, 2.0, 5.0, 20.0)
 
 
 def name(nu: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"P = {nu:g} D"
 
 

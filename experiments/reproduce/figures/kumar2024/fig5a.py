@@ -18,7 +18,7 @@ LEARNED = Learned("accuracy", train=0.95, test=0.75)
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}"
 
 

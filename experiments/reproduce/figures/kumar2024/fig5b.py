@@ -28,7 +28,7 @@ SMALL_NOTE = (
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}"
 
 

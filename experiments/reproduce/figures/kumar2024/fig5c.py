@@ -20,7 +20,7 @@ LEARNED = Learned("loss", train=0.25, test=0.25)
 
 
 def name(eigenvector: int) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"eigenvector {eigenvector}"
 
 

@@ -14,7 +14,7 @@ ALPHAS = (0.5, 1.0, 2.0, 4.0)
 
 
 def name(readouts: bool, alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{'trained' if readouts else 'fixed'} readouts, alpha = {alpha:g}"
 
 

@@ -16,7 +16,7 @@ LAZIER = 4.0
 
 
 def name(alpha: float, decay: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}, decay {decay:g}"
 
 

@@ -18,7 +18,7 @@ EXAMPLES = {1: (5,), 2: (5, 8), 3: (8, 12)}
 
 
 def name(directions: int, examples: int) -> str:
-    """Of an arm."""
+    """Names an arm."""
     index = {1: "one direction", 2: "two directions", 3: "three directions"}
     return f"{index[directions]}, P = {examples} D"
 

@@ -16,7 +16,7 @@ TOLERANCES = (3e-4, 1e-3, 1e-2, 1e-1)
 
 
 def name(tolerance: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"right within {tolerance:g}"
 
 

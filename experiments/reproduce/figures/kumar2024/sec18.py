@@ -19,7 +19,7 @@ LEARNED = Learned("loss", train=0.25, test=0.25)
 
 
 def name(eigenvector: int, examples: int) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"eigenvector {eigenvector}, P = {examples}"
 
 

@@ -14,7 +14,7 @@ PER_DIMENSION = (1, 2, 4, 5, 8, 15)
 
 
 def name(examples: int) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"P = {examples} D"
 
 

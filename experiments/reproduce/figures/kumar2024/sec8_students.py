@@ -15,7 +15,7 @@ ALPHAS = (0.1, 0.25, 1.0, 2.0, 4.0)
 
 
 def name(alpha: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"alpha = {alpha:g}"
 
 

@@ -15,7 +15,7 @@ SHARES = (0.0, 0.05, 0.1, 0.2, 0.3)
 
 
 def name(share: float) -> str:
-    """Of an arm."""
+    """Names an arm."""
     return f"{share:g} of the solution"
 
 

@@ -119,12 +119,12 @@ CLAIMS = (
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Of all arms."""
+    """A table of all arms."""
     return STUDY.table(runs, preset)
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Of the two settings."""
+    """A picture of the two settings."""
     return STUDY.draw(runs, preset)
 
 
