@@ -7,8 +7,8 @@ once and one after the other, against networks of 500 units that are trained one
 the other. Both are timed on some steps, in turn; 30,000 of all members are scaled up.
 
 Theory. The causal solver with two units, 60 updates and 6,000 samples. Its floor is
-reading the responses of all samples that each update needs, once, at the bandwidth that
-this machine reads an array of that size with, measured in the same rounds.
+reading the responses of all samples that each update needs, once, at the bandwidth of
+the memory, measured in the same rounds.
 
 Kernel. The tangent kernel of the grokking transformer at the paper's size, summed over
 some of its outputs, in different forms. The floor of the usual form is its products of
@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from benchmarks.machine import matmul_flops, matmul_seconds
+from benchmarks.machine import matmul_flops, matmul_seconds, memory_bandwidth
 from benchmarks.options import Parser, count
 from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.harness import command_line, memory
@@ -46,6 +46,7 @@ ALPHAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 NUM_SEEDS = 3
 NUM_UPDATES = 30_000
 SECTIONS = ("sweep", "dmft", "kernel")
+Clock = Callable[[], float]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,13 +54,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="to try it, in seconds")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=count(), default=5)
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="seconds of all cores, which other programs change less",
+    )
     args = parser.parsed(argv)
     run = {"sweep": sweep, "dmft": theory, "kernel": kernel}
+    clock = time.process_time if args.processor_time else time.perf_counter
     for name in args.sections:
-        run[name](args.small, args.rounds)
+        run[name](args.small, args.rounds, clock)
 
 
-def sweep(small: bool, rounds: int) -> None:
+def sweep(small: bool, rounds: int, clock: Clock) -> None:
     """Prints the times of a sweep by moments and of networks by their weights."""
     config = PolynomialConfig()
     if small:
@@ -82,7 +89,7 @@ def sweep(small: bool, rounds: int) -> None:
         "moments, vectorised": compiled(moments, members, at_once, steps),
     }
     first = next(iter(ways))
-    times = in_turns(ways, rounds)
+    times = in_turns(ways, rounds, clock)
     each = {
         name: [own / (steps * (1 if name == first else len(configs))) for own in found]
         for name, found in times.items()
@@ -97,7 +104,7 @@ def sweep(small: bool, rounds: int) -> None:
         )
 
 
-def theory(small: bool, rounds: int) -> None:
+def theory(small: bool, rounds: int, clock: Clock) -> None:
     """Prints the times of the causal solver."""
     config = TheoryConfig(nu=2.0)
     if small:
@@ -113,23 +120,22 @@ def theory(small: bool, rounds: int) -> None:
         )
     )
     keys = jax.random.split(jax.random.key(0), 4)
-    # Of all rows and columns before an update, the square of its time.
-    n, share = config.num_steps * config.width, 1 / 3
-    floats = int(config.num_samples * n**2 * share)
-    row = jnp.ones((config.width, n))
-    stored = jnp.ones((n, max(1, floats // n)))
-    read = jax.jit(jnp.matmul)
-    times = in_turns(
-        {
-            "one seed": lambda: jax.block_until_ready(one(keys[0], setting)),
-            "four seeds": lambda: [
-                jax.block_until_ready(one(key, setting)) for key in keys
-            ],
-            "one reading": lambda: jax.block_until_ready(read(row, stored)),
-        },
-        rounds,
-    )
-    floor = [config.num_steps * own for own in times["one reading"]]
+    ways = {
+        "one seed": lambda: jax.block_until_ready(one(keys[0], setting)),
+        "four seeds": lambda: [
+            jax.block_until_ready(one(key, setting)) for key in keys
+        ],
+    }
+    # Before an update t there are t^2 responses of a unit to a unit, of each sample.
+    size = 4 * config.num_samples * config.width**2 * config.num_steps**3 // 3
+    floor: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for own in ways.values():
+        own()
+    for _ in range(rounds):
+        floor.append(size / memory_bandwidth(2**16 if small else 2**25, repeats=3))
+        for name, own in ways.items():
+            times[name].append(seconds(own, clock))
     print(
         f"theory: N = {config.width}, T = {config.num_steps}, "
         f"{config.num_samples} samples"
@@ -146,10 +152,12 @@ def theory(small: bool, rounds: int) -> None:
     )
 
 
-def kernel(small: bool, rounds: int) -> None:
+def kernel(small: bool, rounds: int, clock: Clock) -> None:
     """Prints the times of the tangent kernel in different forms."""
-    num_pairs, num_outputs = (6, 2) if small else (128, 4)
-    sizes = {"num_heads": 2, "head_dim": 4, "mlp_dim": 8} if small else {}
+    num_pairs, num_outputs = (6, 2) if small else (400, 2)
+    sizes: dict[str, Any] = {}
+    if small:
+        sizes = {"num_heads": 2, "head_dim": 4, "mlp_dim": 8}
     modulus = 5 if small else 113
     model = GrokkingTransformer(modulus, rngs=nnx.Rngs(0), **sizes)
     graph, params = nnx.split(model)
@@ -159,8 +167,15 @@ def kernel(small: bool, rounds: int) -> None:
     def apply(params: Any, inputs: Any) -> jax.Array:
         return nnx.merge(graph, params)(*inputs)[:, :num_outputs]
 
+    def hidden(params: Any, inputs: Any) -> jax.Array:
+        """The same, with no matrix as it is, so that none is left as factors."""
+        return apply(jax.tree.map(lambda leaf: leaf * 1, params), inputs)
+
     ways = {
-        "Jacobians": functools.partial(metrics.empirical_ntk, apply),
+        "Jacobians": functools.partial(metrics.empirical_ntk, hidden),
+        "factors of layers (`empirical_ntk`)": functools.partial(
+            metrics.empirical_ntk, apply
+        ),
         "products with vectors": functools.partial(by_products, apply),
     }
     compiled_ways = {
@@ -178,7 +193,7 @@ def kernel(small: bool, rounds: int) -> None:
     for _ in range(rounds):
         products += matmul_seconds(shape, repeats=3)
         for name, own in compiled_ways.items():
-            times[name].append(seconds(functools.partial(own, params, pairs)))
+            times[name].append(seconds(functools.partial(own, params, pairs), clock))
     num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
     flops = num_outputs * num_pairs**2 * num_params  # half of the products
     floor = flops / (matmul_flops(shape) / min(products))
@@ -212,7 +227,7 @@ def by_products(apply: Callable[..., jax.Array], params: Any, inputs: Any) -> ja
 
 
 def in_turns(
-    ways: Mapping[str, Callable[[], Any]], rounds: int
+    ways: Mapping[str, Callable[[], Any]], rounds: int, clock: Clock
 ) -> dict[str, list[float]]:
     """Seconds of each way in each round, compiled before."""
     for run in ways.values():
@@ -220,15 +235,15 @@ def in_turns(
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
-            times[name].append(seconds(run))
+            times[name].append(seconds(run, clock))
     return times
 
 
-def seconds(run: Callable[[], Any]) -> float:
+def seconds(run: Callable[[], Any], clock: Clock) -> float:
     """Of one call, until its results are there."""
-    start = time.perf_counter()
+    start = clock()
     jax.block_until_ready(run())
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def ratio(times: Sequence[float], others: Sequence[float]) -> str:
