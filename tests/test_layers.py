@@ -31,7 +31,7 @@ EXPERIMENTS: dict[str, set[str]] = {
     "export": {"harness"},
     "lazy_rich": {"harness"},
     "detectors": {"harness", "grokking"},
-    "reproduce": {"harness", "grokking", "warm_start", "atari"},
+    "reproduce": {"harness", "grokking", "warm_start", "atari", "lazy_rich"},
     "launch": {"harness", "reproduce"},
 }
 

@@ -16,7 +16,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "alpha = 1, centred": {"center": True},
 }
 NAMES = tuple(SETTINGS)
-LEARNED = Learned("loss", train=0.2, test=0.4)
+LEARNED = Learned("loss", train=0.3, test=0.4)
 
 
 def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
@@ -26,7 +26,7 @@ def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
 CLAIMS = (
     *mean_field.agrees(NAMES),
     lazy_rich.rising_claim(
-        "the theory has the delay of laziness: updates from the training loss .2 to "
+        "the theory has the delay of laziness: updates from the training loss .3 to "
         "the test loss .4, alpha from 1 to 3",
         NAMES[1:3],
         LEARNED.delay,

@@ -41,7 +41,7 @@ CLAIMS = (
         paper="sooner",
     ),
     Claim(
-        says="in inverse proportion: updates with .05 over those with .2 (1/4 of it "
+        says="in inverse proportion: updates with .05 over those with .2 (exactly, it "
         "would be 4)",
         measure=lambda runs: (
             CLASSES.generalised(runs, name(1.0, 0.05))
