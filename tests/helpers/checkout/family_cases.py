@@ -305,6 +305,7 @@ CASES = [
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.2},
                 **{"adam_b2": 0.9, "momentum": 0.5, "init_scale": 3.0},
+                **{"num_rewarms": 2, "rewarm_factor": 3.0},
             }
         ],
         other_program={"center": True},
