@@ -72,7 +72,7 @@ def test_a_bad_value_is_one_line(name, monkeypatch, capsys):
 
 
 def test_all_command_lines_are_known():
-    assert len(FOUND) == 13
+    assert len(FOUND) == 15
 
 
 def test_a_platform_that_is_not_here_is_one_line(run_python):
