@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
+from experiments.atari.family import FAMILY as ATARI
 from experiments.detectors import __main__ as detectors
 from experiments.detectors.config import Config as Detectors
 from experiments.export import __main__ as export
@@ -74,6 +75,7 @@ def commands(monkeypatch, tmp_path):
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
+        "atari": Command(ATARI.config_class, begin_family(ATARI)),
         **{
             f"lazy_rich {own.name}": Command(own.config_class, begin_family(own))
             for own in LAZY_RICH
@@ -147,7 +149,8 @@ def count(cases, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "name",
     [
-        *("grokking", "warm_start", "demo", "detectors", "reproduce", "launch"),
+        *("grokking", "warm_start", "atari", "demo", "detectors", "reproduce"),
+        "launch",
         *(f"lazy_rich {own.name}" for own in LAZY_RICH),
         *("runs", "export"),
     ],
