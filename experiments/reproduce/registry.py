@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 from experiments.reproduce import figures
-from experiments.reproduce.catalogue import NOT_BUILT
 from experiments.reproduce.figure import Figure, Scale
 
 
@@ -23,11 +22,6 @@ def known() -> dict[str, Figure]:
     return {figure.name: figure for figure in sorted(found, key=_order)}
 
 
-def not_built() -> dict[str, str]:
-    """What the figures of the papers claim that nobody has built here yet, by name."""
-    return {name: NOT_BUILT[name] for name in NOT_BUILT if name not in known()}
-
-
 def find(name: str) -> Figure:
     """A figure by its name, or by the module of one's own whose `FIGURE` it is.
 
@@ -38,8 +32,6 @@ def find(name: str) -> Figure:
         raise ValueError(f"name a figure: {suggestion('')}")
     if name in known():
         return known()[name]
-    if name in not_built():
-        raise ValueError(f"{name} is not built yet; there are {suggestion(name)}")
     figure = None if "/" in name else _of_module(name)
     if figure is None:
         raise ValueError(f"no figure {name!r} here; there are {suggestion(name)}")

@@ -81,7 +81,9 @@ LEAFWISE = {
 }
 
 
-@pytest.mark.parametrize("leaves_at_once", [1, 2, 9])
+@pytest.mark.parametrize(
+    "leaves_at_once", [1, pytest.param(2, marks=pytest.mark.thorough), 9]
+)
 @pytest.mark.parametrize("name", LEAFWISE)
 def test_it_is_what_is_inside(name: str, leaves_at_once: int) -> None:
     """Updates, state and the state's structure; counts advance once."""

@@ -93,7 +93,13 @@ def test_a_cycle_scales_the_update():
     np.testing.assert_allclose(moves[0] / moves[1], config.rewarm_factor, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.thorough if name != "modular" else ())
+        for name in TASKS
+    ],
+)
 def test_every_task_says_how_far_features_and_kernel_are(name):
     case = TASKS[name]
     config = dataclasses.replace(case.tiny, diagnose=True)

@@ -359,7 +359,7 @@ CASES = [
         mistakes=[(["--width", "0"], "width=0: must be at least 1")],
     ),
 ]
-ALIKE = (WARM_START, MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, DMFT, IMAGES)
+ALIKE = tuple(case.family for case in CASES if case.family not in (GROKKING, PARITY))
 """Families whose killed runs others stand for."""
 COMMON = [
     (["--seed", "-1"], "seed=-1: must be at least 0"),
@@ -369,6 +369,6 @@ COMMON = [
     (["--eval-every", "0"], "eval_every=0: must be at least 1"),
     (["--checkpoint-seconds", "-1"], "checkpoint_seconds=-1.0: must be at least 0"),
 ]
-VARIANTS = (POLYNOMIAL, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR)
-"""Of one kind with MODULAR; left to the thorough tests."""
+VARIANTS = (MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, HERMITE, IMAGES)
+"""Of one kind with POLYNOMIAL; left to the thorough tests."""
 MISTAKES = [(case, *own) for case in CASES for own in (*case.mistakes, *COMMON)]

@@ -53,7 +53,11 @@ def every_transition(replay):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-@pytest.mark.parametrize("frame_shape", [(2, 3), (2, 3, 2)], ids=str)
+@pytest.mark.parametrize(
+    "frame_shape",
+    [(2, 3), pytest.param((2, 3, 2), marks=pytest.mark.thorough)],
+    ids=str,
+)
 def test_transitions_are_those_of_a_list_of_all_steps(layout, frame_shape):
     generator = np.random.default_rng(0)
     replay, naive = Replay(layout, frame_shape), NaiveReplay(layout)
