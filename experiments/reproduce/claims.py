@@ -68,7 +68,7 @@ def judge(claim: Claim, runs: Runs) -> Verdict:
     """Measures a claim; NaN, as of a ratio of two that never happen, never holds."""
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.asarray(claim.measure(runs), float)
-    middle = float(np.median(values))
+        middle = float(np.median(values))  # NaN between -inf and inf as well
     bounds = (
         claim.at_least is None or middle >= claim.at_least,
         claim.at_most is None or middle <= claim.at_most,

@@ -57,6 +57,7 @@ def verdict(values, **bounds):
         ([0.2, 0.4], {"at_least": 0.3}, True),
         ([0.2, 0.4], {"at_least": 0.3, "at_most": 0.29}, False),
         ([np.nan, 0.4, 0.4], {"at_least": 0.3}, False),
+        ([-np.inf, np.inf], {"at_most": 1.0}, False),
     ],
 )
 def test_the_median_over_seeds_is_judged(values, bounds, holds):
