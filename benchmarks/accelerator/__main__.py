@@ -23,6 +23,7 @@ from benchmarks.accelerator import (
 from benchmarks.accelerator.figures import Figures
 from benchmarks.options import Parser, output
 from experiments.harness import command_line, environment
+from experiments.harness.messages import UserError
 
 SECTIONS: dict[str, Callable[[bool], Figures]] = {
     "ceilings": ceilings.ceilings,
@@ -57,12 +58,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         start = time.perf_counter()
         try:
             found = SECTIONS[name](args.small)
+        except UserError as error:  # what is not installed is no failure
+            print(f"\n{name} is left out: {error}", flush=True)
+            results.setdefault("left out", {})[name] = str(error)
+            _write(results, args.out)
+            continue
         except Exception:  # minutes on a device are dear: the others go on
             traceback.print_exc()
             failed.append(name)
             continue
         results[name] = found
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        _write(results, args.out)
         print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
         for what, value in found.items():
             print(f"  {what:44} {value}", flush=True)
@@ -70,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(args.out)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def _write(results: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

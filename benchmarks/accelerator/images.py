@@ -31,6 +31,8 @@ def step(name: str, small: bool) -> Figures:
     """Milliseconds of a step, and the ratio to PyTorch's, which is not compiled."""
     found: Figures = {}
     batch, num_steps = (4, 1) if small else (256, 20)
+    if not importlib.util.find_spec("torch"):
+        found[PEER] = "not installed: ours alone"
     for setting, dtype, precision in SETTINGS:
         seconds, losses = _times(name, batch, num_steps, dtype, precision)
         own = seconds["ours"]

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.accelerator import __main__ as accelerator
 from benchmarks.accelerator import figures
+from experiments.harness.messages import UserError
 
 
 @pytest.mark.slow
@@ -28,6 +29,29 @@ def test_sections_of_deep_rl_find_rates(tmp_path):
     assert games["games: 2, steps of the agent/s"] == pytest.approx(
         2 * games["games: 2, updates/s"], rel=1e-3
     )
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["grokking", "warm-start", "cifar-cnn", "resnet18"])
+def test_every_other_section_runs_at_small_sizes(name, tmp_path):
+    path = tmp_path / "found.json"
+    accelerator.main(["--small", "--sections", name, f"--out={path}"])
+    found = json.loads(path.read_text())[name]
+    assert found
+    assert all(value != [] for key, value in found.items() if "waits" not in key)
+
+
+def test_what_is_not_installed_is_left_out_in_a_line(tmp_path, monkeypatch, capsys):
+    def lacks(small):
+        raise UserError("it needs this: pip install that")
+
+    monkeypatch.setattr(accelerator, "SECTIONS", {"lacks": lacks})
+    path = tmp_path / "found.json"
+    accelerator.main(["--small", f"--out={path}"])
+    assert "lacks is left out: it needs this: pip" in capsys.readouterr().out
+    assert json.loads(path.read_text())["left out"] == {
+        "lacks": "it needs this: pip install that"
+    }
 
 
 def test_a_section_that_fails_stops_no_other(tmp_path, monkeypatch):
