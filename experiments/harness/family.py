@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness import disk, memory, outcomes
+from experiments.harness import disk, files, memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
@@ -150,7 +150,7 @@ def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> st
     # Runs of before have none.
     became = f"{entry['outcome']}; " if "outcome" in entry else ""
     try:
-        return f"{became}{family.describe(entry, config)}"
+        return f"{became}{family.describe(files.restore_floats(entry), config)}"
     except (LookupError, TypeError, ValueError):
         return f"{became}its summary was not written by this program"
 
