@@ -108,7 +108,8 @@ def lazy_from_offset(
       ``(offset, *inputs) -> outputs``, with an offset like the parameters.
 
     Raises:
-      ValueError: if ``alpha`` is 0 or not finite, or ``num_nodes`` below 1.
+      ValueError: if ``alpha`` is 0 or not finite, or ``num_nodes`` below 1; from the
+        function that is returned, if its offset is of another structure or shape.
 
     Examples:
       >>> from models.lazy import lazy_from_offset
@@ -126,6 +127,8 @@ def lazy_from_offset(
     ]
 
     def scaled_apply(offset: Any, *inputs: Any) -> Any:
+        _check_offset(initial_params, offset)
+
         def part(share: float, weight: float) -> Any:
             """Returns the integral's term at a node."""
             params = jax.tree.map(
@@ -169,7 +172,8 @@ def lazy_learning_rate(
       The rate, or a schedule of it.
 
     Raises:
-      ValueError: if ``alpha`` is 0 or not finite, or ``width`` below 1.
+      ValueError: if ``alpha`` is 0 or not finite, ``width`` below 1, or ``base_rate``
+        negative or not finite.
 
     Examples:
       >>> from models.lazy import lazy_learning_rate
@@ -181,8 +185,12 @@ def lazy_learning_rate(
       <https://arxiv.org/abs/2310.06110>`_, 2024, section 8.1, which leaves out N
     """
     _check_alpha(alpha)
-    if isinstance(width, int) and width < 1:
-        raise ValueError(f"width must be at least 1, got {width}.")
+    if not _holds(width, lambda number: np.greater_equal(number, 1)):
+        raise ValueError(f"width must be at least 1, got {width!r}.")
+    if not callable(base_rate) and not _holds(
+        base_rate, lambda number: np.greater_equal(number, 0)
+    ):
+        raise ValueError(f"base_rate must be finite and at least 0, got {base_rate!r}.")
     # Divided twice, since the square of a small or large α is out of range.
     if callable(base_rate):
         return lambda count: base_rate(count) * width / alpha / alpha
@@ -190,7 +198,32 @@ def lazy_learning_rate(
 
 
 def _check_alpha(alpha: Any) -> None:
-    if isinstance(alpha, jax.core.Tracer):
-        return
-    if not np.all(np.isfinite(alpha)) or np.any(np.equal(alpha, 0)):
-        raise ValueError(f"alpha must be a finite number other than 0, got {alpha}.")
+    if not _holds(alpha, lambda number: np.not_equal(number, 0)):
+        raise ValueError(f"alpha must be a finite number other than 0, got {alpha!r}.")
+
+
+def _holds(number: Any, condition: Callable[[Any], Any]) -> bool:
+    """Whether a number is finite and meets a condition; traced ones pass."""
+    if isinstance(number, jax.core.Tracer):
+        return True
+    try:
+        return bool(np.all(np.isfinite(number) & condition(number)))
+    except TypeError:  # of what is no number
+        return False
+
+
+def _check_offset(initial_params: Any, offset: Any) -> None:
+    structures: list[Any] = [
+        jax.tree.structure(tree) for tree in (initial_params, offset)
+    ]
+    if structures[0] != structures[1]:
+        raise ValueError(
+            f"offset must be a tree like initial_params, {structures[0]}, got "
+            f"{structures[1]}."
+        )
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (initial_params, offset)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"offset must have the shapes of initial_params, {shapes[0]}, got "
+            f"{shapes[1]}."
+        )

@@ -7,11 +7,11 @@ arms. This module and what it imports leave jax alone, so that `--help` stays qu
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from experiments.harness import disk, memory, outcomes
+from experiments.harness import disk, files, memory, outcomes
 from experiments.harness.command_line import FULL, parse
 from experiments.harness.config import IGNORED, RunConfig
 from experiments.harness.memory import Needs
@@ -94,6 +94,10 @@ class Family(Generic[ConfigT]):
     """What one seed takes of memory at the least; nothing where it is not known."""
     disk: Callable[[ConfigT], int] = lambda _: 0
     """Bytes of one seed on disk besides its checkpoints (`RunDirectory.array`)."""
+    cautions: Callable[[ConfigT], Iterable[str]] = lambda _: ()
+    """What a user should know before a run of these settings: a warning for each."""
+    rate: str = "learning_rate"
+    """The field to lower where training diverges."""
     data: Collection[str] = ()
     """Fields that say where data are, and decide no result."""
     resolve: Callable[[ConfigT], ConfigT] = lambda config: config
@@ -150,7 +154,7 @@ def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> st
     # Runs of before have none.
     became = f"{entry['outcome']}; " if "outcome" in entry else ""
     try:
-        return f"{became}{family.describe(entry, config)}"
+        return f"{became}{family.describe(files.restore_floats(entry), config)}"
     except (LookupError, TypeError, ValueError):
         return f"{became}its summary was not written by this program"
 
@@ -180,6 +184,8 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
     if not is_finished(path, fits):
         require_machine(family, config, config.num_seeds, path)
         loaded = code.load(config)
+        for caution in family.cautions(config):
+            warn(caution)
     with RunDirectory(
         path,
         config,
@@ -216,7 +222,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
             )
         rows = directory.rows()
         _check_rows(directory.path, rows, seeds, config)
-        warn_of_divergence(rows)
+        warn_of_divergence(rows, family.rate)
         figure = directory.path / f"{family.name}.png"
         with figure_may_fail(figure):
             code.draw(rows, config, figure)
@@ -298,12 +304,12 @@ def _defaults(family: Family[Any]) -> dict[str, Any]:
     return {field.name: field.default for field in fields}
 
 
-def warn_of_divergence(rows: Rows) -> None:
+def warn_of_divergence(rows: Rows, rate: str = "learning_rate") -> None:
     """Says for each seed when its loss was no longer a number."""
     for seed in dict.fromkeys(row["seed"] for row in rows):
         step = outcomes.diverged_at([row for row in rows if row["seed"] == seed])
         if step is not None:
             warn(
                 f"seed {seed} diverged: its training loss is not finite at step {step}"
-                "; lower learning_rate"
+                f"; lower {rate}"
             )

@@ -279,10 +279,11 @@ def _parse_line(number: int, line: bytes) -> dict[str, Any]:
         row = None
     if not isinstance(row, dict):
         raise ValueError(f"line {number} is no JSON object")
-    return _restore_floats(row)
+    return restore_floats(row)
 
 
-def _restore_floats(row: dict[str, Any]) -> dict[str, Any]:
+def restore_floats(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an object, the three strings for non-finite floats as floats."""
     return {
         key: _NON_FINITE.get(value, value) if isinstance(value, str) else value
         for key, value in row.items()

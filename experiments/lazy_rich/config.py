@@ -53,6 +53,11 @@ class LazyConfig(RunConfig):
     seed: int = 0
     """The data and the initial weights are drawn with this seed."""
 
+    @property
+    def zero_loss(self) -> float:
+        """The training loss of the zero predictor, roughly."""
+        return 1.0
+
     def __post_init__(self) -> None:
         """Checks these fields.
 

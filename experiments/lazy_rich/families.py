@@ -42,7 +42,11 @@ def in_words(rows: Sequence[Mapping[str, Any]], config: LazyConfig) -> str:
     else:
         names = ["steps_to_train_loss", "steps_to_test_loss"]
         reached = [summary[name][LEARNED] for name in names]
-    return outcomes.in_words(rows, *reached, limit=None)
+    return outcomes.in_words(
+        rows,
+        *reached,
+        start_loss=outcomes.start_loss(rows, config.zero_loss, center=config.center),
+    )
 
 
 def describe(entry: Mapping[str, Any], config: LazyConfig) -> str:

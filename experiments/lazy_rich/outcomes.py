@@ -14,6 +14,8 @@ FITTED = "0.1"
 """The threshold of a training loss that counts as fitted on the polynomial task."""
 GENERALISED = "0.25"
 """The threshold of its test loss: a third of that of the zero network."""
+GROWN = 100
+"""A loss that ends above this many times what it was at first is growing."""
 ACCURACY = 0.95
 """From which on a classifier has learned a set."""
 
@@ -58,7 +60,13 @@ def _learned(accuracy: float) -> bool:
 
 
 def in_words(
-    rows: Rows, fitted: int | None, generalised: int | None, *, limit: float | None
+    rows: Rows,
+    fitted: int | None,
+    generalised: int | None,
+    *,
+    limit: float | None = None,
+    start_loss: float = math.inf,
+    rate: str = "learning_rate",
 ) -> str:
     """What became of one run.
 
@@ -66,12 +74,16 @@ def in_words(
       rows: of its evaluations.
       fitted: the step at which it had learned its training set.
       generalised: the step at which it had learned the test set.
-      limit: the learning rate from which on the initial network diverges, if known.
+      limit: the rate from which on the initial network diverges, if known.
+      start_loss: the training loss at first, from which it has grown or not.
+      rate: the field that is to be lowered where it was too large.
     """
     diverged = diverged_at(rows)
+    lower = f"lower {rate}" + (f" (limit at first: {limit:.3g})" if limit else "")
     if diverged is not None:
-        known = "" if limit is None else f" (limit at first: {limit:.3g})"
-        return f"diverged at update {diverged}: lower learning_rate{known}"
+        return f"diverged at update {diverged}: {lower}"
+    if (loss := rows[-1]["train_loss"]) > GROWN * start_loss:
+        return f"growing (loss {loss:.3g}): {lower}"
     if fitted is None:
         loss = rows[-1]["train_loss"]
         return f"has not fitted its training set (loss {loss:.3g})"
@@ -81,10 +93,18 @@ def in_words(
     return f"fitted at update {fitted}, generalised at update {generalised}"
 
 
-def in_words_of_losses(rows: Rows, *, limit: float | None = None) -> str:
+def in_words_of_losses(rows: Rows, **known: Any) -> str:
     """As `in_words`, of the polynomial task."""
     train, test = (_steps_to(rows, f"{name}_loss") for name in ("train", "test"))
-    return in_words(rows, train[FITTED], test[GENERALISED], limit=limit)
+    return in_words(rows, train[FITTED], test[GENERALISED], **known)
+
+
+def start_loss(rows: Rows, zero_loss: float, *, center: bool) -> float:
+    """What a training loss may have begun with, before its first evaluation.
+
+    A network that is not centred may begin far above the zero predictor.
+    """
+    return zero_loss if center else max(zero_loss, rows[0]["train_loss"])
 
 
 def _steps_to(rows: Rows, name: str) -> dict[str, int | None]:

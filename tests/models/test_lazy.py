@@ -163,7 +163,7 @@ def test_alpha_may_be_traced():
     np.testing.assert_allclose(2 * two[0], two[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("alpha", [0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("alpha", [0.0, float("nan"), float("inf"), "a", None])
 def test_alpha_without_a_meaning_is_refused(alpha):
     for call in (
         lambda: lazy(apply, {}, alpha),
@@ -179,3 +179,24 @@ def test_other_arguments_are_checked():
         lazy_from_offset(apply, {}, 1.0, num_nodes=0)
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         lazy_learning_rate(1.0, 1.0, width=0)
+    for width in (-1.0, float("nan"), "a"):
+        with pytest.raises(ValueError, match="width must be at least 1"):
+            lazy_learning_rate(1.0, 1.0, width=width)
+    for rate in (-1.0, float("nan"), "a"):
+        with pytest.raises(ValueError, match="base_rate must be finite and at least 0"):
+            lazy_learning_rate(rate, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "message"),
+    [
+        ({"b": jnp.ones(2)}, "offset must be a tree like initial_params"),
+        (jnp.ones(2), "offset must be a tree like initial_params"),
+        ({"a": jnp.ones(())}, "offset must have the shapes of initial_params"),
+    ],
+)
+def test_an_offset_of_other_parameters_is_refused(offset, message):
+    model = lazy_from_offset(lambda p, x: p["a"] * x, {"a": jnp.ones(2)}, 1.0)
+    with pytest.raises(ValueError, match=message) as error:
+        model(offset, jnp.ones(2))
+    assert "\n" not in str(error.value)

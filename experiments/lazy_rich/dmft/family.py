@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
-from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.dmft.config import Config
-from experiments.lazy_rich.dmft.outcomes import describe, summarize
+from experiments.lazy_rich.dmft.outcomes import describe, in_words, summarize
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
@@ -54,6 +53,7 @@ FAMILY = Family(
     run_seconds=run_seconds,
     cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
     describe=describe,
-    in_words=lambda rows, _: outcomes.in_words_of_losses(rows),
+    in_words=in_words,
+    rate="time_step",
     memory=memory,
 )

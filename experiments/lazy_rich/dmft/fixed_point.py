@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from experiments.lazy_rich.dmft import averages, basis, datum, linear, paths
 from experiments.lazy_rich.dmft.datum import Samples
 from experiments.lazy_rich.dmft.linear import Linear, Responses
-from experiments.lazy_rich.dmft.setting import Setting
+from experiments.lazy_rich.dmft.setting import Setting, check_setting
 
 
 class FixedPoint(NamedTuple):
@@ -44,7 +44,12 @@ def solve(
       num_iterations: from the limit of many examples on.
       damping: of the responses of an iteration, this share is taken on.
       center: whether the output is less that of the initial network.
+
+    Raises:
+      ValueError: as of `solver.solve`.
     """
+    check_setting(setting)
+    paths.require(num_steps, setting.width, num_samples)
     with jax.default_matmul_precision("highest"):
         samples = datum.draw_samples(
             key, setting, num_steps=num_steps, num_samples=num_samples

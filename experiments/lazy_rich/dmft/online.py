@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from experiments.lazy_rich.dmft import averages
 from experiments.lazy_rich.dmft.linear import overlaps_of
-from experiments.lazy_rich.dmft.setting import Overlaps, Setting
+from experiments.lazy_rich.dmft.setting import Overlaps, Setting, check_setting
 from experiments.lazy_rich.polynomial.theory import LossTerms
 
 
@@ -34,7 +34,11 @@ def solve(setting: Setting, *, num_steps: int, center: bool) -> Online:
       setting: of the network; its ν is not read.
       num_steps: T.
       center: whether the output is less that of the initial network.
+
+    Raises:
+      ValueError: as of `solver.solve`, but for the memory.
     """
+    check_setting(setting)
     width = setting.width
 
     def update(units: tuple, _: None) -> tuple[tuple, Online]:

@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.dmft.config import Config
 
+ZERO_LOSS = 0.75
+"""Of the zero predictor."""
 _FINAL = (
     "train_loss_error",
     "test_loss_error",
@@ -22,6 +26,30 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
     """Losses as of the other tasks, and where the theory's own metrics end."""
     ends = {f"final_{name}": rows[-1][name] for name in _FINAL}
     return outcomes.losses(rows) | ends
+
+
+def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
+    """Whether a seed fitted and generalised, and when."""
+    return outcomes.in_words_of_losses(
+        rows,
+        limit=largest_time_step(config),
+        start_loss=outcomes.start_loss(rows, ZERO_LOSS, center=config.center),
+        rate="time_step",
+    )
+
+
+def largest_time_step(config: Config) -> float:
+    r"""The step from which on many examples diverge, linearised at first.
+
+    It is 2 over the largest eigenvalue of the mean of
+    :math:`\varphi'(h_i) \varphi'(h_j) x x^\top / N`. That belongs to a sum of the
+    units' weights and of what is alike in each unit, whose 2 by 2 block is below.
+    Fewer examples diverge at smaller steps.
+    """
+    n = config.width
+    share = config.epsilon**2 * config.power / n
+    block = [[(n + 2) * share, n * share], [1 / n, 1 + 2 * share]]
+    return float(2 / np.max(np.linalg.eigvals(block).real))
 
 
 def describe(entry: Mapping[str, Any], config: Config) -> str:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from experiments.harness import memory
 from experiments.lazy_rich.dmft.datum import Gradients
 
 _PARTS = 6
@@ -18,6 +19,17 @@ def num_bytes(num_steps: int, width: int, num_samples: int) -> int:
     """Of `no_paths`, in float32."""
     n = num_steps * width
     return 4 * num_samples * n * num_columns(num_steps, width)
+
+
+def require(num_steps: int, width: int, num_samples: int) -> None:
+    """Raises `ValueError` unless there is room for `no_paths`, before it is taken."""
+    size, there = num_bytes(num_steps, width, num_samples), memory.available()
+    if there is not None and size > there:
+        raise ValueError(
+            f"{num_samples} samples of {num_steps} updates of {width} units take "
+            f"{size / 1e9:,.1f} GB of memory, and {there / 1e9:,.1f} GB are available: "
+            "ask for fewer samples or updates"
+        )
 
 
 def no_paths(num_steps: int, width: int, num_samples: int) -> jax.Array:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.lazy_rich.polynomial.moments import Scalar
 
@@ -43,6 +44,35 @@ class Setting(NamedTuple):
     def width(self) -> int:
         """N."""
         return len(self.overlaps)
+
+
+def check_setting(setting: Setting) -> None:
+    """Raises `ValueError` unless there are such networks; traced numbers pass."""
+    for name in ("nu", "alpha", "time_step", "power", "epsilon"):
+        value = getattr(setting, name)
+        is_positive = name != "epsilon"
+        if not isinstance(value, jax.core.Tracer) and not (
+            np.isfinite(value) and (value > 0 if is_positive else value >= 0)
+        ):
+            least = "greater than 0" if is_positive else "at least 0"
+            raise ValueError(f"{name}={value}: must be finite and {least}")
+    shape = np.shape(setting.overlaps)
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError(
+            f"overlaps must have shape (N,) with at least 2 units, got {shape}: one "
+            "cannot cancel its linear part"
+        )
+    if any(
+        isinstance(own, jax.core.Tracer) for own in (setting.overlaps, setting.power)
+    ):
+        return
+    squares = float(np.sum(np.square(setting.overlaps)))
+    # NaN never is; float32 may round a sum beyond what it is.
+    if not squares <= (1 + 1e-5) * float(setting.power):
+        raise ValueError(
+            f"overlaps: the sum of their squares, {squares:g}, must be at most the "
+            f"power, {float(setting.power):g}"
+        )
 
 
 class Overlaps(NamedTuple):

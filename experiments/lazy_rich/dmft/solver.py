@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from experiments.lazy_rich.dmft import averages, basis, datum, linear, paths
 from experiments.lazy_rich.dmft.datum import Gradients, Means, Samples
 from experiments.lazy_rich.dmft.linear import Linear, Responses
-from experiments.lazy_rich.dmft.setting import Overlaps, Setting
+from experiments.lazy_rich.dmft.setting import Overlaps, Setting, check_setting
 from experiments.lazy_rich.polynomial.theory import LossTerms
 
 
@@ -60,8 +60,8 @@ def solve(
 ) -> Point:
     """Losses and overlaps of all times, from 0 to `num_steps`.
 
-    The memory that it takes is `paths.num_bytes`. The samples' noise is that of runs
-    with other keys.
+    The memory that it takes is `paths.num_bytes`, which is looked for first. The
+    samples' noise is that of runs with other keys.
 
     Args:
       key: of the samples.
@@ -72,8 +72,13 @@ def solve(
 
     Returns:
       A point whose arrays have the times' axis first.
+
+    Raises:
+      ValueError: if the setting is of nothing, or the memory is not there.
     """
+    check_setting(setting)
     width = setting.width
+    paths.require(num_steps, width, num_samples)
     with jax.default_matmul_precision("highest"):
         samples = datum.draw_samples(
             key, setting, num_steps=num_steps, num_samples=num_samples

@@ -63,3 +63,8 @@ class Config(LazyConfig):
             f"a divisor of num_train, which is {self.num_train}",
         )
         check_range("init_scale", self.init_scale, at_least=1e-3, at_most=1e3)
+
+    @property
+    def zero_loss(self) -> float:
+        """The training loss of the zero predictor."""
+        return 1 / SPEC.num_classes

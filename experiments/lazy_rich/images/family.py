@@ -47,7 +47,8 @@ def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
     summary = summarize(rows, config)
     fitted = summary["first_step_train_accuracy_95"]
     generalised = summary["steps_to_test_accuracy"][LEARNED]
-    return outcomes.in_words(rows, fitted, generalised, limit=None)
+    start = outcomes.start_loss(rows, config.zero_loss, center=config.center)
+    return outcomes.in_words(rows, fitted, generalised, start_loss=start)
 
 
 def _title(config: Config) -> str:

@@ -32,3 +32,8 @@ class Config(PairsConfig):
         """
         super().__post_init__()
         check_range("width", self.width, at_least=1, at_most=2**20)
+
+    @property
+    def zero_loss(self) -> float:
+        """The training loss of the zero predictor."""
+        return 1 / self.modulus

@@ -77,3 +77,8 @@ class Config(LazyConfig):
     @property
     def _has_solution(self) -> bool:
         return self.by_moments and self.num_directions == 1 and self.epsilon > 0
+
+    @property
+    def zero_loss(self) -> float:
+        """The training loss of the zero predictor, in expectation."""
+        return (self.num_directions**2 + 2 * self.num_directions) / 4

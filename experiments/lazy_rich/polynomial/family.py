@@ -1,9 +1,9 @@
 """The polynomial task as a family of runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.harness.family import Family
+from experiments.harness.family import Family, Rows
 from experiments.harness.memory import Needs
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.polynomial.config import Config
@@ -44,6 +44,22 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
     )
 
 
+def in_words(rows: Rows, config: Config) -> str:
+    """Whether a seed fitted and generalised, and when."""
+    start = outcomes.start_loss(rows, config.zero_loss, center=config.center)
+    return outcomes.in_words_of_losses(rows, start_loss=start)
+
+
+def _cautions(config: Config) -> Iterable[str]:
+    if config.width == 1:
+        yield "width=1: one unit cannot cancel its linear part, so it cannot be solved"
+    if config.epsilon == 0:
+        yield "epsilon=0: units without curvature cannot learn the target"
+    from experiments.lazy_rich.polynomial.outcomes import cautions
+
+    yield from cautions(config)
+
+
 def _code() -> "ArrayCode[Config]":
     from experiments.harness.members import ArrayCode
     from experiments.lazy_rich.polynomial.experiment import experiment
@@ -67,6 +83,7 @@ FAMILY = Family(
     run_seconds=run_seconds,
     cost=f"{OPERATIONS_PER_SECOND:.0e} operations a second",
     describe=describe,
-    in_words=lambda rows, _: outcomes.in_words_of_losses(rows),
+    in_words=in_words,
+    cautions=_cautions,
     memory=memory,
 )

@@ -1,7 +1,7 @@
 """What became of one seed on the polynomial task, beside its lazy limit."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.harness.members import hyperparameters
 from experiments.lazy_rich import outcomes
+from experiments.lazy_rich.config import LAZY_RATES
 from experiments.lazy_rich.polynomial import lazy_limit
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.lazy_rich.polynomial.experiment import ByMoments
@@ -22,13 +23,14 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
     summary = outcomes.losses(rows)
     seed = rows[-1]["seed"]
     limit = largest_rate(config, seed)
+    start = outcomes.start_loss(rows, config.zero_loss, center=config.center)
     curve = lazy_curve(config, seed, np.asarray([rows[-1]["step"]]))
     return {
         **summary,
         "lazy_train_loss": None if curve is None else float(curve.train_loss[0]),
         "lazy_test_loss": None if curve is None else float(curve.test_loss[0]),
         "largest_lazy_learning_rate": limit,
-        "outcome": outcomes.in_words_of_losses(rows, limit=limit),
+        "outcome": outcomes.in_words_of_losses(rows, limit=limit, start_loss=start),
     }
 
 
@@ -53,9 +55,29 @@ def lazy_curve(config: Config, seed: int, steps: np.ndarray) -> LazyCurve | None
     return LazyCurve(*(losses / config.label_scale**2 for losses in curve))
 
 
-def largest_rate(config: Config, seed: int) -> float:
-    """The η₀ from which on the linearised network diverges."""
-    return _start(config, seed)[1]
+def largest_rate(config: Config, seed: int) -> float | None:
+    """The η₀ from which on the linearised network diverges.
+
+    With momentum m it is 1 + m times that of gradient descent. None where there is
+    none in closed form: Adam's updates do not scale with the gradient, and the kernel
+    of trained readouts has other terms.
+    """
+    if config.optimizer not in LAZY_RATES or config.readouts:
+        return None
+    momentum = config.momentum if config.optimizer == "momentum" else 0
+    return (1 + momentum) * _start(config, seed)[1]
+
+
+def cautions(config: Config) -> Iterator[str]:
+    """What is wrong with a run before it is begun."""
+    for seed in range(config.seed, config.seed + config.num_seeds):
+        limit = largest_rate(config, seed)
+        if limit is not None and config.learning_rate >= limit:
+            yield (
+                f"learning_rate={config.learning_rate:g} is not below {limit:.3g}, "
+                f"from which on the linearised network of seed {seed} diverges"
+            )
+            return
 
 
 @functools.lru_cache(maxsize=32)

@@ -1,6 +1,7 @@
 """What a lazy transformer can be asked for."""
 
 import dataclasses
+import math
 
 from experiments.harness.checks import check_range
 from experiments.harness.config import per_member
@@ -50,3 +51,8 @@ class Config(PairsConfig):
         super().__post_init__()
         for name in ("num_heads", "head_dim", "mlp_dim"):
             check_range(name, getattr(self, name), at_least=1, at_most=2**12)
+
+    @property
+    def zero_loss(self) -> float:
+        """The training loss of the zero predictor."""
+        return math.log(self.modulus)

@@ -6,6 +6,9 @@ from experiments.harness.memory import Needs
 from experiments.lazy_rich.families import lazy_family
 from experiments.lazy_rich.transformer.config import Config
 
+NUM_POSITIONS = 5
+"""Of a pair's tokens: x, the operation, y, the equals sign and what is asked for."""
+
 
 def num_params(config: Config) -> int:
     """Weights of the block, the token table and the unembedding."""
@@ -15,8 +18,12 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, and the units of an update."""
-    units = config.num_heads * config.head_dim + config.mlp_dim + config.modulus
+    """At the least: parameters now and at first, and the units of an update.
+
+    Attention has a row for each position; what follows is computed at the last one.
+    """
+    attention = NUM_POSITIONS * config.num_heads * config.head_dim
+    units = attention + config.mlp_dim + config.modulus
     return Needs(
         member=4 * 2 * num_params(config) + 8 * config.modulus**2,
         step=4 * (num_params(config) + config.num_train * units),

@@ -124,7 +124,9 @@ def kernel_target_alignment(
       diagonal: whether to count pairs of an example with itself. Static.
 
     Returns:
-      The alignment, shape ``()``, as :func:`kernel_alignment`.
+      The alignment, shape ``()``, as :func:`kernel_alignment`: NaN if the kernel or the
+      targets are zero, with ``centered`` also if the targets are constant (without
+      ``diagonal`` they give what rounding leaves).
 
     Raises:
       ValueError: as :func:`kernel_alignment`, or if ``targets`` are of another shape.

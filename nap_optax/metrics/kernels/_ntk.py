@@ -67,7 +67,10 @@ def empirical_ntk(
     contracted with those of the others, which are computed anew each time; of the
     blocks that mirror each other one is computed. So no more than two Jacobians of
     ``chunk_size`` examples are held (for ``"trace"``, of one output), beside the
-    result. Computed in float32 at least, and in full precision on every device.
+    result. In float32 that is 4 n m bytes for ``"trace"``, a few times at once (blocks,
+    one output, the sum over outputs), and :math:`4 n m k^2` for
+    ``"full"``; they are not looked for before they are taken. Computed in float32 at
+    least, and in full precision on every device.
 
     Where a matrix is used once, in a product with few rows for each example, its part
     of the Jacobian is left as two factors, of which a pair of examples needs the inner

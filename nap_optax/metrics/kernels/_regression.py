@@ -40,8 +40,8 @@ def kernel_regression(
 
     Raises:
       ValueError: if the kernel with its ridge is singular to the precision of its
-        dtype, or an argument is of another kind or shape. Under ``jax.jit`` a singular
-        kernel gives NaN.
+        dtype, or an argument is not finite or of another kind or shape. Under
+        ``jax.jit`` a singular kernel gives NaN.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -225,6 +225,9 @@ def _solved(
     pivots = jnp.square(jnp.diagonal(factor))
     bound = len(kernel) * jnp.finfo(dtype).eps * jnp.max(pivots)
     is_singular = ~(jnp.min(pivots) > bound)  # also where there is none
+    for argument, array in (("kernel", kernel), ("targets", matrix)):
+        if _norms.is_readable(array) and not jnp.all(jnp.isfinite(array)):
+            raise ValueError(f"{name}: {argument}: some of it is not finite")
     if _norms.is_readable(is_singular) and is_singular:
         raise ValueError(
             f"{name}: the kernel is singular in {dtype}, or not positive definite: "

@@ -114,6 +114,17 @@ def test_a_summary_of_somebody_else_is_shown_as_far_as_it_goes(tmp_path, run_pro
         assert "\x1b" not in out
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_not_finite_are_described(tmp_path, run_program, value):
+    config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
+    family.run(PARITY, config)
+    (tmp_path / "finished.json").unlink()
+    summary = json.dumps([{"seed": 0, "highest": value}])
+    (tmp_path / "summary.json").write_text(summary)
+    _, out, _ = run_program(PARITY, *programs.flags(config))
+    assert f"seed 0: highest test accuracy {float(value):.3f}\n" in out
+
+
 def test_metrics_that_a_figure_lacks_are_a_warning(tmp_path, run_program):
     config = PARITY.config_class(num_steps=2, eval_every=2, run_directory=tmp_path)
     family.run(PARITY, config)

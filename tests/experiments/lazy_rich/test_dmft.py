@@ -1,5 +1,7 @@
 """The mean-field theory against networks, derivatives and averages of samples."""
 
+import math
+import re
 from functools import partial
 
 import jax
@@ -77,6 +79,20 @@ def test_losses_are_those_of_finite_networks(center):
         assert np.all(np.abs(mean - want) < allowed)
 
 
+@pytest.mark.thorough
+def test_losses_are_those_of_finite_networks_also_with_many_examples():
+    found = solve(20.0, num_steps=20, num_samples=2000, num_replicas=2)
+    network = simulated(20.0, dimension=150, num_runs=12, num_steps=20, center=False)
+    for ours, theirs in (
+        (found.train_loss, network.train_loss),
+        (found.test_loss, network.test_loss),
+    ):
+        want = np.mean(theirs, axis=0)
+        assert np.linalg.norm(np.mean(ours, axis=0) - want) < 0.06 * np.linalg.norm(
+            want
+        )
+
+
 @CENTERS
 def test_with_many_examples_it_is_the_closed_recursion(center):
     found = solve(1e7, num_steps=10, num_samples=200, center=center)
@@ -86,8 +102,9 @@ def test_with_many_examples_it_is_the_closed_recursion(center):
     assert limit.loss[-1] < 0.9 * limit.loss[0]
 
 
-def test_the_gap_is_its_leading_part_where_examples_are_many():
-    found = solve(200.0, num_steps=10, num_samples=4000)
+@pytest.mark.parametrize("nu", [200.0, 1000.0])
+def test_the_gap_is_its_leading_part_where_examples_are_many(nu):
+    found = solve(nu, num_steps=10, num_samples=4000)
     gap = (found.test_loss - found.train_loss)[0]
     # Of the first order: what is left falls as the square.
     np.testing.assert_allclose(gap[5:], found.leading_gap[0, 5:], rtol=0.06)
@@ -291,3 +308,47 @@ def test_memory_is_known_before_it_is_taken():
     config = Config(num_steps=60, num_samples=6000)
     size = jax.eval_shape(lambda: paths.no_paths(60, 2, 6000)).size
     assert 4 * size <= FAMILY.memory(config).step < 1.2 * 4 * size
+
+
+LIBRARY = pytest.mark.parametrize(
+    "solve_of",
+    [
+        partial(solver.solve, num_steps=60, num_samples=6000, center=False),
+        partial(
+            fixed_point.solve,
+            num_steps=60,
+            num_samples=6000,
+            num_iterations=2,
+            damping=0.5,
+            center=False,
+        ),
+    ],
+    ids=["solver", "fixed_point"],
+)
+
+
+@LIBRARY
+def test_memory_is_looked_for_before_it_is_taken(solve_of, monkeypatch):
+    monkeypatch.setattr(paths.memory, "available", lambda: 10**8)
+    with pytest.raises(ValueError, match=r"take 0\.3 GB .* 0\.1 GB are") as error:
+        solve_of(jax.random.key(0), setting())
+    assert "\n" not in str(error.value)
+
+
+@LIBRARY
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"nu": 0.0}, "nu=0.0: must be finite and greater than 0"),
+        ({"nu": -1.0}, "nu=-1.0: must be"),
+        ({"time_step": math.nan}, "time_step=nan: must be"),
+        ({"alpha": math.inf}, "alpha=inf: must be"),
+        ({"epsilon": -1.0}, "epsilon=-1.0: must be finite and at least 0"),
+        ({"power": 0.05}, "the sum of their squares, 0.1, must be at most the power"),
+        ({"overlaps": jnp.array([0.3])}, "at least 2 units, got (1,)"),
+        ({"overlaps": jnp.array([0.3, math.nan])}, "overlaps: the sum of"),
+    ],
+)
+def test_a_setting_of_nothing_is_refused(solve_of, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        solve_of(jax.random.key(0), setting()._replace(**changes))

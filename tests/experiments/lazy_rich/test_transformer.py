@@ -7,7 +7,7 @@ import numpy as np
 from experiments.harness.members import hyperparameters
 from experiments.lazy_rich.training import Network, Training
 from experiments.lazy_rich.transformer.config import Config
-from experiments.lazy_rich.transformer.family import num_params
+from experiments.lazy_rich.transformer.family import memory, num_params
 from experiments.lazy_rich.transformer.problem import Transformer
 
 CONFIG = Config(modulus=5, num_heads=2, head_dim=4, mlp_dim=8)
@@ -37,3 +37,13 @@ def test_it_has_no_normalisation_and_the_size_that_memory_counts():
     assert all(leaf.ndim == 2 for leaf in leaves)
     # But for the rows of positions and of the three other tokens.
     assert sum(leaf.size for leaf in leaves) == num_params(CONFIG) + 8 * 8
+
+
+def test_an_update_takes_what_memory_counts_and_not_many_times_as_much():
+    config = Config()
+    hyper = hyperparameters(config)
+    own = Training(config, Transformer(config))
+    state, fixed = jax.eval_shape(lambda seed: own.init(seed, hyper), jnp.uint32(0))
+    step = jax.jit(lambda state, fixed: own.step(state, hyper, fixed))
+    taken = step.lower(state, fixed).compile().memory_analysis().temp_size_in_bytes
+    assert memory(config).step <= taken < 2 * memory(config).step

@@ -103,6 +103,16 @@ def test_of_zero_is_nan():
     assert jnp.all(jnp.isfinite(gradient))
 
 
+@pytest.mark.parametrize(
+    ("value", "centered"), [(0.0, False), (0.0, True), (0.1, True)]
+)
+def test_of_targets_without_a_direction_is_nan(value, centered):
+    kernel, _ = random_kernels()
+    targets = jnp.full(len(kernel), value)
+    found = kernel_target_alignment(jnp.asarray(kernel), targets, centered=centered)
+    assert jnp.isnan(found)
+
+
 def test_of_bfloat16_is_float32():
     one, other = (jnp.asarray(k, jnp.bfloat16) for k in random_kernels())
     assert kernel_alignment(one, other).dtype == jnp.float32

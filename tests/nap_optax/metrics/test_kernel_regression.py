@@ -87,6 +87,15 @@ def test_descent_of_small_eigenvalues_does_not_cancel():
     np.testing.assert_allclose(found, [1000.0, 1.0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["kernel", "targets"])
+@pytest.mark.parametrize("function", [kernel_regression, task_difficulty])
+def test_what_is_not_finite_is_not_called_singular(function, name):
+    arguments = {"kernel": jnp.eye(3), "targets": jnp.ones(3)}
+    arguments[name] = arguments[name].at[0].set(jnp.nan)
+    with pytest.raises(ValueError, match=f"{name}: some of it is not finite"):
+        function(**arguments)
+
+
 def test_descent_on_a_singular_kernel():
     kernel, y = jnp.ones((2, 2)), jnp.array([3.0, 1.0])
     found = kernel_descent(kernel, y, step_size=0.1, num_steps=7)
