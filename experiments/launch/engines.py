@@ -121,7 +121,6 @@ class Slurm:
             "partition": own.partition or None,
             "mem": f"{round(1024 * own.memory_gb)}M" if own.memory_gb else None,
             "gpus_per_node": own.gpus or None,
-            "array_parallelism": own.at_once or None,
         }
         further = dict(option.split("=", 1) for option in own.sbatch)
         executor.update_parameters(
@@ -132,8 +131,10 @@ class Slurm:
             additional_parameters={"requeue": True, **further},
             **{name: value for name, value in limits.items() if value is not None},
         )
-        for start in range(0, len(works), ARRAY):
-            some = works[start : start + ARRAY]
+        arrays = [works[at : at + ARRAY] for at in range(0, len(works), ARRAY)]
+        for index, some in enumerate(arrays):
+            most = _share(own.at_once, index, len(arrays)) if own.at_once else len(some)
+            executor.update_parameters(array_parallelism=most)
             printed = io.StringIO()  # submitit repeats what sbatch says
             try:
                 with contextlib.redirect_stderr(printed):
@@ -233,6 +234,11 @@ def _state(state: str, reason: str) -> State:
     is_over = state in OVER
     waits = state == "PENDING" and reason not in ("None", "")
     return State(is_over, f"{state} ({reason})" if waits else state)
+
+
+def _share(at_once: int, index: int, num_arrays: int) -> int:
+    """How many jobs of an array run at once, for Slurm limits each array by itself."""
+    return max(1, at_once // num_arrays + (index < at_once % num_arrays))
 
 
 def _warning_seconds(minutes: int) -> int:

@@ -33,8 +33,8 @@ class Options(RunOptions):
     seeds_per_job: int = 1
     """A job trains this many seeds of each of its arms; 0 is all."""
     at_once: int = 0
-    """At most this many jobs run at once; 0 leaves it to Slurm, and is one process for
-    every two cores with the local engine."""
+    """At most this many jobs of a launch run at once, but one of every 500 always may; 0
+    leaves it to Slurm, and is one process for every two cores with the local engine."""
     wait: bool = True
     """The command ends when the jobs have; ending it earlier does not end them."""
     checkpoint_seconds: float = 60.0

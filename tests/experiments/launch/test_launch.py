@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -336,6 +337,47 @@ def test_states_are_those_of_the_queue(tmp_path, monkeypatch):
     fake(tmp_path, "squeue", "echo slurm_load_jobs error: no controller >&2; exit 1")
     with pytest.raises(UnknownError, match="no controller"):
         engines.states(own)
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """A Slurm that takes everything; called, it gives the scripts that it was given."""
+    given = tmp_path / "slurm"
+    given.mkdir()
+    for name in ("srun", "squeue"):
+        fake(given, name, "exit 0")
+    say = 'n=$(ls "$0".* 2>/dev/null | wc -l); cp "$1" "$0.$n"'
+    fake(given, "sbatch", f"{say}; echo Submitted batch job $((7 + n))")
+    monkeypatch.setenv("PATH", str(given), prepend=os.pathsep)
+
+    def submit(number=2, **changes):
+        engine = engines.Slurm(
+            options(tmp_path, engine="slurm", **changes), tmp_path / "jobs"
+        )
+        own = list(engine.submit([Work((), 1.0)] * number))
+        assert len({job.number for _, job in own}) == number
+        return [path.read_text() for path in sorted(given.glob("sbatch.*"))]
+
+    return submit
+
+
+@pytest.mark.parametrize(
+    ("at_once", "limits"),
+    [
+        (0, ["0-2%3", "0-2%3", "0-1%2"]),
+        (8, ["0-2%3", "0-2%3", "0-1%2"]),
+        (4, ["0-2%2", "0-2%1", "0-1%1"]),
+        (1, ["0-2%1", "0-2%1", "0-1%1"]),
+    ],
+)
+def test_as_many_jobs_run_at_once_as_was_said(scripts, monkeypatch, at_once, limits):
+    monkeypatch.setattr(engines, "ARRAY", 3)
+    own = scripts(8, at_once=at_once)
+    assert [re.search("--array=(.*)", text)[1].strip("'") for text in own] == limits
+
+
+def test_without_a_limit_slurm_has_none(scripts):
+    assert "--array=0-299%300\n" in scripts(300)[0]
 
 
 def test_without_slurm_one_line_says_what_to_do(tmp_path, monkeypatch):
