@@ -127,6 +127,8 @@ class Slurm:
             job_name="nap_optax",
             time=own.minutes,
             cpus_per_task=own.cpus,
+            # Since Slurm 22.05 a step does not take this over from its job.
+            srun_args=[f"--cpus-per-task={own.cpus}"],
             signal_delay_s=_warning_seconds(own.minutes),
             additional_parameters={"requeue": True, **further},
             **{name: value for name, value in limits.items() if value is not None},

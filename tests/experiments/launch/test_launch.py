@@ -380,6 +380,12 @@ def test_without_a_limit_slurm_has_none(scripts):
     assert "--array=0-299%300\n" in scripts(300)[0]
 
 
+def test_the_step_of_a_job_has_all_its_cores(scripts):
+    (text,) = scripts(cpus=6)
+    assert "#SBATCH --cpus-per-task=6\n" in text
+    assert re.search("^srun .* --cpus-per-task=6 ", text, re.MULTILINE)
+
+
 def test_without_slurm_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     code, out, err = run_command(FIGURE, "--run-directory", tmp_path / "run")
