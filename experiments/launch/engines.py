@@ -122,7 +122,7 @@ class Slurm:
             "mem": f"{round(1024 * own.memory_gb)}M" if own.memory_gb else None,
             "gpus_per_node": own.gpus or None,
         }
-        further = dict(option.split("=", 1) for option in own.sbatch)
+        further = dict(_option(text) for text in own.sbatch)
         executor.update_parameters(
             job_name="nap_optax",
             time=own.minutes,
@@ -236,6 +236,12 @@ def _state(state: str, reason: str) -> State:
     is_over = state in OVER
     waits = state == "PENDING" and reason not in ("None", "")
     return State(is_over, f"{state} ({reason})" if waits else state)
+
+
+def _option(text: str) -> tuple[str, str | bool]:
+    """An option of sbatch as submitit takes it: one that has no value is True."""
+    name, equals, value = text.partition("=")
+    return name.replace("-", "_"), value if equals else True
 
 
 def _share(at_once: int, index: int, num_arrays: int) -> int:

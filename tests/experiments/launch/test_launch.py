@@ -386,6 +386,14 @@ def test_the_step_of_a_job_has_all_its_cores(scripts):
     assert re.search("^srun .* --cpus-per-task=6 ", text, re.MULTILINE)
 
 
+def test_further_options_are_handed_on(scripts):
+    own = ("exclusive", "mail-user=a@b", "job-name=mine")
+    (text,) = scripts(sbatch=own)
+    assert "#SBATCH --exclusive\n" in text
+    assert "#SBATCH --mail-user=a@b\n" in text
+    assert re.findall("--job-name=(.*)", text) == ["mine"]
+
+
 def test_without_slurm_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     code, out, err = run_command(FIGURE, "--run-directory", tmp_path / "run")
@@ -415,7 +423,9 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path, monkeypatch):
         ),
         (["lyle2025/fig3", "--minutes", "1"], "minutes=1: must be at least 5"),
         (["lyle2025/fig3", "--sbatch", "--x"], "unknown flag --x"),
-        (["lyle2025/fig3", "--sbatch", "x"], "must be name=value, as sbatch takes"),
+        (["lyle2025/fig3", "--sbatch", "x="], "must be name=value or name, as sbatch"),
+        (["lyle2025/fig3", "--sbatch", "time=5"], "time=5: --minutes decides it"),
+        (["lyle2025/fig3", "--sbatch", "cpus-per-task=5"], "--cpus decides it"),
         (["lyle2025/fig3", "--partition=-x"], "must be the name of a partition"),
     ],
 )
