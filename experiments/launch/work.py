@@ -5,11 +5,13 @@ An object of this module is pickled, sent to a machine and called there.
 
 import dataclasses
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.harness import arm_group, arm_groups
-from experiments.harness.messages import UserError, tell
+from experiments.harness.messages import UserError, printable, tell
 from experiments.harness.own_directory import InUseError
 from experiments.reproduce.request import Request
 
@@ -69,33 +71,61 @@ class Work:
 
         Raises:
           UserError: some cannot be run here; the others were.
+          Exception: some failed otherwise, for a reason that the log has.
         """
-        refused, left = [], list(self.pieces)
-        in_use: list[str] = []
+        failed: list[Exception] = []
+        left, in_use = list(self.pieces), list[str]()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while left:
-            again, in_use = left, []
-            left = []
+            again, left, in_use = left, [], []
             for piece in again:
-                try:
-                    piece.train(self.checkpoint_seconds)
-                except InUseError as error:
+                error = self._error_of(piece)
+                if isinstance(error, InUseError):
                     left.append(piece)
                     in_use.append(str(error))
-                except UserError as error:
-                    refused.append(str(error))
+                elif error is not None:
+                    failed.append(error)
                 else:
                     deadline = time.monotonic() + PATIENCE_SECONDS
             if time.monotonic() > deadline:
                 break
             if left:
                 time.sleep(POLL_SECONDS)
-        if refused:
-            raise UserError("; ".join(refused))
+        if failed:
+            raise _together(failed)
         return in_use
+
+    def _error_of(self, piece: Piece) -> Exception | None:
+        """Trains one; what it raises is no reason not to train the others."""
+        from submitit.core.utils import UncompletedJobError
+
+        try:
+            piece.train(self.checkpoint_seconds)
+        except UncompletedJobError:
+            raise  # the job has no time left
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            return error
+        return None
 
     def checkpoint(self) -> Any:
         """What is queued again where a job is stopped: the same, which continues."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _together(failed: Sequence[Exception]) -> Exception:
+    """One exception, with every reason in its only line."""
+    if len(failed) == 1:
+        return failed[0]
+    if all(isinstance(error, UserError) for error in failed):
+        return UserError("; ".join(map(str, failed)))
+    reasons = [
+        str(error)
+        if isinstance(error, UserError)
+        else f"{type(error).__name__}: {error}"
+        for error in failed
+    ]
+    return RuntimeError(printable("; ".join(dict.fromkeys(reasons))))

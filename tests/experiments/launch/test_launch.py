@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pytest
 
@@ -265,6 +266,52 @@ def test_a_job_does_what_it_can(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="too little memory"):
         Work((gone, *pieces), 1.0)()
     assert trained == [unit.path for unit in request.units()]
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ([KeyError("x")], "KeyError: 'x'"),
+        ([KeyError("x"), OSError("no\nspace")], "RuntimeError: KeyError: 'x'; OSError"),
+        ([KeyError("x"), UserError("big")], "RuntimeError: KeyError: 'x'; big"),
+    ],
+)
+def test_a_piece_that_fails_does_not_take_the_others_along(
+    tmp_path, monkeypatch, capsys, raised, said
+):
+    request = options(tmp_path).requests[0]
+    pieces = [Piece(request, unit.path) for unit in request.units()]
+    errors, trained = list(raised), []
+
+    def train(family, unit, arms, **_):
+        trained.append(unit.path)
+        if errors:
+            raise errors.pop(0)
+
+    monkeypatch.setattr(arm_group, "train", train)
+    with pytest.raises(type(raised[0]) if len(raised) == 1 else RuntimeError) as caught:
+        Work(tuple(pieces), 1.0)()
+    assert len(trained) == len(pieces)
+    (line,) = traceback.format_exception_only(caught.value)
+    assert line.startswith(said)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_job_without_time_left_ends(tmp_path, monkeypatch):
+    from submitit.core.utils import UncompletedJobError
+
+    request = options(tmp_path).requests[0]
+    pieces = [Piece(request, unit.path) for unit in request.units()]
+    trained = []
+
+    def train(family, unit, arms, **_):
+        trained.append(unit.path)
+        raise UncompletedJobError("timed-out too many times")
+
+    monkeypatch.setattr(arm_group, "train", train)
+    with pytest.raises(UncompletedJobError):
+        Work(tuple(pieces), 1.0)()
+    assert len(trained) == 1
 
 
 def test_what_is_queued_again_is_the_same(tmp_path):
