@@ -34,8 +34,12 @@ ENDED = {
 """What a state of Slurm means. FAILED says less than the job's own words."""
 OF_MEMORY = re.compile("memory limit|oom.kill|out of memory", re.IGNORECASE)
 """What Slurm says into the log of a job, where its state is FAILED or CANCELLED."""
+RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
+"""The last line of a traceback."""
 OVER = {*ENDED, "COMPLETED", "FAILED"}
-KILLED = "ended without a word: it was killed (for memory?), or its machine is gone"
+KILLED = (
+    "ended without a result: killed (for memory?), out of disk, or its machine is gone"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,16 +208,27 @@ def how_it_ended(job: Job, state: State | None) -> str:
     path = JobPaths(job.folder, job_id=job.number).result_pickle
     try:
         outcome, said = pickle_load(path)
-    except (OSError, EOFError):
-        if OF_MEMORY.search(_tail(job.log)):
-            return ENDED["OUT_OF_MEMORY"]
-        return (state and ENDED.get(state.words)) or KILLED
+    except Exception:  # one that is damaged may raise anything
+        return _by_its_log(job, state)
     if outcome == "success":
         return "; ".join(said) or "ended"
     line = _last_line(said)
     if "UncompletedJobError" in line:
         return TIMED_OUT
     return line.partition("UserError: ")[2] or f"failed: {line}"
+
+
+def _by_its_log(job: Job, state: State | None) -> str:
+    """What became of a job that could not leave a result."""
+    log = _tail(job.log)
+    if OF_MEMORY.search(log):
+        return ENDED["OUT_OF_MEMORY"]
+    if state and state.words in ENDED:
+        return ENDED[state.words]
+    line = _last_line(log)
+    if RAISED.match(line):
+        return f"failed, and could not write a result: {line}"
+    return f"{KILLED}; its log ends with: {line}" if log.strip() else KILLED
 
 
 def _queue() -> dict[str, State]:

@@ -40,7 +40,7 @@ def launch(options: Options) -> bool:
         _submit(tasks, options, engine)
     if options.wait:
         waiting.wait(tasks)
-    return all([_is_gathered(request) for request in requests])
+    return _are_gathered(requests)
 
 
 def _folder(options: Options) -> Path:
@@ -119,6 +119,23 @@ def _note(new: Sequence[Task]) -> None:
             own[task.unit.path.name] = task.jobs
     for directory, own in by_directory.items():
         jobs.write(directory, own)
+
+
+def _are_gathered(requests: Sequence[Request]) -> bool:
+    """Whether all figures are finished; one that is damaged comes after the others.
+
+    Raises:
+      UserError: some are damaged.
+    """
+    finished, errors = [], []
+    for request in requests:
+        try:
+            finished.append(_is_gathered(request))
+        except UserError as error:
+            errors.append(f"{request.name}: {error}")
+    if errors:
+        raise UserError("; ".join(errors))
+    return all(finished)
 
 
 def _is_gathered(request: Request) -> bool:

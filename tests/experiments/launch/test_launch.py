@@ -217,6 +217,24 @@ def test_a_refusal_in_the_middle_keeps_what_was_submitted(here, tmp_path, monkey
     assert len(jobs.read(tmp_path)) == 3
 
 
+def test_a_damaged_figure_does_not_keep_others_from_being_gathered(
+    tmp_path, monkeypatch
+):
+    requests = [options(tmp_path / name).requests[0] for name in "abc"]
+    gathered = []
+
+    def gather(family, group, directory):
+        gathered.append(directory.name)
+        if directory.name != "c":
+            raise UserError(f"{directory.name} is damaged")
+        return True
+
+    monkeypatch.setattr(parts, "gather", gather)
+    with pytest.raises(UserError, match=r"a is damaged; .*figure: b is damaged"):
+        launch._are_gathered(requests)
+    assert "c" in gathered
+
+
 def test_two_launches_at_once_are_one(here, tmp_path):
     with (
         parts.lock(tmp_path),
@@ -325,8 +343,8 @@ def test_what_is_queued_again_is_the_same(tmp_path):
         (None, State(True, "TIMEOUT"), "reached its time limit"),
         (None, State(True, "OUT_OF_MEMORY"), "was killed for memory: give it more"),
         (None, State(True, "NODE_FAIL"), "lost its node"),
-        (None, State(True, "FAILED"), "ended without a word"),
-        (None, None, "ended without a word"),
+        (None, State(True, "FAILED"), "ended without a result"),
+        (None, None, "ended without a result"),
         (("success", ["x is in use"]), None, "x is in use"),
         (("error", "Traceback\n  x\na.b.UserError: too big\n"), None, "too big"),
         (("error", "Traceback\n  x\nKeyError: 'x'\n"), None, "failed: KeyError: 'x'"),
@@ -352,6 +370,28 @@ def test_a_job_killed_for_memory_is_known_by_its_log(tmp_path):
     job.log.write_text("step 8/9\nslurmstepd: error: Exceeded job memory limit\n")
     said = engines.how_it_ended(job, State(True, "FAILED"))
     assert said == "was killed for memory: give it more (--memory-gb)"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            "x\nOSError: [Errno 28] No space left on device\n",
+            "failed, and could not write a result: OSError: [Errno 28] No space left",
+        ),
+        ("step 8/9\n", f"{engines.KILLED}; its log ends with: step 8/9"),
+        ("", engines.KILLED),
+    ],
+)
+@pytest.mark.parametrize("result", [None, b"", b"\x80\x05\x95\x1a", b"c__main__\nX\n."])
+def test_without_a_result_the_log_speaks(tmp_path, result, log, said):
+    from submitit.core.utils import JobPaths
+
+    job = Job("local", "5", str(tmp_path))
+    job.log.write_text(log)
+    if result is not None:
+        JobPaths(tmp_path, job_id="5").result_pickle.write_bytes(result)
+    assert engines.how_it_ended(job, None).startswith(said)
 
 
 QUEUE = """\
