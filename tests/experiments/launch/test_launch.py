@@ -206,6 +206,20 @@ def test_an_engine_that_stops_answering_is_waited_for(
     assert "(helpers.checkout.parity.figure, slow, seed 0)" in lines[0]
 
 
+def test_a_job_of_several_parts_names_what_is_left(tmp_path, monkeypatch, capsys):
+    job = Job("local", "7", "nowhere")
+    monkeypatch.setattr(engines, "states", lambda _: {job: State(True, "")})
+    own = options(tmp_path)
+    with parts.lock(tmp_path):
+        tasks = launch._tasks(own.requests[0], own)
+    for task in tasks:
+        task.jobs = (job,)
+    tasks[0].is_finished = True
+    waiting.wait(tasks)
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "job 7" in text]
+    assert f"job 7 (5 parts left, first {FIGURE}, slow, seed 1) ended" in line
+
+
 def test_a_refusal_in_the_middle_keeps_what_was_submitted(here, tmp_path, monkeypatch):
     def refuse(own):
         if len(here.given) == 3:
