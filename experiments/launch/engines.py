@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from experiments.launch.work import Piece, Work
 
 ARRAY = 500
 """Jobs of one submission: clusters allow a thousand, if nothing else is said."""
+CONTROLLERS = "controllers.err"
+"""What submitit says of processes of this machine, beside their own logs."""
 NO_LIMIT = 10**7
 """Minutes."""
 TIMED_OUT = "reached its time limit (--minutes) and was not queued again"
@@ -174,7 +177,7 @@ class Local:
         return [[*pieces[start:], *pieces[:start]] for start in starts]
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
-        """Starts works; they live on when this process ends."""
+        """Starts works; they live on when this process ends, but for Ctrl-C."""
         gpus = self._options.gpus
         for index, work in enumerate(works):
             executor = submitit().LocalExecutor(self._folder)
@@ -182,7 +185,9 @@ class Local:
             if gpus:
                 own = range(index * gpus, (index + 1) * gpus)
                 executor.update_parameters(gpus_per_node=gpus, visible_gpus=list(own))
-            job = executor.submit(work)
+            # On Ctrl-C what controls a process would print a traceback.
+            with _stderr_in(self._folder / CONTROLLERS):
+                job = executor.submit(work)
             yield work, Job("local", job.job_id, str(self._folder))
 
 
@@ -216,6 +221,19 @@ def how_it_ended(job: Job, state: State | None) -> str:
     if "UncompletedJobError" in line:
         return TIMED_OUT
     return line.partition("UserError: ")[2] or f"failed: {line}"
+
+
+@contextlib.contextmanager
+def _stderr_in(path: Path) -> Iterator[None]:
+    """Processes that are started in this context print their errors into a file."""
+    own = os.dup(2)
+    try:
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+            yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _by_its_log(job: Job, state: State | None) -> str:

@@ -49,7 +49,8 @@ class Options(RunOptions):
     0 leaves it to Slurm, and is one process for every two cores with the local
     engine."""
     wait: bool = True
-    """The command ends when the jobs have; ending it earlier does not end them."""
+    """The command ends when the jobs have. Ctrl-C ends it earlier; it does not end jobs
+    of Slurm, but those of the local engine."""
     checkpoint_seconds: float = 60.0
     """Two checkpoints of a run are at least this many seconds apart."""
     partition: str = ""

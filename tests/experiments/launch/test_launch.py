@@ -11,7 +11,7 @@ import traceback
 
 import pytest
 
-from experiments.harness import arm_group, arm_groups, members, parts
+from experiments.harness import arm_group, arm_groups, interrupts, members, parts
 from experiments.harness.messages import UserError
 from experiments.harness.own_directory import InUseError
 from experiments.launch import __main__ as program
@@ -552,6 +552,47 @@ def test_local_processes_have_gpus_of_their_own(tmp_path, monkeypatch):
     for process in processes:
         process.wait()
     assert started == ["0,1", "2,3"]
+
+
+def test_what_controls_local_processes_prints_into_a_file(tmp_path, monkeypatch, capfd):
+    def start(**_):
+        process = subprocess.Popen(["sh", "-c", "echo Traceback >&2"])
+        process.wait()
+        return process
+
+    monkeypatch.setattr("submitit.local.local.start_controller", start)
+    engine = engines.Local(options(tmp_path), tmp_path / "jobs")
+    list(engine.submit([Work((), 1.0)]))
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
+    assert (tmp_path / "jobs" / engines.CONTROLLERS).read_text() == "Traceback\n"
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_one_line_and_ends_all(tmp_path):
+    argv = [FIGURE, "--engine", "local", "--at-once", "2", "--scale", "paper"]
+    command = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "experiments.launch", *argv),
+            *("--checkpoint-seconds", "0.1", "--run-directory", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(list(tmp_path.glob("parts/*/checkpoints/*/about.json"))) < 2:
+        assert command.poll() is None
+        time.sleep(0.1)
+    noted = {job for own in jobs.read(tmp_path).values() for job in own}
+    os.killpg(command.pid, signal.SIGINT)
+    lines = command.communicate(timeout=60)[1].splitlines()
+    assert lines[-1] == interrupts.LINE
+    assert not [line for line in lines if "Traceback" in line]
+    deadline = time.monotonic() + 60
+    while not all(state.is_over for state in engines.states(noted).values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_process_is_told_from_another_of_its_number(tmp_path):
