@@ -7,6 +7,8 @@ from pathlib import Path
 
 from experiments.harness import arm_groups, parts
 from experiments.harness.messages import UserError, tell
+from experiments.harness.trackers import registry
+from experiments.harness.trackers.following import catch_up
 from experiments.launch import engines, jobs, waiting
 from experiments.launch.engines import Engine, UnknownError
 from experiments.launch.jobs import Job
@@ -28,6 +30,7 @@ def launch(options: Options) -> bool:
       UserError: another launch of one of the figures is at work, what they need is
         missing, or the engine refuses a job.
     """
+    registry.require(options.log)
     engine = engines.by_name(options, _folder(options))
     requests = [
         dataclasses.replace(request, directory=request.directory.resolve())
@@ -37,7 +40,10 @@ def launch(options: Options) -> bool:
         for request in sorted(requests, key=lambda request: request.directory):
             stack.enter_context(parts.lock(request.directory))
         tasks = [task for request in requests for task in _tasks(request, options)]
+        before = [task for task in tasks if task.is_finished]
         _submit(tasks, options, engine)
+    for task in before:
+        catch_up(task.unit.path, options.log)
     if options.wait:
         waiting.wait(tasks)
     return _are_gathered(requests)

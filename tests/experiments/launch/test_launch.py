@@ -14,6 +14,7 @@ import pytest
 from experiments.harness import arm_group, arm_groups, interrupts, members, parts
 from experiments.harness.messages import UserError
 from experiments.harness.own_directory import InUseError
+from experiments.harness.trackers import registry
 from experiments.launch import __main__ as program
 from experiments.launch import engines, jobs, launch, waiting, work
 from experiments.launch.engines import State, UnknownError
@@ -218,6 +219,31 @@ def test_a_job_of_several_parts_names_what_is_left(tmp_path, monkeypatch, capsys
     waiting.wait(tasks)
     (line,) = [text for text in capsys.readouterr().err.splitlines() if "job 7" in text]
     assert f"job 7 (5 parts left, first {FIGURE}, slow, seed 1) ended" in line
+
+
+def test_a_tracker_that_is_missing_is_said_before_anything_is_submitted(
+    here, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry.PACKAGES, "wandb", "no_such_package")
+    with pytest.raises(UserError, match="wandb needs the package no_such_package"):
+        launch.launch(options(tmp_path / "run", log=("wandb",)))
+    assert not here.given
+    assert not (tmp_path / "run").exists()
+
+
+def test_trackers_are_given_what_was_finished_before(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "require", lambda _: None)
+    caught = []
+    monkeypatch.setattr(launch, "catch_up", lambda *given: caught.append(given))
+    monkeypatch.setattr(
+        arm_group, "is_finished", lambda _, unit: "wide" in unit.group.arms
+    )
+    here.do = staticmethod(do_nothing)
+    own = options(tmp_path, log=("wandb",), wait=False)
+    launch.launch(own)
+    assert len(here.given) == 4
+    wide = [unit.path for unit in units(tmp_path) if "wide" in unit.group.arms]
+    assert caught == [(path, ("wandb",)) for path in wide]
 
 
 def test_a_refusal_in_the_middle_keeps_what_was_submitted(here, tmp_path, monkeypatch):
