@@ -1,5 +1,6 @@
 """`python -m experiments.launch`: many runs on a cluster, by one command."""
 
+import shlex
 import sys
 
 from experiments.harness.command_line import parse, run
@@ -16,7 +17,7 @@ def main() -> None:
 
     is_finished = launch(options)
     for name in dict.fromkeys(options.figures):
-        print(f"{_draw(options, name)}")
+        print(_draw(options, name))
     if options.wait and not is_finished:
         sys.stdout.flush()
         raise SystemExit(1)
@@ -24,13 +25,13 @@ def main() -> None:
 
 def _draw(options: Options, name: str) -> str:
     """The command that draws and judges a figure."""
-    flags = [f"--scale {options.scale}"]
+    words = ["python", "-m", "experiments.reproduce", name, "--scale", options.scale]
     if options.seeds:
-        flags.append(f"--seeds {options.seeds}")
+        words += ["--seeds", str(options.seeds)]
     for field in ("run_directory", "data_directory"):
         if value := getattr(options, field):
-            flags.append(f"--{field.replace('_', '-')} {value}")
-    return f"python -m experiments.reproduce {name} {' '.join(flags)}"
+            words += [f"--{field.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -641,6 +642,20 @@ def test_pieces_are_shared_so_that_each_begins_elsewhere(tmp_path):
     assert [own[0] for own in engine.share(list("abcdef"))] == ["a", "c", "e"]
     assert engine.share(["a"]) == [["a"]]
     assert engine.share([]) == []
+
+
+def test_the_command_that_draws_is_for_a_shell(here, tmp_path):
+    here.do = staticmethod(do_nothing)
+    own = tmp_path / "my runs; $HOME"
+    argv = ["--run-directory", own, "--no-wait", "--data-directory", "a b"]
+    code, out, _ = run_command(FIGURE, "--engine", "local", *argv)
+    assert code == 0
+    assert shlex.split(out)[-4:] == [
+        "--run-directory",
+        str(own),
+        "--data-directory",
+        "a b",
+    ]
 
 
 def test_the_command_that_draws_is_printed(here, tmp_path, monkeypatch):
