@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from experiments.harness import environment
 from experiments.harness.messages import UserError
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
-from experiments.launch.work import Piece, Work
+from experiments.launch.work import PATIENCE_SECONDS, Piece, Work
 
 ARRAY = 500
 """Jobs of one submission: clusters allow a thousand, if nothing else is said."""
@@ -56,6 +57,9 @@ class State:
 
 class Engine(Protocol):
     """What runs jobs."""
+
+    patience_seconds: float
+    """For so long a job waits for what others have."""
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
         """The pieces of each job."""
@@ -104,6 +108,8 @@ def submitit() -> Any:
 
 class Slurm:
     """Jobs of Slurm, a job for each piece, in arrays."""
+
+    patience_seconds = PATIENCE_SECONDS
 
     def __init__(self, options: Options, folder: Path):
         tools = ("sbatch", "srun", "squeue")
@@ -162,8 +168,11 @@ class Local:
     """Processes of this machine, each of which goes through all pieces.
 
     The lock of a run directory decides who has it, so that none waits for another, and
-    what is left by one that was killed is found by the others.
+    what is left by one that was killed is found by the others, who wait as long as it
+    lives: on one machine a lock ends with its process.
     """
+
+    patience_seconds = math.inf
 
     def __init__(self, options: Options, folder: Path):
         self._options = options

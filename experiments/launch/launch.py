@@ -88,7 +88,7 @@ def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
     _load_data(new)
     by_place = {task.unit.path: task for task in new}
     works = [
-        Work(tuple(pieces), options.checkpoint_seconds)
+        Work(tuple(pieces), options.checkpoint_seconds, engine.patience_seconds)
         for pieces in engine.share([task.piece for task in new])
     ]
     for task in new:

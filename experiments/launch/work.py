@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import arm_group, arm_groups
+from experiments.harness import arm_group, arm_groups, own_directory
 from experiments.harness.messages import UserError, printable, tell
 from experiments.harness.own_directory import InUseError
+from experiments.harness.run_files import LOCK
 from experiments.reproduce.request import Request
 
 PATIENCE_SECONDS = 300.0
-"""For so long a job waits for a run directory that another process has: the file
-system of a cluster may keep a lock for a while after a machine has disappeared."""
+"""For so long a job of a cluster waits for a run directory that another process has:
+the file system may keep a lock for a while after a machine has disappeared."""
 POLL_SECONDS = 5.0
 
 
@@ -45,6 +46,7 @@ class Piece:
             return
         if arm_group.is_finished(own.family, unit):
             return
+        own_directory.require_free(unit.path / LOCK)  # before data are loaded for it
         arm_groups.check_settings(own.family, units)
         arm_group.require_room(own.family, unit, own.arms)
         arm_group.train(
@@ -62,6 +64,8 @@ class Work:
 
     pieces: tuple[Piece, ...]
     checkpoint_seconds: float
+    patience_seconds: float = PATIENCE_SECONDS
+    """It goes on trying for so long while others have all that is left."""
 
     def __call__(self) -> list[str]:
         """Trains them.
@@ -75,7 +79,7 @@ class Work:
         """
         failed: list[Exception] = []
         left, in_use = list(self.pieces), list[str]()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while left:
             again, left, in_use = left, [], []
             for piece in again:
@@ -86,7 +90,7 @@ class Work:
                 elif error is not None:
                     failed.append(error)
                 else:
-                    deadline = time.monotonic() + PATIENCE_SECONDS
+                    deadline = time.monotonic() + self.patience_seconds
             if time.monotonic() > deadline:
                 break
             if left:

@@ -1,5 +1,6 @@
 """A launch with processes of this machine, and what both engines do alike."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -40,7 +41,6 @@ def quickly(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), str(ROOT)]))
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(work, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(work, "PATIENCE_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def here(monkeypatch):
     given = []
 
     class Here:
+        patience_seconds = 0.0
         do = staticmethod(lambda work: work())
 
         def __init__(self, options, folder):
@@ -304,9 +305,32 @@ def test_a_job_waits_for_a_run_directory_and_gives_up(tmp_path):
     own = piece(tmp_path)
     unit = units(tmp_path)[0]
     with arm_group.opened(figure.FIGURE.family, unit):
-        lines = Work((own,), 0.0)()
+        lines = Work((own,), 0.0, patience_seconds=0.05)()
     assert len(lines) == 1
     assert "is in use by another process" in lines[0]
+
+
+def test_a_process_of_this_machine_waits_as_long_as_another_lives(
+    tmp_path, monkeypatch
+):
+    """And loads no data meanwhile."""
+    own, unit = piece(tmp_path), units(tmp_path)[0]
+    engine = engines.Local(options(tmp_path), tmp_path)
+    has_it = contextlib.ExitStack()
+    has_it.enter_context(arm_group.opened(figure.FIGURE.family, unit))
+    tries, trained = [], []
+
+    def again(seconds):
+        tries.append(seconds)
+        assert not trained
+        if len(tries) == 3:
+            has_it.close()
+
+    monkeypatch.setattr(time, "sleep", again)
+    monkeypatch.setattr(time, "monotonic", lambda: 1e9 * len(tries))
+    monkeypatch.setattr(arm_group, "train", lambda *_, **__: trained.append(_))
+    assert Work((own,), 0.0, engine.patience_seconds)() == []
+    assert (len(tries), len(trained)) == (3, 1)
 
 
 def test_a_job_does_what_it_can(tmp_path, monkeypatch):
