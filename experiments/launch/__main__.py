@@ -4,6 +4,7 @@ import shlex
 import sys
 
 from experiments.harness.command_line import parse, run
+from experiments.harness.messages import tell
 from experiments.launch.options import Options
 
 PROG = "python -m experiments.launch"
@@ -16,6 +17,8 @@ def main() -> None:
     from experiments.launch.launch import launch
 
     is_finished = launch(options)
+    if not is_finished:
+        tell("when all is finished:")
     for name in dict.fromkeys(options.figures):
         print(_draw(options, name))
     if options.wait and not is_finished:

@@ -110,6 +110,7 @@ def test_processes_of_this_machine_leave_what_one_process_leaves(tmp_path):
     assert err.splitlines()[0] == (
         "6 parts: 0 finished before, 0 at work, 6 submitted in 2 jobs"
     )
+    assert "when all is finished" not in err
     assert out.startswith(f"python -m experiments.reproduce {FIGURE} --scale laptop ")
     request = options(tmp_path / "one").requests[0]
     own = (request.family, request.arms, request.seeds)
@@ -686,8 +687,9 @@ def test_the_command_that_draws_is_printed(here, tmp_path, monkeypatch):
     monkeypatch.setattr(members, "train_members", pytest.fail)
     here.do = staticmethod(do_nothing)
     argv = ["--seeds", 1, "--run-directory", tmp_path, "--no-wait"]
-    code, out, _ = run_command(FIGURE, "--engine", "local", *argv)
+    code, out, err = run_command(FIGURE, "--engine", "local", *argv)
     assert code == 0
+    assert err.splitlines()[-1] == "when all is finished:"
     assert out == (
         f"python -m experiments.reproduce {FIGURE} --scale laptop --seeds 1 "
         f"--run-directory {tmp_path}\n"
