@@ -27,6 +27,9 @@ class Options:
     """The runs in and under these are logged."""
     to: tuple[registry.Name, ...] = ()
     """Metrics go to these trackers."""
+    parts: bool = False
+    """Parts of a group are logged that has been put together, and a group that a larger
+    one holds."""
 
     def __post_init__(self) -> None:
         """Checks that there is something to do.
@@ -47,7 +50,7 @@ def main() -> None:
     """
     options = parse(Options, prog=PROG)
     registry.require(options.to)
-    paths = [*found_runs.find(options.directories)]
+    paths = [*found_runs.find(options.directories, parts=options.parts)]
     if not paths:
         listed = ", ".join(map(str, options.directories))
         raise UserError(f"there are no runs in {listed}: name another directory")

@@ -1,7 +1,7 @@
 """Finds run directories; what else lies beside them is passed over."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from experiments.harness.messages import UserError
@@ -10,19 +10,28 @@ from experiments.harness.run_files import (
     CLOCK,
     CONFIG,
     FINISHED,
+    GATHERED,
     METRICS,
+    PARTS,
+    is_filled,
     read_description,
+    read_summary,
 )
 
 _BESIDE_METRICS = {CHECKPOINTS, CLOCK, FINISHED}
 """With metrics, any of these tells a run directory that has lost its config."""
 
 
-def find(directories: Iterable[Path]) -> Iterator[Path]:
+def find(directories: Iterable[Path], *, parts: bool = True) -> Iterator[Path]:
     """Yields the run directories in and under some directories, each once.
 
     In the order given, and of names below. Links are followed, as a run may lie behind
     one.
+
+    Args:
+      directories: Where to look.
+      parts: Yield also what another run directory below has gathered: the parts of a
+        group, and a group of which a larger one has all parts.
 
     Raises:
       UserError: One of those given cannot be listed.
@@ -35,10 +44,10 @@ def find(directories: Iterable[Path]) -> Iterator[Path]:
             raise UserError(
                 f"{directory} cannot be read ({error.strerror}): name a directory"
             ) from None
-        yield from _under(directory, seen)
+        yield from _under(directory, seen, parts)
 
 
-def _under(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _under(path: Path, seen: set[tuple[int, int]], parts: bool) -> Iterator[Path]:
     try:
         status = path.stat()
         with os.scandir(path) as entries:
@@ -51,9 +60,38 @@ def _under(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     if _is_run(path, {entry.name for entry in found}):
         yield path
         return
-    for entry in found:
-        if not entry.name.startswith(".") and _is_directory(entry):
-            yield from _under(path / entry.name, seen)
+    below = [
+        path / entry.name
+        for entry in found
+        if not entry.name.startswith(".") and _is_directory(entry)
+    ]
+    twice = set() if parts else _held_twice(below)
+    for own in below:
+        for run in _under(own, seen, parts):
+            if run not in twice:
+                yield run
+
+
+def _held_twice(paths: Collection[Path]) -> set[Path]:
+    """Of the directories in one, groups and parts that a group has gathered."""
+    folder = next((path for path in paths if path.name == PARTS), None)
+    if folder is None:
+        return set()
+    gathered = {path: own for path in paths if (own := _gathered(path))}
+    smaller = {
+        path
+        for path, own in gathered.items()
+        if any(own < other for other in gathered.values())
+    }
+    return smaller | {folder / name for own in gathered.values() for name in own}
+
+
+def _gathered(path: Path) -> set[str]:
+    """The names of the parts that a run directory was put together from."""
+    try:
+        return set(read_summary(path, is_filled)[GATHERED])
+    except (UserError, TypeError, KeyError):
+        return set()  # unfinished, damaged, or one that was trained
 
 
 def _is_directory(entry: "os.DirEntry[str]") -> bool:

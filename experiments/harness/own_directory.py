@@ -86,6 +86,16 @@ def _lock(file: BinaryIO, path: Path) -> None:
         )
 
 
+def require_free(path: Path) -> None:
+    """Raises `InUseError` if another process has the lock of a file.
+
+    Only `locked` keeps it from others; this spares what would be done before in vain.
+    """
+    if holder(path) is not None:
+        with files.open_own(path) as file:
+            _lock(file, path)
+
+
 def holder(path: Path) -> Holder | None:
     """Who holds the lock of a file, without taking it; None if nobody seems to.
 

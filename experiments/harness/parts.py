@@ -19,7 +19,9 @@ from experiments.harness.messages import UserError, warn
 from experiments.harness.run_files import (
     CHECKPOINTS,
     CONFIG,
+    GATHERED,
     METRICS,
+    PARTS,
     is_filled,
     other_settings,
     read_description,
@@ -27,7 +29,6 @@ from experiments.harness.run_files import (
     read_summary,
 )
 
-PARTS = "parts"
 Member = tuple[str, int]
 
 
@@ -109,7 +110,7 @@ def gather(family: Family[Any], group: Group, directory: Path) -> bool:
             run.restore(None)
             for rows in zip(*runs, strict=True):
                 run.record(rows[0]["step"], rows)
-            run.finish({"gathered": summaries})
+            run.finish({GATHERED: summaries})
     return True
 
 

@@ -17,6 +17,8 @@ LOCK, CLOCK = ".lock", "clock.jsonl"
 CHECKPOINTS, ASIDE = "checkpoints", "unusable_checkpoints"
 # What is too large to be in a checkpoint.
 ARRAYS = "arrays"
+# Groups that are run in parts have these in a folder beside, and in their summary.
+PARTS, GATHERED = "parts", "gathered"
 # Written before the summary: digests of the summary and of the metrics.
 FINISHED = "finished.json"
 MARK, SETTINGS, ABOUT = "run_directory_version", "jax_settings", "about"

@@ -1,8 +1,10 @@
 """`python -m experiments.launch`: many runs on a cluster, by one command."""
 
+import shlex
 import sys
 
 from experiments.harness.command_line import parse, run
+from experiments.harness.messages import tell
 from experiments.launch.options import Options
 
 PROG = "python -m experiments.launch"
@@ -15,8 +17,10 @@ def main() -> None:
     from experiments.launch.launch import launch
 
     is_finished = launch(options)
+    if not is_finished:
+        tell("when all is finished:")
     for name in dict.fromkeys(options.figures):
-        print(f"{_draw(options, name)}")
+        print(_draw(options, name))
     if options.wait and not is_finished:
         sys.stdout.flush()
         raise SystemExit(1)
@@ -24,13 +28,13 @@ def main() -> None:
 
 def _draw(options: Options, name: str) -> str:
     """The command that draws and judges a figure."""
-    flags = [f"--scale {options.scale}"]
+    words = ["python", "-m", "experiments.reproduce", name, "--scale", options.scale]
     if options.seeds:
-        flags.append(f"--seeds {options.seeds}")
+        words += ["--seeds", str(options.seeds)]
     for field in ("run_directory", "data_directory"):
         if value := getattr(options, field):
-            flags.append(f"--{field.replace('_', '-')} {value}")
-    return f"python -m experiments.reproduce {name} {' '.join(flags)}"
+            words += [f"--{field.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

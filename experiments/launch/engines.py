@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import io
+import math
+import os
 import re
 import shutil
 import subprocess
@@ -14,10 +16,12 @@ from experiments.harness import environment
 from experiments.harness.messages import UserError
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
-from experiments.launch.work import Piece, Work
+from experiments.launch.work import PATIENCE_SECONDS, Piece, Work
 
 ARRAY = 500
 """Jobs of one submission: clusters allow a thousand, if nothing else is said."""
+CONTROLLERS = "controllers.err"
+"""What submitit says of processes of this machine, beside their own logs."""
 NO_LIMIT = 10**7
 """Minutes."""
 TIMED_OUT = "reached its time limit (--minutes) and was not queued again"
@@ -34,8 +38,12 @@ ENDED = {
 """What a state of Slurm means. FAILED says less than the job's own words."""
 OF_MEMORY = re.compile("memory limit|oom.kill|out of memory", re.IGNORECASE)
 """What Slurm says into the log of a job, where its state is FAILED or CANCELLED."""
+RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
+"""The last line of a traceback."""
 OVER = {*ENDED, "COMPLETED", "FAILED"}
-KILLED = "ended without a word: it was killed (for memory?), or its machine is gone"
+KILLED = (
+    "ended without a result: killed (for memory?), out of disk, or its machine is gone"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +57,9 @@ class State:
 
 class Engine(Protocol):
     """What runs jobs."""
+
+    patience_seconds: float
+    """For so long a job waits for what others have."""
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
         """The pieces of each job."""
@@ -98,6 +109,8 @@ def submitit() -> Any:
 class Slurm:
     """Jobs of Slurm, a job for each piece, in arrays."""
 
+    patience_seconds = PATIENCE_SECONDS
+
     def __init__(self, options: Options, folder: Path):
         tools = ("sbatch", "srun", "squeue")
         missing = [name for name in tools if shutil.which(name) is None]
@@ -121,19 +134,22 @@ class Slurm:
             "partition": own.partition or None,
             "mem": f"{round(1024 * own.memory_gb)}M" if own.memory_gb else None,
             "gpus_per_node": own.gpus or None,
-            "array_parallelism": own.at_once or None,
         }
-        further = dict(option.split("=", 1) for option in own.sbatch)
+        further = dict(_option(text) for text in own.sbatch)
         executor.update_parameters(
             job_name="nap_optax",
             time=own.minutes,
             cpus_per_task=own.cpus,
+            # Since Slurm 22.05 a step does not take this over from its job.
+            srun_args=[f"--cpus-per-task={own.cpus}"],
             signal_delay_s=_warning_seconds(own.minutes),
             additional_parameters={"requeue": True, **further},
             **{name: value for name, value in limits.items() if value is not None},
         )
-        for start in range(0, len(works), ARRAY):
-            some = works[start : start + ARRAY]
+        arrays = [works[at : at + ARRAY] for at in range(0, len(works), ARRAY)]
+        for index, some in enumerate(arrays):
+            most = _share(own.at_once, index, len(arrays)) if own.at_once else len(some)
+            executor.update_parameters(array_parallelism=most)
             printed = io.StringIO()  # submitit repeats what sbatch says
             try:
                 with contextlib.redirect_stderr(printed):
@@ -152,8 +168,11 @@ class Local:
     """Processes of this machine, each of which goes through all pieces.
 
     The lock of a run directory decides who has it, so that none waits for another, and
-    what is left by one that was killed is found by the others.
+    what is left by one that was killed is found by the others, who wait as long as it
+    lives: on one machine a lock ends with its process.
     """
+
+    patience_seconds = math.inf
 
     def __init__(self, options: Options, folder: Path):
         self._options = options
@@ -167,7 +186,7 @@ class Local:
         return [[*pieces[start:], *pieces[:start]] for start in starts]
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
-        """Starts works; they live on when this process ends."""
+        """Starts works; they live on when this process ends, but for Ctrl-C."""
         gpus = self._options.gpus
         for index, work in enumerate(works):
             executor = submitit().LocalExecutor(self._folder)
@@ -175,7 +194,9 @@ class Local:
             if gpus:
                 own = range(index * gpus, (index + 1) * gpus)
                 executor.update_parameters(gpus_per_node=gpus, visible_gpus=list(own))
-            job = executor.submit(work)
+            # On Ctrl-C what controls a process would print a traceback.
+            with _stderr_in(self._folder / CONTROLLERS):
+                job = executor.submit(work)
             yield work, Job("local", job.job_id, str(self._folder))
 
 
@@ -201,16 +222,40 @@ def how_it_ended(job: Job, state: State | None) -> str:
     path = JobPaths(job.folder, job_id=job.number).result_pickle
     try:
         outcome, said = pickle_load(path)
-    except (OSError, EOFError):
-        if OF_MEMORY.search(_tail(job.log)):
-            return ENDED["OUT_OF_MEMORY"]
-        return (state and ENDED.get(state.words)) or KILLED
+    except Exception:  # one that is damaged may raise anything
+        return _by_its_log(job, state)
     if outcome == "success":
         return "; ".join(said) or "ended"
     line = _last_line(said)
     if "UncompletedJobError" in line:
         return TIMED_OUT
     return line.partition("UserError: ")[2] or f"failed: {line}"
+
+
+@contextlib.contextmanager
+def _stderr_in(path: Path) -> Iterator[None]:
+    """Processes that are started in this context print their errors into a file."""
+    own = os.dup(2)
+    try:
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+            yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+
+
+def _by_its_log(job: Job, state: State | None) -> str:
+    """What became of a job that could not leave a result."""
+    log = _tail(job.log)
+    if OF_MEMORY.search(log):
+        return ENDED["OUT_OF_MEMORY"]
+    if state and state.words in ENDED:
+        return ENDED[state.words]
+    line = _last_line(log)
+    if RAISED.match(line):
+        return f"failed, and could not write a result: {line}"
+    return f"{KILLED}; its log ends with: {line}" if log.strip() else KILLED
 
 
 def _queue() -> dict[str, State]:
@@ -233,6 +278,17 @@ def _state(state: str, reason: str) -> State:
     is_over = state in OVER
     waits = state == "PENDING" and reason not in ("None", "")
     return State(is_over, f"{state} ({reason})" if waits else state)
+
+
+def _option(text: str) -> tuple[str, str | bool]:
+    """An option of sbatch as submitit takes it: one that has no value is True."""
+    name, equals, value = text.partition("=")
+    return name.replace("-", "_"), value if equals else True
+
+
+def _share(at_once: int, index: int, num_arrays: int) -> int:
+    """How many jobs of an array run at once, for Slurm limits each array by itself."""
+    return max(1, at_once // num_arrays + (index < at_once % num_arrays))
 
 
 def _warning_seconds(minutes: int) -> int:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from experiments.harness import arm_groups, parts
 from experiments.harness.messages import UserError, tell
+from experiments.harness.trackers import registry
+from experiments.harness.trackers.following import catch_up
 from experiments.launch import engines, jobs, waiting
 from experiments.launch.engines import Engine, UnknownError
 from experiments.launch.jobs import Job
@@ -28,6 +30,7 @@ def launch(options: Options) -> bool:
       UserError: another launch of one of the figures is at work, what they need is
         missing, or the engine refuses a job.
     """
+    registry.require(options.log)
     engine = engines.by_name(options, _folder(options))
     requests = [
         dataclasses.replace(request, directory=request.directory.resolve())
@@ -37,10 +40,13 @@ def launch(options: Options) -> bool:
         for request in sorted(requests, key=lambda request: request.directory):
             stack.enter_context(parts.lock(request.directory))
         tasks = [task for request in requests for task in _tasks(request, options)]
+        before = [task for task in tasks if task.is_finished]
         _submit(tasks, options, engine)
+    for task in before:
+        catch_up(task.unit.path, options.log)
     if options.wait:
         waiting.wait(tasks)
-    return all([_is_gathered(request) for request in requests])
+    return _are_gathered(requests)
 
 
 def _folder(options: Options) -> Path:
@@ -82,7 +88,7 @@ def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
     _load_data(new)
     by_place = {task.unit.path: task for task in new}
     works = [
-        Work(tuple(pieces), options.checkpoint_seconds)
+        Work(tuple(pieces), options.checkpoint_seconds, engine.patience_seconds)
         for pieces in engine.share([task.piece for task in new])
     ]
     for task in new:
@@ -119,6 +125,23 @@ def _note(new: Sequence[Task]) -> None:
             own[task.unit.path.name] = task.jobs
     for directory, own in by_directory.items():
         jobs.write(directory, own)
+
+
+def _are_gathered(requests: Sequence[Request]) -> bool:
+    """Whether all figures are finished; one that is damaged comes after the others.
+
+    Raises:
+      UserError: some are damaged.
+    """
+    finished, errors = [], []
+    for request in requests:
+        try:
+            finished.append(_is_gathered(request))
+        except UserError as error:
+            errors.append(f"{request.name}: {error}")
+    if errors:
+        raise UserError("; ".join(errors))
+    return all(finished)
 
 
 def _is_gathered(request: Request) -> bool:

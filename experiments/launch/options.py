@@ -13,6 +13,18 @@ from experiments.reproduce.request import Request
 SHORTEST = 5
 """Minutes: Slurm warns a job up to two minutes before its end."""
 MOST = 10**6
+OWN = {
+    "array": "--at-once",
+    "cpus-per-task": "--cpus",
+    "error": "--run-directory",
+    "gpus-per-node": "--gpus",
+    "mem": "--memory-gb",
+    "output": "--run-directory",
+    "partition": "--partition",
+    "signal": "--minutes",
+    "time": "--minutes",
+}
+"""Options of sbatch that a launch sets itself, and the flags that decide them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +45,12 @@ class Options(RunOptions):
     seeds_per_job: int = 1
     """A job trains this many seeds of each of its arms; 0 is all."""
     at_once: int = 0
-    """At most this many jobs run at once; 0 leaves it to Slurm, and is one process for
-    every two cores with the local engine."""
+    """At most this many jobs of a launch run at once, but one of every 500 always may;
+    0 leaves it to Slurm, and is one process for every two cores with the local
+    engine."""
     wait: bool = True
-    """The command ends when the jobs have; ending it earlier does not end them."""
+    """The command ends when the jobs have. Ctrl-C ends it earlier; it does not end jobs
+    of Slurm, but those of the local engine."""
     checkpoint_seconds: float = 60.0
     """Two checkpoints of a run are at least this many seconds apart."""
     partition: str = ""
@@ -52,7 +66,7 @@ class Options(RunOptions):
     gpus: int = 0
     """A job has this many GPUs."""
     sbatch: tuple[str, ...] = ()
-    """(slurm) Further options of sbatch, such as account=plasticity qos=low."""
+    """(slurm) Further options of sbatch, such as account=plasticity exclusive."""
 
     def __post_init__(self) -> None:
         """Checks names and numbers.
@@ -82,8 +96,11 @@ class Options(RunOptions):
         check("partition", self.partition, plain and named, "the name of a partition")
         for option in self.sbatch:
             name, equals, value = option.partition("=")
-            right = name.replace("-", "").isalnum() and equals and value.isprintable()
-            check("sbatch", option, bool(right), "name=value, as sbatch takes --name")
+            right = name.replace("-", "").isalnum() and name[0] != "-"
+            right = right and value.isprintable() and bool(value or not equals)
+            check("sbatch", option, right, "name=value or name, as sbatch takes --name")
+            if name in OWN:
+                raise ValueError(f"sbatch={option}: {OWN[name]} decides it (--sbatch)")
 
     @property
     def requests(self) -> list[Request]:

@@ -92,10 +92,15 @@ def _look(tasks: Sequence[Task]) -> str:
 
 def _tell_lost(lost: Sequence[Task], states: Mapping[Job, State]) -> None:
     """Says how the jobs ended of units that are not finished; each job once."""
-    of_jobs = {job: task for task in lost for job in task.jobs}
-    for job, task in of_jobs.items():
+    of_jobs: dict[Job, list[Task]] = {}
+    for task in lost:
+        for job in task.jobs:
+            of_jobs.setdefault(job, []).append(task)
+    for job, tasks in of_jobs.items():
         how = engines.how_it_ended(job, states.get(job))
+        first = f"{tasks[0].request.name}, {tasks[0].unit.label}"
+        what = first if len(tasks) == 1 else f"{len(tasks)} parts left, first {first}"
         warn(
-            f"job {job.number} ({task.request.name}, {task.unit.label}) {how}; launch "
-            f"again to continue from its checkpoint ({job.log})"
+            f"job {job.number} ({what}) {how}; launch again to continue from its "
+            f"checkpoint ({job.log})"
         )

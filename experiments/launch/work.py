@@ -5,17 +5,20 @@ An object of this module is pickled, sent to a machine and called there.
 
 import dataclasses
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import arm_group, arm_groups
-from experiments.harness.messages import UserError, tell
+from experiments.harness import arm_group, arm_groups, own_directory
+from experiments.harness.messages import UserError, printable, tell
 from experiments.harness.own_directory import InUseError
+from experiments.harness.run_files import LOCK
 from experiments.reproduce.request import Request
 
 PATIENCE_SECONDS = 300.0
-"""For so long a job waits for a run directory that another process has: the file
-system of a cluster may keep a lock for a while after a machine has disappeared."""
+"""For so long a job of a cluster waits for a run directory that another process has:
+the file system may keep a lock for a while after a machine has disappeared."""
 POLL_SECONDS = 5.0
 
 
@@ -43,6 +46,7 @@ class Piece:
             return
         if arm_group.is_finished(own.family, unit):
             return
+        own_directory.require_free(unit.path / LOCK)  # before data are loaded for it
         arm_groups.check_settings(own.family, units)
         arm_group.require_room(own.family, unit, own.arms)
         arm_group.train(
@@ -60,6 +64,8 @@ class Work:
 
     pieces: tuple[Piece, ...]
     checkpoint_seconds: float
+    patience_seconds: float = PATIENCE_SECONDS
+    """It goes on trying for so long while others have all that is left."""
 
     def __call__(self) -> list[str]:
         """Trains them.
@@ -69,33 +75,61 @@ class Work:
 
         Raises:
           UserError: some cannot be run here; the others were.
+          Exception: some failed otherwise, for a reason that the log has.
         """
-        refused, left = [], list(self.pieces)
-        in_use: list[str] = []
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        failed: list[Exception] = []
+        left, in_use = list(self.pieces), list[str]()
+        deadline = time.monotonic() + self.patience_seconds
         while left:
-            again, in_use = left, []
-            left = []
+            again, left, in_use = left, [], []
             for piece in again:
-                try:
-                    piece.train(self.checkpoint_seconds)
-                except InUseError as error:
+                error = self._error_of(piece)
+                if isinstance(error, InUseError):
                     left.append(piece)
                     in_use.append(str(error))
-                except UserError as error:
-                    refused.append(str(error))
+                elif error is not None:
+                    failed.append(error)
                 else:
-                    deadline = time.monotonic() + PATIENCE_SECONDS
+                    deadline = time.monotonic() + self.patience_seconds
             if time.monotonic() > deadline:
                 break
             if left:
                 time.sleep(POLL_SECONDS)
-        if refused:
-            raise UserError("; ".join(refused))
+        if failed:
+            raise _together(failed)
         return in_use
+
+    def _error_of(self, piece: Piece) -> Exception | None:
+        """Trains one; what it raises is no reason not to train the others."""
+        from submitit.core.utils import UncompletedJobError
+
+        try:
+            piece.train(self.checkpoint_seconds)
+        except UncompletedJobError:
+            raise  # the job has no time left
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            return error
+        return None
 
     def checkpoint(self) -> Any:
         """What is queued again where a job is stopped: the same, which continues."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _together(failed: Sequence[Exception]) -> Exception:
+    """One exception, with every reason in its only line."""
+    if len(failed) == 1:
+        return failed[0]
+    if all(isinstance(error, UserError) for error in failed):
+        return UserError("; ".join(map(str, failed)))
+    reasons = [
+        str(error)
+        if isinstance(error, UserError)
+        else f"{type(error).__name__}: {error}"
+        for error in failed
+    ]
+    return RuntimeError(printable("; ".join(dict.fromkeys(reasons))))

@@ -38,6 +38,9 @@ class Options:
     """The largest comes first."""
     csv: bool = False
     """CSV with every digit is written in place of a table."""
+    parts: bool = False
+    """Parts of a group are shown that has been put together, and a group that a larger
+    one holds."""
     check: bool = False
     """All metrics of finished runs are read and compared with their digests."""
 
@@ -55,7 +58,7 @@ class Options:
 def main() -> None:
     """Parses, reads and prints."""
     options = parse(Options, prog=PROG)
-    paths = found_runs.find(options.directories)
+    paths = found_runs.find(options.directories, parts=options.parts)
     runs = [one for path in paths for one in reading.read(path, check=options.check)]
     if not runs:
         listed = ", ".join(map(str, options.directories))

@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ import nap_optax
 
 NUM_STEPS, CHANGE = 60, 40
 BATCH, WIDTH = 8, 4
+ONE_DEVICE = "--xla_force_host_platform_device_count=1"
 SECONDS = 180
 """A process that has not ended by then is killed: a test must not hang."""
 
@@ -54,9 +55,9 @@ def batches() -> tuple[np.ndarray, np.ndarray]:
     return inputs, inputs.sum(-1) * weights[:, None] * shares
 
 
-def train() -> dict[str, Any]:
-    """Trains on all devices; a process gives its rows of each batch."""
-    mesh = Mesh(np.asarray(jax.devices()), ("data",))
+def train(devices: Sequence[jax.Device] | None = None) -> dict[str, Any]:
+    """Trains on devices, by default all; a process gives its rows of each batch."""
+    mesh = Mesh(np.asarray(devices or jax.devices()), ("data",))
     rows = NamedSharding(mesh, PartitionSpec("data"))
     everywhere = NamedSharding(mesh, PartitionSpec())
     tx = nap_optax.nap(
@@ -116,6 +117,8 @@ def in_two_processes() -> list[Mapping[str, Any]]:
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
+        # One device each, whatever is forced here: the last flag holds.
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {ONE_DEVICE}",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     started = [
@@ -141,8 +144,10 @@ def in_two_processes() -> list[Mapping[str, Any]]:
 @pytest.mark.slow
 def test_two_processes_see_the_same_alarms_and_hold_the_same_norms() -> None:
     first, second = in_two_processes()
-    with jax.numpy_dtype_promotion("standard"):  # optax's Adam promotes
-        alone = train()
+    (cpu, *_) = jax.local_devices(backend="cpu")
+    # Optax's Adam promotes.
+    with jax.default_device(cpu), jax.numpy_dtype_promotion("standard"):
+        alone = train([cpu])
     assert (first["num_processes"], alone["num_processes"]) == (2, 1)
     assert first == second  # to the bit
     assert first["alarms"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -76,7 +77,7 @@ def _end(
 ) -> None:
     assert process.stdin is not None
     process.stdin.close()
-    again = f"python -m experiments.export {run} --to {name}"
+    again = f"python -m experiments.export {shlex.quote(str(run))} --to {name}"
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -197,6 +197,26 @@ def test_links_are_followed_and_every_run_is_found_once(runs_path, tmp_path):
     assert len(found) == len({path.resolve() for path in found}) == 3
 
 
+def test_what_was_gathered_is_found_once(tmp_path):
+    path = tmp_path / "figure"
+
+    def finish(name, summary):
+        with RunDirectory(path / name, TINY) as run:
+            run.restore({"x": jnp.zeros(1)})
+            run.record(1, [{"seed": 0, "train_loss": 1.0}])
+            run.finish(summary)
+        return path / name
+
+    parts = [finish(f"parts/{name}", {"ended": True}) for name in "abc"]
+    one = finish("one", {"gathered": {"a": {}}})
+    two = finish("two", {"gathered": {"a": {}, "b": {}}})
+    alone = finish("alone", {"ended": True})
+    every = [alone, one, *parts, two]
+    assert list(found_runs.find([tmp_path])) == every
+    assert list(found_runs.find([tmp_path], parts=False)) == [alone, parts[2], two]
+    assert list(found_runs.find([path / "parts"], parts=False)) == parts
+
+
 def test_the_last_rows_of_long_metrics(tmp_path, monkeypatch):
     monkeypatch.setattr(run_members, "_BLOCK", 16)
     lines = [

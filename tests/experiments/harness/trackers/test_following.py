@@ -20,6 +20,8 @@ TINY = FAMILY.config_class(
     checkpoint_seconds=0.0,
 )
 LOGGED = dataclasses.replace(TINY, log=("tensorboard",))
+AGAIN = "python -m experiments.export '/"
+"""What logs a run, whose path needs quotes for a shell."""
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +99,8 @@ def test_a_run_is_logged_and_computes_the_same(stub, without, tmp_path, capfd):
         ("close", "raise", "and the run goes on without: ConnectionError: nobody"),
         ("log", "exit", "and the run goes on without: SystemExit: a library's own way"),
         ("log", "kill", "the process that logs to tensorboard was ended (-9)"),
-        ("open", "hang", "tensorboard has not logged all within 3 s: python -m "),
-        ("close", "hang", "tensorboard has not logged all within 3 s: python -m "),
+        ("open", "hang", "tensorboard has not logged all within 3 s: " + AGAIN),
+        ("close", "hang", "tensorboard has not logged all within 3 s: " + AGAIN),
     ],
 )
 def test_a_tracker_that_fails_is_one_line(stub, without, monkeypatch, capfd, failure):
@@ -106,7 +108,7 @@ def test_a_tracker_that_fails_is_one_line(stub, without, monkeypatch, capfd, fai
     monkeypatch.setenv(f"STUB_{moment}", how)
     if how == "hang":
         monkeypatch.setattr(following, "FINISH_SECONDS", 3.0)
-    config = dataclasses.replace(LOGGED, run_directory=stub.parent / "run")
+    config = dataclasses.replace(LOGGED, run_directory=stub.parent / "my run")
     path, _ = family.run(FAMILY, config)
     err = capfd.readouterr().err
     warnings = [line for line in err.splitlines() if "warning" in line]
