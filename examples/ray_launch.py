@@ -1,0 +1,144 @@
+"""Runs a figure on a Ray cluster: each part is a task, on storage that all nodes see.
+
+`python -m examples.ray_launch FIGURE --run-directory /shared/...`, as a job of Ray or
+where a cluster is found; docs/cluster.md has more.
+"""
+
+import dataclasses
+import sys
+
+import ray
+import tyro
+from ray.exceptions import RayError
+
+from experiments.harness import arm_group, arm_groups, parts
+from experiments.harness.arm_group import Unit
+from experiments.harness.checks import check, check_range
+from experiments.harness.command_line import parse, run
+from experiments.harness.messages import UserError, tell, warn
+from experiments.launch.work import Piece, Work
+from experiments.reproduce import registry
+from experiments.reproduce.options import RunOptions
+from experiments.reproduce.request import Request
+
+PROG = "python -m examples.ray_launch"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(RunOptions):
+    """Runs the arms and seeds of a figure as tasks of Ray.
+
+    The same command runs what is missing. Afterwards `python -m experiments.reproduce`
+    draws and judges.
+    """
+
+    figure: tyro.conf.Positional[str] = ""
+    """The figure has this name."""
+    arms_per_task: int = 1
+    """A task trains this many arms in one program, if they share one; 0 is all."""
+    seeds_per_task: int = 1
+    """A task trains this many seeds of each of its arms; 0 is all."""
+    cpus: int = 2
+    """A task has this many cores."""
+    gpus: int = 0
+    """A task has this many GPUs."""
+    retries: int = 100
+    """A task whose process or node is lost is run again, at most this many times."""
+    checkpoint_seconds: float = 60.0
+    """Two checkpoints of a run are at least this many seconds apart."""
+
+    def __post_init__(self) -> None:
+        """Checks names and numbers.
+
+        Raises:
+          ValueError: names the field, the value and what is allowed.
+        """
+        super().__post_init__()
+        registry.check_scale(registry.find(self.figure), self.scale)
+        path = self.run_directory
+        is_whole = path is not None and path.is_absolute()
+        check("run_directory", path, is_whole, "a path from / that all nodes see")
+        for name in ("arms_per_task", "seeds_per_task", "gpus", "retries"):
+            check_range(name, getattr(self, name), at_least=0)
+        check_range("cpus", self.cpus, at_least=1)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, at_least=0)
+
+
+@ray.remote
+def train(work: Work) -> list[str]:
+    """Trains on a node; returns what kept it from that, in lines."""
+    try:
+        return work()
+    except UserError as error:
+        return [str(error)]
+
+
+def main() -> None:
+    """Runs what is missing; the exit code is 1 if something has to be run again."""
+    options = parse(Options, prog=PROG)
+    own = options.request(options.figure, registry.find(options.figure))
+    _connect()
+    groups = arm_groups.groups(own.family, own.arms, own.seeds)
+    with parts.lock(own.directory):
+        for group in groups:
+            parts.make(
+                own.family,
+                group,
+                own.directory,
+                num_arms=options.arms_per_task or None,
+                num_seeds=options.seeds_per_task or None,
+            )
+    if own.family.data:  # what is missing is said here and now
+        own.family.code().load(next(iter(own.arms.values())))
+    units = own.units()
+    left = [unit for unit in units if not arm_group.is_finished(own.family, unit)]
+    tell(f"{len(left)} of {len(units)} parts are left to do")
+    _wait({_start(options, own, unit): unit.label for unit in left})
+    if not all([parts.gather(own.family, group, own.directory) for group in groups]):
+        raise UserError("not all is finished: run the same command again to continue")
+    print(
+        f"python -m experiments.reproduce {own.name} --scale {own.scale} "
+        f"--seeds {own.num_seeds} --run-directory {own.directory}"
+    )
+
+
+def _connect() -> None:
+    """Finds the cluster that this is a job of, or that is named; else starts one here.
+
+    Raises:
+      UserError: it does not answer.
+    """
+    try:
+        ray.init(log_to_driver=False)
+    except ConnectionError as error:
+        said = str(error.__cause__ or error).strip().splitlines()[-1]
+        raise UserError(f"{error}: {said}") from None
+
+
+def _start(options: Options, own: Request, unit: Unit) -> ray.ObjectRef:
+    """Hands a task to Ray, which runs it when and where it has room."""
+    task = train.options(
+        name=f"{own.name}, {unit.label}",
+        num_cpus=options.cpus,
+        num_gpus=options.gpus,
+        max_retries=options.retries,
+    )
+    return task.remote(Work((Piece(own, unit.path),), options.checkpoint_seconds))
+
+
+def _wait(labels: dict[ray.ObjectRef, str]) -> None:
+    """Waits for tasks, and says what became of each."""
+    left = list(labels)
+    while left:
+        (ended,), left = ray.wait(left)
+        try:
+            lines = ray.get(ended)
+        except RayError as error:
+            lines = [str(error).strip().splitlines()[-1]]
+        for line in lines:
+            warn(f"{labels[ended]}: {line}")
+        tell(f"{len(labels) - len(left)} of {len(labels)} tasks ended")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
