@@ -197,6 +197,25 @@ def draw(
     return figure
 
 
+def draw_classes(runs: Runs, preset: Preset, *, sweep: bool = False) -> Any:
+    """Accuracies, losses and the weight norm of all arms; `sweep` as of `draw`."""
+    return draw(
+        runs,
+        {arm: arm for arm in preset.arms},
+        kinds=("accuracy", "loss"),
+        log_loss=True,
+        sweep=sweep,
+        panels={"weight_norm_ratio": "weight norm over initial"},
+    )
+
+
+def table_with_ratio(learned: Learned) -> Callable[[Runs, Preset], str]:
+    """The table of `learned`, with the updates to generalise over those to fit."""
+    return functools.partial(
+        table, learned=learned, columns={"test over training": learned.ratio}
+    )
+
+
 class Size(NamedTuple):
     """A scale of a figure."""
 

@@ -1,6 +1,5 @@
 """Figure 2 of Kumar et al. (2024): modular addition groks without weight decay."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +7,7 @@ from experiments.lazy_rich.modular.config import Config
 from experiments.lazy_rich.modular.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import CLASSES, Size
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.25, 0.5, 1.0, 2.0)
 PLAIN = "alpha = 1, uncentred"
@@ -78,24 +75,6 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/fig2",
     "modular addition by gradient descent groks without weight decay",
@@ -108,6 +87,6 @@ FIGURE = lazy_rich.figure(
         "100 over alpha squared), for 10,000 updates.",
     ),
     paper=Size({"num_steps": 30_000, "eval_every": 50}),
-    draw=draw,
-    table=table,
+    draw=lazy_rich.draw_classes,
+    table=lazy_rich.table_with_ratio(CLASSES),
 )

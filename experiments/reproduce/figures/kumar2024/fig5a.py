@@ -8,9 +8,7 @@ from experiments.lazy_rich.images.config import Config
 from experiments.lazy_rich.images.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import Learned, Size
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.01, 0.1, 0.3, 1.0)
 LEARNED = Learned("accuracy", train=0.95, test=0.75)
@@ -56,18 +54,6 @@ table = functools.partial(
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        sweep=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/fig5a",
     "images: alpha makes grokking vanish",
@@ -80,6 +66,6 @@ FIGURE = lazy_rich.figure(
         ".1 (ten times that of Liu et al., 2022), for 10,000 updates.",
     ),
     paper=Size({"num_steps": 100_000, "eval_every": 500, "weight_decay": 0.01}),
-    draw=draw,
+    draw=functools.partial(lazy_rich.draw_classes, sweep=True),
     table=table,
 )

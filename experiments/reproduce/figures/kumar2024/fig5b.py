@@ -8,9 +8,7 @@ from experiments.lazy_rich.transformer.config import Config
 from experiments.lazy_rich.transformer.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import CLASSES, Size
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.15, 0.5, 1.4, 4.0)
 PAPER: dict[str, Any] = {
@@ -61,25 +59,6 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        sweep=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/fig5b",
     "a one-layer transformer: alpha makes grokking vanish",
@@ -88,6 +67,6 @@ FIGURE = lazy_rich.figure(
     CLAIMS,
     laptop=Size({"num_steps": 3000, "eval_every": 50}, SMALL_NOTE),
     paper=Size(PAPER),
-    draw=draw,
-    table=table,
+    draw=functools.partial(lazy_rich.draw_classes, sweep=True),
+    table=lazy_rich.table_with_ratio(CLASSES),
 )

@@ -1,6 +1,5 @@
 """Appendix 14 of Kumar et al. (2024): weight decay against laziness."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +7,8 @@ from experiments.lazy_rich.transformer.config import Config
 from experiments.lazy_rich.transformer.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.figures.kumar2024.fig5b import PAPER, SMALL_NOTE
 from experiments.reproduce.lazy_rich import CLASSES, Size
-from experiments.reproduce.runs import Runs
 
 FIRST, DECAYED, LAZIER = (
     "alpha = 0.5, decay 1",
@@ -51,24 +48,6 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/sec14",
     "a transformer: weight decay shortens the delay, laziness brings it back",
@@ -77,6 +56,6 @@ FIGURE = lazy_rich.figure(
     CLAIMS,
     laptop=Size({"num_steps": 3000, "eval_every": 50}, SMALL_NOTE),
     paper=Size(PAPER),
-    draw=draw,
-    table=table,
+    draw=lazy_rich.draw_classes,
+    table=lazy_rich.table_with_ratio(CLASSES),
 )

@@ -1,15 +1,12 @@
 """Appendix 14 of Kumar et al. (2024): weight decay against laziness, on students."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 from experiments.lazy_rich.student_teacher.config import Config
 from experiments.reproduce import lazy_rich, students
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import CLASSES
-from experiments.reproduce.runs import Runs
 
 DECAYS = (0.025, 0.05, 0.1, 0.2)
 LAZIER = 4.0
@@ -63,29 +60,11 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = students.figure(
     name="kumar2024/sec14_students",
     title="weight decay shortens the delay, laziness brings it back",
     arms_of=_arms,
     claims=CLAIMS,
-    draw=draw,
-    table=table,
+    draw=lazy_rich.draw_classes,
+    table=lazy_rich.table_with_ratio(CLASSES),
 )

@@ -1,6 +1,5 @@
 """Appendix 17 of Kumar et al. (2024): accuracy is what a threshold makes of a loss."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,12 +56,6 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Accuracies by tolerance, and the losses, which are the same in all arms."""
@@ -83,5 +76,5 @@ FIGURE = students.figure(
     arms_of=_arms,
     claims=CLAIMS,
     draw=draw,
-    table=table,
+    table=lazy_rich.table_with_ratio(CLASSES),
 )

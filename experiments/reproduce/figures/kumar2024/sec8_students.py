@@ -7,9 +7,7 @@ from typing import Any
 from experiments.lazy_rich.student_teacher.config import Config
 from experiments.reproduce import lazy_rich, students
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import CLASSES
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.1, 0.25, 1.0, 2.0, 4.0)
 
@@ -62,30 +60,11 @@ CLAIMS = (
     ),
 )
 
-table = functools.partial(
-    lazy_rich.table,
-    learned=CLASSES,
-    columns={"test over training": CLASSES.ratio},
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracies, losses and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        sweep=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = students.figure(
     name="kumar2024/sec8_students",
     title="students and teachers: alpha makes grokking vanish, or more pronounced",
     arms_of=_arms,
     claims=CLAIMS,
-    draw=draw,
-    table=table,
+    draw=functools.partial(lazy_rich.draw_classes, sweep=True),
+    table=lazy_rich.table_with_ratio(CLASSES),
 )
