@@ -111,7 +111,7 @@ def test_a_killed_task_is_run_again_to_the_bytes_of_one_process(cluster, tmp_pat
         for line in reversed(files.read_json_lines(part / "clock.jsonl"))
     }
     assert len(starts) == 2
-    assert max(starts.values()) > 50  # it went on from what was saved
+    assert max(starts.values()) > 200  # it went on from what was saved
 
     asked = RunOptions(scale="paper", seeds=1, run_directory=tmp_path / "one")
     request = asked.request(FIGURE, registry.find(FIGURE))

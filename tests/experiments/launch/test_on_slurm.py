@@ -200,7 +200,7 @@ def test_jobs_are_lost_in_every_way_and_results_are_those_of_one_process(
     said({part.name: sessions(part) for part in parts})
     for job in (killed, warned):
         # Each went on from what was saved, not from its start.
-        assert sessions(own[job][0])[2] > 50
+        assert sessions(own[job][0])[2] > 200
     code, err = ended(launch(FIGURE, tmp_path, *argv))
     assert (code, "0 at work, 0 submitted in 0 jobs" in err) == (0, True)
 

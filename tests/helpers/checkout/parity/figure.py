@@ -36,7 +36,7 @@ FIGURE = Figure(
     presets={
         "laptop": _preset(8, 2, num_bits=4, width=4),
         # A job lasts for several seconds, for those who kill it.
-        "paper": _preset(20_000, 50, num_bits=8, width=12),
+        "paper": _preset(80_000, 200, num_bits=8, width=12),
     },
     draw=draw,
 )
