@@ -226,7 +226,8 @@ def _solved(
     bound = len(kernel) * jnp.finfo(dtype).eps * jnp.max(pivots)
     is_singular = ~(jnp.min(pivots) > bound)  # also where there is none
     for argument, array in (("kernel", kernel), ("targets", matrix)):
-        if _norms.is_readable(array) and not jnp.all(jnp.isfinite(array)):
+        is_finite = jnp.all(jnp.isfinite(array))
+        if _norms.is_readable(is_finite) and not is_finite:
             raise ValueError(f"{name}: {argument}: some of it is not finite")
     if _norms.is_readable(is_singular) and is_singular:
         raise ValueError(
