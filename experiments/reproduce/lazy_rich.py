@@ -67,6 +67,8 @@ class Learned:
 SQUARES = Learned("loss", train=0.1, test=0.25)
 """Losses of the polynomial task; the zero network's test loss is .75."""
 CLASSES = Learned("accuracy", train=0.95, test=0.95)
+NORMS = {"weight_norm_ratio": "weight norm over initial"}
+ALIGNMENTS = {"kernel_alignment": "kernel alignment"}
 
 
 def risen(values: Sequence[np.ndarray]) -> np.ndarray:
@@ -197,16 +199,15 @@ def draw(
     return figure
 
 
-def draw_classes(runs: Runs, preset: Preset, *, sweep: bool = False) -> Any:
-    """Accuracies, losses and the weight norm of all arms; `sweep` as of `draw`."""
-    return draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        kinds=("accuracy", "loss"),
-        log_loss=True,
-        sweep=sweep,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
+def draw_all(runs: Runs, preset: Preset, **options: Any) -> Any:
+    """All arms by their own names; options are those of `draw`."""
+    return draw(runs, {arm: arm for arm in preset.arms}, **options)
+
+
+draw_classes = functools.partial(
+    draw_all, kinds=("accuracy", "loss"), log_loss=True, panels=NORMS
+)
+"""Accuracies, losses and the weight norm of all arms."""
 
 
 def table_with_ratio(learned: Learned) -> Callable[[Runs, Preset], str]:

@@ -1,5 +1,6 @@
 """Figure 1 of Kumar et al. (2024): a network leaves its kernel, and generalises."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES
 from experiments.reproduce.runs import Runs
 
@@ -83,18 +83,6 @@ CLAIMS = (
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses beside the kernel limit's, the norm and the alignment."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={
-            "weight_norm_ratio": "weight norm over initial",
-            "kernel_alignment": "kernel alignment",
-        },
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/fig1",
     title="regression of a square: test loss falls late, while the weight norm rises "
@@ -102,5 +90,8 @@ FIGURE = squares.figure(
     arms_of=_arms,
     claims=CLAIMS,
     laptop=squares.FEWER,
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS | lazy_rich.ALIGNMENTS,
+    ),
 )

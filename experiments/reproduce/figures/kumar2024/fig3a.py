@@ -7,9 +7,7 @@ from typing import Any
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.0625, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 KERNEL = "the kernel limit"
@@ -66,26 +64,15 @@ CLAIMS = (
 )
 
 
-table = functools.partial(
-    lazy_rich.table, columns={"test over training": SQUARES.ratio}
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses of all alphas, and their norms."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        sweep=True,
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/fig3a",
     title="the output scale alpha sets the delay of generalisation",
     arms_of=_arms,
     claims=CLAIMS,
-    draw=draw,
-    table=table,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        sweep=True,
+        panels=lazy_rich.NORMS,
+    ),
+    table=lazy_rich.table_with_ratio(SQUARES),
 )

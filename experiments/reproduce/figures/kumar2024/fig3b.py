@@ -7,9 +7,7 @@ from typing import Any
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES, Size
-from experiments.reproduce.runs import Runs
 
 EPSILONS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -64,21 +62,6 @@ CLAIMS = (
 )
 
 
-table = functools.partial(
-    lazy_rich.table, columns={"test over training": SQUARES.ratio}
-)
-
-
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses and alignments of all epsilons."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        sweep=True,
-        panels={"kernel_alignment": "kernel alignment"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/fig3b",
     title="so does the kernel's alignment, through epsilon",
@@ -86,6 +69,10 @@ FIGURE = squares.figure(
     claims=CLAIMS,
     # The smallest epsilon is far from its end after the usual 10,000 updates.
     laptop=Size(squares.LAPTOP | {"num_steps": 30_000, "eval_every": 10}, squares.NOTE),
-    draw=draw,
-    table=table,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        sweep=True,
+        panels=lazy_rich.ALIGNMENTS,
+    ),
+    table=lazy_rich.table_with_ratio(SQUARES),
 )

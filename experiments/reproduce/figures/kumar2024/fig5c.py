@@ -10,7 +10,6 @@ from experiments.lazy_rich.eigenvector_labels.config import Config
 from experiments.lazy_rich.eigenvector_labels.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import Learned, Size
 from experiments.reproduce.runs import Runs
 
@@ -79,17 +78,6 @@ table = functools.partial(
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the kernel's alignment with the training labels."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        log_loss=True,
-        sweep=True,
-        panels={"kernel_alignment": "alignment with\nthe training labels"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/fig5c",
     "labels from eigenvectors of the kernel: the worse the alignment, the longer the "
@@ -104,6 +92,11 @@ FIGURE = lazy_rich.figure(
         "from.",
     ),
     paper=Size({"num_steps": 30_000, "width": 500}),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        log_loss=True,
+        sweep=True,
+        panels={"kernel_alignment": "alignment with\nthe training labels"},
+    ),
     table=table,
 )

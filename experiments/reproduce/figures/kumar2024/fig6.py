@@ -1,5 +1,6 @@
 """Figure 6 of Kumar et al. (2024): output, label and initial scale are one laziness."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES
 from experiments.reproduce.runs import Runs
 
@@ -63,20 +63,14 @@ def _later(arm: str) -> Claim:
 CLAIMS = (_same(LABELS), _same(WEIGHTS), _later(OUTPUT), _later(WEIGHTS_ALONE))
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses: three of the lines are one."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/fig6",
     title="output scale, label scale and initial scale are equivalent",
     arms_of=_arms,
     claims=CLAIMS,
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS,
+    ),
     table=lazy_rich.table,
 )

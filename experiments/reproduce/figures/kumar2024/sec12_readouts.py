@@ -1,14 +1,13 @@
 """Appendix 12 of Kumar et al. (2024): trained readouts."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES, Size
-from experiments.reproduce.runs import Runs
 
 ALPHAS = (0.5, 1.0, 2.0, 4.0)
 
@@ -51,15 +50,6 @@ CLAIMS = (
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/sec12_readouts",
     title="trained readouts: the same three terms of the loss, and the same delay",
@@ -70,6 +60,9 @@ FIGURE = squares.figure(
         "D = 50, P = 250, N = 200; the paper derives the loss for trained readouts "
         "and shows no run.",
     ),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS,
+    ),
     table=lazy_rich.table,
 )

@@ -7,9 +7,7 @@ from typing import Any
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES, Size
-from experiments.reproduce.runs import Runs
 
 DESCENT, MOMENTUM, FAST, ADAM = (
     "gradient descent",
@@ -64,15 +62,6 @@ table = functools.partial(
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/sec15",
     title="momentum changes the speed, not the kind",
@@ -83,6 +72,9 @@ FIGURE = squares.figure(
         "D = 50, P = 250, N = 100. The paper gives no rate for momentum and has no "
         "Adam on this task.",
     ),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS,
+    ),
     table=table,
 )

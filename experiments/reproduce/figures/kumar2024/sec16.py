@@ -98,15 +98,6 @@ def table(runs: Runs, preset: Preset) -> str:
     return claims.table(header, rows)
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/sec16",
     title="targets of several directions",
@@ -118,6 +109,9 @@ FIGURE = squares.figure(
         "prints a sum of linear terms. Uncentred.",
     ),
     paper=Size(squares.PAPER | {"center": False}),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS,
+    ),
     table=table,
 )

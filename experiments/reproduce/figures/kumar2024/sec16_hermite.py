@@ -8,9 +8,7 @@ from experiments.lazy_rich.hermite.config import Config
 from experiments.lazy_rich.hermite.family import FAMILY
 from experiments.reproduce import lazy_rich
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import Learned, Size
-from experiments.reproduce.runs import Runs
 
 LEARNED = Learned("loss", train=0.2, test=0.2)
 """A fifth of the target's mean square."""
@@ -56,15 +54,6 @@ table = functools.partial(
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the weight norm."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        panels={"weight_norm_ratio": "weight norm over initial"},
-    )
-
-
 FIGURE = lazy_rich.figure(
     "kumar2024/sec16_hermite",
     "targets of higher degree",
@@ -76,6 +65,9 @@ FIGURE = lazy_rich.figure(
         "D = 20, P = 300 for degree 3, D = 10, P = 600 for degree 4; N = 100, centred.",
     ),
     paper=Size({"num_steps": 30_000, "eval_every": 50, "width": 500}),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        panels=lazy_rich.NORMS,
+    ),
     table=table,
 )

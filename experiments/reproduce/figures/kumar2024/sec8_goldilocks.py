@@ -1,14 +1,13 @@
 """Appendix 8.4.1 of Kumar et al. (2024): too little, enough and too much data."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES, Size
-from experiments.reproduce.runs import Runs
 
 PER_DIMENSION = (1, 2, 4, 5, 8, 15)
 
@@ -66,16 +65,6 @@ CLAIMS = (
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the linear part of the test loss."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        sweep=True,
-        panels={"test_linear": "linear power"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/sec8_goldilocks",
     title="too little data to generalise, enough to grok, and too much",
@@ -86,6 +75,10 @@ FIGURE = squares.figure(
         "D = 50 instead of what we read as D = 100; the paper's 50, 120 and 500 "
         "examples are of a D that it does not print, so the arms are multiples of D.",
     ),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        sweep=True,
+        panels={"test_linear": "linear power"},
+    ),
     table=lazy_rich.table,
 )

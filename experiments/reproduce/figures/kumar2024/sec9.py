@@ -7,9 +7,7 @@ from typing import Any
 from experiments.lazy_rich.polynomial.config import Config
 from experiments.reproduce import lazy_rich, squares
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES, Size
-from experiments.reproduce.runs import Runs
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3)
 
@@ -60,16 +58,6 @@ table = functools.partial(
 )
 
 
-def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, and the kernel's alignment."""
-    return lazy_rich.draw(
-        runs,
-        {arm: arm for arm in preset.arms},
-        sweep=True,
-        panels={"kernel_alignment": "kernel alignment"},
-    )
-
-
 FIGURE = squares.figure(
     name="kumar2024/sec9",
     title="a little of the solution in the initial weights ends grokking",
@@ -80,6 +68,10 @@ FIGURE = squares.figure(
         f"{squares.DATA} {squares.METHOD}".format(250, "uncentred"),
     ),
     paper=Size(squares.PAPER | {"center": False}),
-    draw=draw,
+    draw=functools.partial(
+        lazy_rich.draw_all,
+        sweep=True,
+        panels=lazy_rich.ALIGNMENTS,
+    ),
     table=table,
 )
