@@ -14,6 +14,7 @@ Both play gymnasium's `AtariPreprocessing` with its stack of frames. They are wr
 afresh, since none of the originals runs on today's jax, and leave out what they log.
 """
 
+import abc
 from typing import Any, NamedTuple
 
 import jax
@@ -65,7 +66,7 @@ def network(num_actions: int) -> Network:
     return Network(lambda key: nnx.state(new(nnx.Rngs(key)), nnx.Param), values)
 
 
-class Peer:
+class Peer(abc.ABC):
     """What both have in common: a game, a network and a learning step."""
 
     def __init__(self, setting: Setting) -> None:
@@ -124,19 +125,25 @@ class Peer:
             self.observation = np.asarray(self.env.reset()[0])
         self.num_steps += 1
 
-    def act(self) -> int:
-        """The next action."""
-        raise NotImplementedError
-
     def learn(self) -> None:
         """One update."""
-        raise NotImplementedError
+        self.params, self.opt_state = self.update(
+            self.params, self.target_params, self.opt_state, self.sample()
+        )
 
+    @abc.abstractmethod
+    def act(self) -> int:
+        """The next action."""
+
+    @abc.abstractmethod
+    def sample(self) -> tuple[np.ndarray, ...]:
+        """A batch."""
+
+    @abc.abstractmethod
     def store(
         self, action: int, reward: float, terminated: bool, following: np.ndarray
     ) -> None:
         """Keeps a step."""
-        raise NotImplementedError
 
 
 class StackedArrays(Peer):
@@ -181,12 +188,6 @@ class StackedArrays(Peer):
             self.rewards[rows],
             self.setting.discount * (1 - self.ends[rows]),
             self.observations[(rows + 1) % len(self.actions)],
-        )
-
-    def learn(self) -> None:
-        """One update."""
-        self.params, self.opt_state = self.update(
-            self.params, self.target_params, self.opt_state, self.sample()
         )
 
 
@@ -245,9 +246,3 @@ class Transitions(Peer):
         )
         batch = [self.storage[int(number)] for number in drawn]
         return tuple(np.stack(column) for column in zip(*batch, strict=True))
-
-    def learn(self) -> None:
-        """One update."""
-        self.params, self.opt_state = self.update(
-            self.params, self.target_params, self.opt_state, self.sample()
-        )

@@ -7,7 +7,7 @@ after the first run.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,67 +73,78 @@ class Study:
             )
             for setting, own in settings.items()
             for constraint in CONSTRAINTS
-            for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
-            if constraint == PROJECTED or rate != TANGENTIAL
+            for rate in _rates(constraint)
         }
 
     def claims(self) -> tuple[Claim, ...]:
         """The hypotheses, the same for every task, written before the runs."""
 
-        def rotation(runs: Runs, *arm: str) -> np.ndarray:
-            return lazy_rich.final(runs, self.name(*arm), "kernel_rotation")
+        def rotation(runs: Runs, arm: str) -> np.ndarray:
+            return lazy_rich.final(runs, arm, "kernel_rotation")
 
-        def soon(runs: Runs, *arm: str) -> np.ndarray:
-            return self.learned.generalised(runs, self.name(*arm))
+        def ratio(
+            says: str,
+            measure: Callable[[Runs, str], np.ndarray],
+            one: tuple[str, str, str],
+            other: tuple[str, str, str],
+            *,
+            at_least: float | None = None,
+            at_most: float | None = None,
+        ) -> Claim:
+            return Claim(
+                says=says,
+                measure=lambda runs: (
+                    measure(runs, self.name(*one)) / measure(runs, self.name(*other))
+                ),
+                at_least=at_least,
+                at_most=at_most,
+            )
 
         def sooner(constraint: str) -> Claim:
-            return Claim(
-                says=f"{self.lazy}, {constraint}: re-warming makes it generalise "
-                "sooner: updates with it over those at the constant rate",
-                measure=lambda runs: (
-                    soon(runs, self.lazy, constraint, REWARMED)
-                    / soon(runs, self.lazy, constraint, CONSTANT)
-                ),
+            return ratio(
+                f"{self.lazy}, {constraint}: re-warming makes it generalise sooner: "
+                "updates with it over those at the constant rate",
+                soon,
+                (self.lazy, constraint, REWARMED),
+                (self.lazy, constraint, CONSTANT),
                 at_most=0.8,
             )
 
+        soon = self.learned.generalised
+        rewarmed = (self.lazy, PROJECTED, REWARMED)
         return (
-            Claim(
-                says=f"the lazy setting is lazy: free, at the constant rate, kernel "
-                f"rotation at {self.lazy} over that at {self.rich}",
-                measure=lambda runs: (
-                    rotation(runs, self.lazy, FREE, CONSTANT)
-                    / rotation(runs, self.rich, FREE, CONSTANT)
-                ),
+            ratio(
+                "the lazy setting is lazy: free, at the constant rate, kernel rotation "
+                f"at {self.lazy} over that at {self.rich}",
+                rotation,
+                (self.lazy, FREE, CONSTANT),
+                (self.rich, FREE, CONSTANT),
                 at_most=0.5,
             ),
-            Claim(
-                says=f"{self.lazy}, projected: re-warming turns the kernel: its "
-                "rotation over that at the constant rate",
-                measure=lambda runs: (
-                    rotation(runs, self.lazy, PROJECTED, REWARMED)
-                    / rotation(runs, self.lazy, PROJECTED, CONSTANT)
-                ),
+            ratio(
+                f"{self.lazy}, projected: re-warming turns the kernel: its rotation "
+                "over that at the constant rate",
+                rotation,
+                rewarmed,
+                (self.lazy, PROJECTED, CONSTANT),
                 at_least=2,
             ),
             sooner(PROJECTED),
             sooner(FREE),
-            Claim(
-                says=f"{self.lazy}, re-warmed: projected generalises no later than "
-                "free: ratio of the updates",
-                measure=lambda runs: (
-                    soon(runs, self.lazy, PROJECTED, REWARMED)
-                    / soon(runs, self.lazy, FREE, REWARMED)
-                ),
+            ratio(
+                f"{self.lazy}, re-warmed: projected generalises no later than free: "
+                "ratio of the updates",
+                soon,
+                rewarmed,
+                (self.lazy, FREE, REWARMED),
                 at_most=1,
             ),
-            Claim(
-                says=f"{self.lazy}, projected: it is the rate and not its cycles: "
-                "kernel rotation re-warmed over that at a constant rate of that mean",
-                measure=lambda runs: (
-                    rotation(runs, self.lazy, PROJECTED, REWARMED)
-                    / rotation(runs, self.lazy, PROJECTED, MEAN)
-                ),
+            ratio(
+                f"{self.lazy}, projected: it is the rate and not its cycles: kernel "
+                "rotation re-warmed over that at a constant rate of that mean",
+                rotation,
+                rewarmed,
+                (self.lazy, PROJECTED, MEAN),
                 at_least=0.5,
                 at_most=2,
             ),
@@ -176,8 +187,7 @@ class Study:
         for column, (setting, constraint) in enumerate(columns):
             arms = {
                 self.name(setting, constraint, rate): rate
-                for rate in (CONSTANT, REWARMED, MEAN, TANGENTIAL)
-                if constraint == PROJECTED or rate != TANGENTIAL
+                for rate in _rates(constraint)
             }
             for row, (metric, label) in enumerate(rows.items()):
                 ax = axes[row, column]
@@ -190,6 +200,12 @@ class Study:
             _same_heights(line)
         drawing.legend(axes[0, -1])  # of a projected column, which has all rates
         return figure
+
+
+def _rates(constraint: str) -> tuple[str, ...]:
+    """A free network has no use for tangential gradients."""
+    rates = (CONSTANT, REWARMED, MEAN)
+    return (*rates, TANGENTIAL) if constraint == PROJECTED else rates
 
 
 def _rate(rate: str, size: Mapping[str, Any]) -> dict[str, Any]:
