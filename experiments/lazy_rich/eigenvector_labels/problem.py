@@ -1,8 +1,5 @@
 """Eigenvectors as labels: a `training.Problem`."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -10,32 +7,17 @@ from flax import nnx
 from experiments.harness.members import Hyperparameters
 from experiments.lazy_rich.eigenvector_labels.config import Config
 from experiments.lazy_rich.polynomial import moments, theory
+from experiments.lazy_rich.regression import Examples, Parts, RegressionProblem
 from experiments.lazy_rich.training import Network
 from models import CommitteeMachine
 from nap_optax import metrics
 
-Predict = Callable[..., jax.Array]
 
-
-class Examples(NamedTuple):
-    """Inputs and their labels."""
-
-    inputs: jax.Array  # (n, D)
-    targets: jax.Array  # (n,)
-
-
-class Parts(NamedTuple):
-    """What is trained on, and what is tested with."""
-
-    train: Examples
-    test: Examples
-
-
-class Eigenvector:
+class Eigenvector(RegressionProblem[Config]):
     """A committee machine on labels of mean square 1 over both sets."""
 
     def __init__(self, config: Config):
-        self.config = config
+        super().__init__(config)
         self.width = config.width
 
     def data(self, key: jax.Array, hyper: Hyperparameters) -> Parts:
@@ -59,10 +41,6 @@ class Eigenvector:
             self.config.dimension, self.config.width, epsilon=hyper.epsilon, rngs=rngs
         )
 
-    def loss(self, predict: Predict, data: Parts) -> jax.Array:
-        """The mean squared error."""
-        return _loss(predict, data.train)
-
     def measure(
         self, network: Network, data: Parts, hyper: Hyperparameters
     ) -> dict[str, jax.Array]:
@@ -71,19 +49,10 @@ class Eigenvector:
         inputs, targets = data.train
         kernel = theory.tangent_kernel(inputs, inputs, now, hyper.epsilon)
         return {
-            "train_loss": _loss(network.predict, data.train),
-            "test_loss": _loss(network.predict, data.test),
+            **super().measure(network, data, hyper),
             "kernel_alignment": metrics.kernel_target_alignment(kernel, targets),
         }
-
-    def probes(self, data: Parts) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """Inputs and targets of the training set."""
-        return (data.train.inputs,), data.train.targets
 
     def features(self, model: CommitteeMachine, *inputs: jax.Array) -> jax.Array:
         """The units before their curvature."""
         return model.hidden(*inputs)
-
-
-def _loss(predict: Predict, examples: Examples) -> jax.Array:
-    return jnp.mean(jnp.square(examples.targets - predict(examples.inputs)))

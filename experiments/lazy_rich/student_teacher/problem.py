@@ -1,43 +1,22 @@
 """Student and teacher as a problem: a `training.Problem`."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from experiments.harness.members import Hyperparameters
+from experiments.lazy_rich.regression import Examples, Parts, Predict, RegressionProblem
 from experiments.lazy_rich.student_teacher.config import Config
 from experiments.lazy_rich.training import Network
 from models import MLP
 
-Predict = Callable[..., jax.Array]
 
-
-class Examples(NamedTuple):
-    """Inputs, and what the teacher says of them."""
-
-    inputs: jax.Array  # (n, num_inputs)
-    targets: jax.Array  # (n, num_outputs)
-
-
-class Lessons(NamedTuple):
-    """What is trained on, and what is tested with."""
-
-    train: Examples
-    test: Examples
-
-
-class Student:
+class Student(RegressionProblem[Config]):
     """A tanh network of two hidden layers, on the squared error."""
 
     width = 1
 
-    def __init__(self, config: Config):
-        self.config = config
-
-    def data(self, key: jax.Array, hyper: Hyperparameters) -> Lessons:
+    def data(self, key: jax.Array, hyper: Hyperparameters) -> Parts:
         """Draws a teacher and inputs."""
         teacher_key, *keys = jax.random.split(key, 3)
         teacher = self._network(1.0, nnx.Rngs(teacher_key))
@@ -46,18 +25,18 @@ class Student:
             jax.random.normal(own, (size, self.config.num_inputs))
             for own, size in zip(keys, sizes, strict=True)
         ]
-        return Lessons(*(Examples(part, teacher(part)) for part in inputs))
+        return Parts(*(Examples(part, teacher(part)) for part in inputs))
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> MLP:
         """The student at first."""
         return self._network(hyper.init_scale, rngs)
 
-    def loss(self, predict: Predict, data: Lessons) -> jax.Array:
+    def loss(self, predict: Predict, data: Parts) -> jax.Array:
         """The mean squared error over examples and outputs."""
         return jnp.mean(_errors(predict, data.train))
 
     def measure(
-        self, network: Network, data: Lessons, hyper: Hyperparameters
+        self, network: Network, data: Parts, hyper: Hyperparameters
     ) -> dict[str, jax.Array]:
         """Losses, and shares of examples within the tolerance."""
         measured: dict[str, jax.Array] = {}
@@ -66,10 +45,6 @@ class Student:
             measured[f"{name}_loss"] = jnp.mean(errors)
             measured[f"{name}_accuracy"] = jnp.mean(errors < hyper.tolerance)
         return measured
-
-    def probes(self, data: Lessons) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """Inputs and targets of the training set."""
-        return (data.train.inputs,), data.train.targets
 
     def features(self, model: MLP, *inputs: jax.Array) -> jax.Array:
         """The second hidden layer."""
