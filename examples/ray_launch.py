@@ -11,7 +11,7 @@ import ray
 import tyro
 from ray.exceptions import RayError
 
-from experiments.harness import arm_group, arm_groups, parts
+from experiments.harness import arm_group, parts
 from experiments.harness.arm_group import Unit
 from experiments.harness.checks import check, check_range
 from experiments.harness.command_line import parse, run
@@ -78,23 +78,14 @@ def main() -> None:
     options = parse(Options, prog=PROG)
     own = options.request(options.figure, registry.find(options.figure))
     _connect()
-    groups = arm_groups.groups(own.family, own.arms, own.seeds)
     with parts.lock(own.directory):
-        for group in groups:
-            parts.make(
-                own.family,
-                group,
-                own.directory,
-                num_arms=options.arms_per_task or None,
-                num_seeds=options.seeds_per_task or None,
-            )
-    if own.family.data:  # what is missing is said here and now
-        own.family.code().load(next(iter(own.arms.values())))
+        own.make_parts(options.arms_per_task, options.seeds_per_task)
+    own.require_data()
     units = own.units()
     left = [unit for unit in units if not arm_group.is_finished(own.family, unit)]
     tell(f"{len(left)} of {len(units)} parts are left to do")
     _wait({_start(options, own, unit): unit.label for unit in left})
-    if not all([parts.gather(own.family, group, own.directory) for group in groups]):
+    if not own.is_gathered():
         raise UserError("not all is finished: run the same command again to continue")
     print(
         f"python -m experiments.reproduce {own.name} --scale {own.scale} "

@@ -12,7 +12,6 @@ import numpy as np
 
 from experiments.atari.agent import Agent
 from experiments.atari.config import Config
-from experiments.atari.environments.ale import AtariGame
 from experiments.atari.environments.minatar import Game
 from experiments.atari.experiment import Experiment
 from experiments.harness import files, plots
@@ -24,12 +23,10 @@ from experiments.harness.run_files import CHECKPOINTS
 EPSILON = 0.05
 """Share of random actions, as in evaluations of DQN."""
 MOST_FRAMES = 1_000
-STACK = 4
-"""Frames of an observation of Atari."""
 CELL = 16
 """Pixels of a cell of MinAtar, on either side."""
-MILLISECONDS = {"minatar": 100, "ale": 66}
-"""Of a frame on the screen: Atari's every fourth one, in time."""
+MILLISECONDS = 100
+"""Of a frame on the screen."""
 Act = Callable[[np.ndarray], int]
 """Of an observation, shape ``(height, width, channels)``, the action."""
 
@@ -48,7 +45,7 @@ def record(config: Config, directory: Path, path: Path) -> None:
     experiment = Experiment(config)
     params = _params(experiment, config, directory)
     frames = play(experiment.game, actor(experiment.agent, params, config.seed))
-    write(frames, path, MILLISECONDS[config.suite])
+    write(frames, path, MILLISECONDS)
 
 
 def actor(agent: Agent, params: Any, seed: int) -> Act:
@@ -80,18 +77,6 @@ def play(game: Game, act: Act, seed: int = 0) -> Iterator[np.ndarray]:
         if played.is_over:
             return
         observation, state = played.observation, played.state
-
-
-def play_atari(game: AtariGame, act: Act) -> Iterator[np.ndarray]:
-    """The frames of an episode of Atari as the agent sees them, shape ``(h, w)``."""
-    frame = game.reset()
-    stack = [np.zeros_like(frame)] * (STACK - 1) + [frame]
-    for _ in range(MOST_FRAMES):
-        yield stack[-1]
-        observed = game.step(act(np.stack(stack, axis=-1)))
-        if observed.is_over:
-            return
-        stack = [*stack[1:], observed.frame]
 
 
 def colored(observation: np.ndarray) -> np.ndarray:

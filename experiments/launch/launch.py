@@ -57,14 +57,7 @@ def _folder(options: Options) -> Path:
 def _tasks(request: Request, options: Options) -> list[Task]:
     """The units of a figure, with the jobs that they had."""
     own = request
-    for group in arm_groups.groups(own.family, own.arms, own.seeds):
-        parts.make(
-            own.family,
-            group,
-            own.directory,
-            num_arms=options.arms_per_job or None,
-            num_seeds=options.seeds_per_job or None,
-        )
+    own.make_parts(options.arms_per_job, options.seeds_per_job)
     units = own.units()
     arm_groups.check_settings(own.family, units)
     noted = jobs.read(own.directory)
@@ -85,7 +78,8 @@ def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
             "submitted: run the same command again when it does"
         ) from None
     new = [task for task in left if not task.is_at_work(states)]
-    _load_data(new)
+    for request in {id(task.request): task.request for task in new}.values():
+        request.require_data()
     by_place = {task.unit.path: task for task in new}
     works = [
         Work(tuple(pieces), options.checkpoint_seconds, engine.patience_seconds)
@@ -109,13 +103,6 @@ def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
     )
 
 
-def _load_data(new: Sequence[Task]) -> None:
-    """Reads or fetches what figures need, to say here and now what is missing."""
-    for request in {id(task.request): task.request for task in new}.values():
-        if request.family.data:
-            request.family.code().load(next(iter(request.arms.values())))
-
-
 def _note(new: Sequence[Task]) -> None:
     """Notes the jobs of those that have been submitted."""
     by_directory: dict[Path, dict[str, tuple[Job, ...]]] = {}
@@ -136,16 +123,9 @@ def _are_gathered(requests: Sequence[Request]) -> bool:
     finished, errors = [], []
     for request in requests:
         try:
-            finished.append(_is_gathered(request))
+            finished.append(request.is_gathered())
         except UserError as error:
             errors.append(f"{request.name}: {error}")
     if errors:
         raise UserError("; ".join(errors))
     return all(finished)
-
-
-def _is_gathered(request: Request) -> bool:
-    """Whether a figure is finished, as it is for the command that draws it."""
-    own = request
-    groups = arm_groups.groups(own.family, own.arms, own.seeds)
-    return all([parts.gather(own.family, group, own.directory) for group in groups])

@@ -1,12 +1,12 @@
 """A figure as it is asked for: what finds its runs, here or on another machine."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import arm_groups
-from experiments.harness.arm_group import Unit
+from experiments.harness import arm_groups, parts
+from experiments.harness.arm_group import Group, Unit
 from experiments.harness.family import Family
 from experiments.reproduce import registry
 from experiments.reproduce.figure import Scale
@@ -40,6 +40,35 @@ class Request:
     def seeds(self) -> range:
         """Every arm is run with these."""
         return range(self.num_seeds)
+
+    def make_parts(self, arms_per_part: int, seeds_per_part: int) -> None:
+        """Divides its groups; hold `parts.lock` of the directory. 0 stands for all."""
+        for group in self._groups():
+            parts.make(
+                self.family,
+                group,
+                self.directory,
+                num_arms=arms_per_part or None,
+                num_seeds=seeds_per_part or None,
+            )
+
+    def require_data(self) -> None:
+        """Reads or fetches what it needs, to say here and now what is missing."""
+        if self.family.data:
+            self.family.code().load(next(iter(self.arms.values())))
+
+    def is_gathered(self) -> bool:
+        """Puts finished parts together; whether it is as `reproduce` leaves it."""
+        # Of all groups, also behind one that is not finished.
+        return all(
+            [
+                parts.gather(self.family, group, self.directory)
+                for group in self._groups()
+            ]
+        )
+
+    def _groups(self) -> Sequence[Group]:
+        return arm_groups.groups(self.family, self.arms, self.seeds)
 
     def units(self) -> list[Unit]:
         """What has to be run for it, finished or not."""

@@ -1,4 +1,4 @@
-"""A GIF of a run's agent, and of frames as Atari has them."""
+"""A GIF of a run's agent."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from PIL import Image
 
 from experiments.atari import __main__ as program
 from experiments.atari import recording
-from experiments.atari.environments.ale import Observed
 from helpers.checkout import programs
 
 
@@ -32,35 +31,6 @@ def test_frames_become_a_gif(tmp_path, shape):
     frames = [np.full(shape, value, np.uint8) for value in (0, 100, 200)]
     recording.write(iter(frames), path, 50)
     assert frames_of(path) == (shape[:2], 3)
-
-
-class Counting:
-    """An emulator whose frames count its steps."""
-
-    def __init__(self):
-        self.num = 0
-
-    def reset(self):
-        return self._frame()
-
-    def step(self, action):
-        self.num += 1
-        return Observed(self._frame(), 0.0, False, self.num == 3)
-
-    def _frame(self):
-        return np.full((84, 84), self.num, np.uint8)
-
-
-def test_an_agent_on_atari_sees_four_frames():
-    seen = []
-
-    def act(observation):
-        seen.append(observation[0, 0].tolist())
-        return 0
-
-    frames = list(recording.play_atari(Counting(), act))
-    assert [frame[0, 0] for frame in frames] == [0, 1, 2]
-    assert seen == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 2]]
 
 
 @pytest.mark.slow
