@@ -7,29 +7,30 @@ from experiments.atari.environments.games import MINATAR_CHANCE
 from experiments.atari.optimizers import make_schedule
 from experiments.harness import arm_groups
 from experiments.harness.members import hyperparameters
-from experiments.reproduce import claims, cycling_agents, registry
+from experiments.reproduce import claims, registry
+from experiments.reproduce.cycling_agents import scores, sizes
 from experiments.reproduce.figures.lyle2025 import fig6, fig7, fig12
 from experiments.reproduce.runs import Runs
 
 PROGRAM = "many updates, free"
-ARMS = cycling_agents.arms(cycling_agents.LAPTOP, (PROGRAM,))
+ARMS = sizes.arms(sizes.LAPTOP, (PROGRAM,))
 BETTER = {fig7.HIGH: (0.5, 0.25), fig7.STOPPED: (0.5, 0.75), fig7.CYCLIC: (0, 1)}
 
 
-def made_up(arms, scores, scale=10):
+def made_up(arms, lines, scale=10):
     """Two seeds, which agree; a line's scores at two evaluations, in all games."""
     return Runs(
         {
             "arm": name,
             "seed": seed,
             "step": step,
-            cycling_agents.SCORE: MINATAR_CHANCE[config.game] + scale * score,
+            scores.SCORE: MINATAR_CHANCE[config.game] + scale * score,
         }
         for name, config in arms.items()
         for seed in range(2)
         for step, score in zip(
             (500, 1000),
-            scores.get(name.removesuffix(f", {config.game}"), (0, 0)),
+            lines.get(name.removesuffix(f", {config.game}"), (0, 0)),
             strict=True,
         )
     )
@@ -37,16 +38,16 @@ def made_up(arms, scores, scale=10):
 
 def test_a_score_is_relative_to_chance_and_to_the_best_line():
     runs = made_up(ARMS, {fig7.HIGH: (3, 0.5), fig7.CYCLIC: (0, 1)})
-    frames, scores = cycling_agents.score_curves(runs, ARMS, fig7.HIGH)
+    frames, curves = scores.score_curves(runs, ARMS, fig7.HIGH)
     assert frames.tolist() == [500, 1000]
-    assert scores.shape == (2, 5, 2)
-    np.testing.assert_allclose(scores, np.broadcast_to([3, 0.5], scores.shape))
+    assert curves.shape == (2, 5, 2)
+    np.testing.assert_allclose(curves, np.broadcast_to([3, 0.5], curves.shape))
 
 
 def test_where_nobody_has_learned_a_score_is_in_rewards():
     runs = made_up(ARMS, {fig7.HIGH: (0, 0.2), fig7.CYCLIC: (0, 0.4)}, scale=1)
-    _, scores = cycling_agents.score_curves(runs, ARMS, fig7.HIGH)
-    np.testing.assert_allclose(scores[..., -1], 0.2)
+    _, curves = scores.score_curves(runs, ARMS, fig7.HIGH)
+    np.testing.assert_allclose(curves[..., -1], 0.2)
 
 
 def test_a_program_for_each_game_runs_all_lines():
@@ -73,7 +74,7 @@ def test_figures_share_the_runs_of_a_directory():
 
 
 def rates(line, updates):
-    config = ARMS[f"{cycling_agents.line_name(PROGRAM, line)}, Breakout"]
+    config = ARMS[f"{sizes.line_name(PROGRAM, line)}, Breakout"]
     schedule = make_schedule(config, hyperparameters(config))
     return [float(schedule(np.int32(update))) for update in updates]
 
@@ -101,7 +102,7 @@ def test_a_line_stops_late_after_five_cycles():
 
 
 def test_one_cycle_lasts_until_the_end():
-    arms = cycling_agents.arms(cycling_agents.LAPTOP, fig6.PROGRAMS)
+    arms = sizes.arms(sizes.LAPTOP, fig6.PROGRAMS)
     config = arms[f"{fig6.ONE_CYCLE}, Asterix"]
     schedule = make_schedule(config, hyperparameters(config))
     last = config.updates(config.num_frames - config.sizes.learning_starts_frames)
@@ -111,7 +112,7 @@ def test_one_cycle_lasts_until_the_end():
 
 def test_better_is_the_first_less_the_second():
     runs = made_up(ARMS, BETTER)
-    claim = cycling_agents.better_claim(ARMS, fig7.STOPPED, fig7.HIGH, "")
+    claim = scores.better_claim(ARMS, fig7.STOPPED, fig7.HIGH, "")
     verdict = claims.judge(claim, runs)
     np.testing.assert_allclose(verdict.measured, 0.5)
     assert verdict.holds
@@ -119,7 +120,7 @@ def test_better_is_the_first_less_the_second():
 
 def test_what_is_lost_is_the_best_less_the_end():
     runs = made_up(ARMS, BETTER)
-    claim = cycling_agents.lost_claim(ARMS, fig7.HIGH, "", at_least=0.2)
+    claim = scores.lost_claim(ARMS, fig7.HIGH, "", at_least=0.2)
     np.testing.assert_allclose(claims.judge(claim, runs).measured, 0.25)
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from experiments.atari.config import Config
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, scores, sizes
 from experiments.reproduce.figures.lyle2025 import fig7
 
 SOON, LATER, LATE = (
-    agents.line_name(fig7.PROGRAM, line)
+    sizes.line_name(fig7.PROGRAM, line)
     for line in ("stopped soon", "stopped later", "stopped late")
 )
 LINES = {
@@ -27,17 +27,17 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     is the one that never stops, so it is no target.
     """
     return (
-        agents.better_claim(arms, SOON, fig7.CYCLIC, "WizardOfWor 1.28"),
-        agents.better_claim(arms, LATER, fig7.CYCLIC, "not to be read"),
-        agents.better_claim(arms, LATE, fig7.CYCLIC, "WizardOfWor 1.54"),
-        agents.better_claim(arms, LATE, SOON, "WizardOfWor .26"),
-        agents.lost_claim(
-            arms, LATE, "WizardOfWor 0: highest at the end", at_most=agents.MARGIN
+        scores.better_claim(arms, SOON, fig7.CYCLIC, "WizardOfWor 1.28"),
+        scores.better_claim(arms, LATER, fig7.CYCLIC, "not to be read"),
+        scores.better_claim(arms, LATE, fig7.CYCLIC, "WizardOfWor 1.54"),
+        scores.better_claim(arms, LATE, SOON, "WizardOfWor .26"),
+        scores.lost_claim(
+            arms, LATE, "WizardOfWor 0: highest at the end", at_most=scores.MARGIN
         ),
     )
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "lyle2025/fig10",
     "many updates: when to stop the cycles",
     (fig7.PROGRAM,),

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Mapping
 
 from experiments.atari.config import Config
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, panels
 from experiments.reproduce.figures.lyle2025 import fig6
 
 LINES = {
@@ -26,13 +26,13 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     )
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "lyle2025/fig11",
     "few updates, projected: early stops and resets beside plain cycles",
     fig6.PROGRAMS,
     lines=LINES,
     claims_of=claims_of,
-    draw=functools.partial(agents.draw_aggregates, paper=fig6.PAPER),
+    draw=functools.partial(panels.draw_aggregates, paper=fig6.PAPER),
     note="The same runs as figure 6's. Cycles stop after three of four, at three "
     "quarters of the budget; a cycle takes as long as from one reset to the next.",
 )

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from experiments.atari.config import Config
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, scores
 from experiments.reproduce.figures.lyle2025 import fig6
 from experiments.reproduce.runs import Runs
 
@@ -17,7 +17,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     def share(better: str) -> Claim:
         def measure(runs: Runs) -> np.ndarray:
             one, other = (
-                agents.score_curves(runs, arms, line)[1][..., -1]
+                scores.score_curves(runs, arms, line)[1][..., -1]
                 for line in (better, fig6.CONSTANT)
             )
             return (one > other).mean(axis=1)
@@ -32,7 +32,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     return share(fig6.ONE_CYCLE), share(fig6.CYCLES)
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "lyle2025/fig12",
     "few updates, projected: each of the games",
     fig6.PROGRAMS,

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.atari.config import Config
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, panels, scores, sizes
 
 PROGRAMS = ("few updates, projected", "few updates, resets")
 CONSTANT, ONE_CYCLE, CYCLES, STOPPED = (
-    agents.line_name(PROGRAMS[0], line)
+    sizes.line_name(PROGRAMS[0], line)
     for line in ("constant high", "one cycle", "cyclic", "stopped late")
 )
 RESETS, RESETS_AND_CYCLES = (
-    agents.line_name(PROGRAMS[1], line) for line in ("constant high", "cyclic")
+    sizes.line_name(PROGRAMS[1], line) for line in ("constant high", "cyclic")
 )
 LINES = {
     CONSTANT: "constant",
@@ -36,7 +36,7 @@ PAPER = {
 def better(arms: Mapping[str, Config], one: str, other: str, **bounds: Any) -> Claim:
     """One line ends above another, as in the paper."""
     paper = f"{PAPER[one] - PAPER[other]:.3f} ({PAPER[one]} less {PAPER[other]})"
-    return agents.better_claim(arms, one, other, paper, **bounds)
+    return scores.better_claim(arms, one, other, paper, **bounds)
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
@@ -44,18 +44,18 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     return (
         better(arms, ONE_CYCLE, CONSTANT),
         better(arms, CYCLES, CONSTANT),
-        better(arms, RESETS, CONSTANT, at_least=None, at_most=agents.MARGIN),
+        better(arms, RESETS, CONSTANT, at_least=None, at_most=scores.MARGIN),
         better(arms, CYCLES, RESETS),
     )
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "lyle2025/fig6",
     "few updates, projected: cycles end above a constant rate, resets do not",
     PROGRAMS,
     lines=LINES,
     claims_of=claims_of,
-    draw=functools.partial(agents.draw_aggregates, paper=PAPER),
+    draw=functools.partial(panels.draw_aggregates, paper=PAPER),
     note="Resets are of the output layers (Nikishin et al., 2022); the paper does not "
     "say which.",
 )

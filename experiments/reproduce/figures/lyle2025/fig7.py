@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from experiments.atari.config import Config
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, scores, sizes
 
 PROGRAM = "many updates, free"
 HIGH, LOW, CYCLIC, STOPPED = (
-    agents.line_name(PROGRAM, line)
+    sizes.line_name(PROGRAM, line)
     for line in ("constant high", "constant low", "cyclic", "stopped late")
 )
 LINES = {
@@ -26,24 +26,24 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     as human-normalised scores.
     """
     return (
-        agents.lost_claim(
+        scores.lost_claim(
             arms,
             HIGH,
             "WizardOfWor .45, Krull .51, Hero .15",
-            at_least=agents.MARGIN,
+            at_least=scores.MARGIN,
         ),
-        agents.better_claim(arms, CYCLIC, HIGH, "WizardOfWor .06, Krull 2.8, Hero .20"),
-        agents.better_claim(
+        scores.better_claim(arms, CYCLIC, HIGH, "WizardOfWor .06, Krull 2.8, Hero .20"),
+        scores.better_claim(
             arms, STOPPED, HIGH, "WizardOfWor 1.6, Krull 7.5 to 8.3, Hero .07"
         ),
-        agents.better_claim(
+        scores.better_claim(
             arms, STOPPED, CYCLIC, "WizardOfWor 1.5, Krull 4.7 to 5.6, Hero -.13"
         ),
-        agents.better_claim(arms, STOPPED, LOW, "not read"),
+        scores.better_claim(arms, STOPPED, LOW, "not read"),
     )
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "lyle2025/fig7",
     "many updates: cycles that stop early end above a constant rate",
     (PROGRAM,),

@@ -7,9 +7,9 @@ import numpy as np
 
 from experiments.atari.config import Config
 from experiments.harness import plots
-from experiments.reproduce import cycling_agents as agents
 from experiments.reproduce import drawing
 from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import figures, panels, scores, sizes
 from experiments.reproduce.figure import Preset
 from experiments.reproduce.runs import Runs
 
@@ -19,10 +19,10 @@ PANELS = (
 )
 SCHEDULES = ("constant high", "constant low", "cyclic", "stopped late")
 DETECTOR = "many updates, detector"
-CUSUM = agents.line_name(DETECTOR, "cusum")
+CUSUM = sizes.line_name(DETECTOR, "cusum")
 LINES = {
     **{
-        agents.line_name(panel, schedule): schedule
+        sizes.line_name(panel, schedule): schedule
         for panel in PANELS
         for schedule in SCHEDULES
     },
@@ -34,12 +34,12 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     """What the paper would let one expect of each combination."""
 
     def better(panel: str, one: str, other: str) -> Claim:
-        return agents.better_claim(
-            arms, agents.line_name(panel, one), agents.line_name(panel, other), ""
+        return scores.better_claim(
+            arms, sizes.line_name(panel, one), sizes.line_name(panel, other), ""
         )
 
     def projected_better(regime: str) -> Claim:
-        return agents.better_claim(
+        return scores.better_claim(
             arms, f"{regime}, projected, cyclic", f"{regime}, free, cyclic", ""
         )
 
@@ -52,12 +52,12 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
         projected_better("many updates"),
         projected_better("few updates"),
         # The paper's open question: whether the change itself can say when.
-        agents.better_claim(
+        scores.better_claim(
             arms,
             CUSUM,
             "many updates, free, stopped late",
             "",
-            at_least=-agents.MARGIN,
+            at_least=-scores.MARGIN,
         ),
     )
 
@@ -70,7 +70,7 @@ def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
         if panel == PANELS[0]:
             own[CUSUM] = lines[CUSUM]
         top, bottom = axes[:, column]
-        agents.draw_aggregate(top, runs, preset, own)
+        panels.draw_aggregate(top, runs, preset, own)
         for line, color in zip(own, drawing.colors(len(own)), strict=True):
             frames, norms = _growth(runs, preset, line)
             plots.line_with_spread(bottom, frames, norms, label="", color=color)
@@ -84,7 +84,7 @@ def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
 
 def _growth(runs: Runs, preset: Preset, line: str) -> tuple[np.ndarray, np.ndarray]:
     """Frames, and the norm over that of the first evaluation, by seed."""
-    arms = agents.by_game(preset.arms, line).values()
+    arms = scores.by_game(preset.arms, line).values()
     norms = []
     for arm in arms:
         steps, values = runs.curve(arm, "weight_norm")
@@ -93,7 +93,7 @@ def _growth(runs: Runs, preset: Preset, line: str) -> tuple[np.ndarray, np.ndarr
     return frames, np.mean(norms, axis=0)
 
 
-FIGURE = agents.figure(
+FIGURE = figures.figure(
     "nap/minatar_cycles",
     "agents on games: cycles, their end, projection, and a detector",
     ("many updates, free", DETECTOR, *PANELS[1:]),

@@ -1,0 +1,1 @@
+"""What the figures of agents on games, with learning rates that cycle, share."""

@@ -1,0 +1,55 @@
+"""A figure, from its programs and the lines that it shows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from experiments.atari.config import Config
+from experiments.atari.family import FAMILY
+from experiments.reproduce.claims import Claim
+from experiments.reproduce.cycling_agents import panels, scores, sizes
+from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.runs import Runs
+
+
+def figure(
+    figure_name: str,
+    title: str,
+    programs: Sequence[str],
+    *,
+    lines: Mapping[str, str],
+    claims_of: Callable[[Mapping[str, Config]], tuple[Claim, ...]],
+    draw: Callable[[Runs, Preset, Mapping[str, str]], Any] = panels.draw_games,
+    note: str = "",
+) -> Figure:
+    """A figure whose arms are the lines of some programs, at each scale.
+
+    It runs whole programs, also lines that it does not show: so figures that are given
+    one directory share their runs.
+
+    Args:
+      figure_name: as on the command line.
+      title: what it claims.
+      programs: of `sizes.PROGRAMS`.
+      lines: what it shows, and how it is called there.
+      claims_of: gives what must hold, from the arms of a scale.
+      draw: draws the lines.
+      note: what else differs from the paper's figure.
+    """
+
+    def preset(size: sizes.Size) -> Preset:
+        own = sizes.arms(size, programs)
+        return Preset(
+            arms=own,
+            num_seeds=size.num_seeds,
+            claims=claims_of(own),
+            note=" ".join(filter(None, (size.note, note))),
+        )
+
+    return Figure(
+        name=figure_name,
+        title=title,
+        family=FAMILY,
+        presets={scale: preset(size) for scale, size in sizes.SIZES.items()},
+        draw=lambda runs, preset: draw(runs, preset, lines),
+        table=lambda runs, preset: scores.table(runs, preset, list(lines)),
+    )
