@@ -1,12 +1,11 @@
 """What became of a run: when it fitted its examples, and when it generalised."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.harness.family import Rows
 from experiments.harness.outcomes import diverged_at
-
-Rows = Sequence[Mapping[str, Any]]
 
 THRESHOLDS = (0.5, 0.25, 0.1, 0.01)
 """Losses; keys of `steps_to_train_loss` and `steps_to_test_loss`."""

@@ -1,10 +1,11 @@
 """What became of one seed of the theory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from experiments.harness.family import Rows
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.dmft.config import Config
 
@@ -22,13 +23,13 @@ _FINAL = (
 )
 
 
-def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+def summarize(rows: Rows, config: Config) -> dict[str, Any]:
     """Losses as of the other tasks, and where the theory's own metrics end."""
     ends = {f"final_{name}": rows[-1][name] for name in _FINAL}
     return outcomes.losses(rows) | ends
 
 
-def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
+def in_words(rows: Rows, config: Config) -> str:
     """Whether a seed fitted and generalised, and when."""
     return outcomes.in_words_of_losses(
         rows,

@@ -1,9 +1,9 @@
 """Lazy classification of images as a family of runs."""
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.harness.family import Rows
 from experiments.harness.memory import Needs
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.families import lazy_family
@@ -36,13 +36,13 @@ def memory(config: Config) -> Needs:
     )
 
 
-def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+def summarize(rows: Rows, config: Config) -> dict[str, Any]:
     """Of any classifier, and when its test images were learned to some accuracy."""
     found = outcomes.steps_to_accuracy(rows, "test_accuracy", ACCURACIES)
     return summarize_any(rows, config) | {"steps_to_test_accuracy": found}
 
 
-def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
+def in_words(rows: Rows, config: Config) -> str:
     """Whether a seed fitted and generalised, and when."""
     summary = summarize(rows, config)
     fitted = summary["first_step_train_accuracy_95"]

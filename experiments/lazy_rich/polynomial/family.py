@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING, Any
 from experiments.harness.family import Family, Rows
 from experiments.harness.memory import Needs
 from experiments.lazy_rich import outcomes
+from experiments.lazy_rich.families import DISPATCH_SECONDS, OPERATIONS_PER_SECOND
 from experiments.lazy_rich.polynomial.config import Config
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
-
-OPERATIONS_PER_SECOND = 4e10
-"""Multiplications and additions of an update; 9e10 were measured."""
-DISPATCH_SECONDS = 3e-5
-"""What an update costs however small it is."""
 
 
 def run_seconds(config: Config) -> float:

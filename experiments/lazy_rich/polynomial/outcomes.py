@@ -1,13 +1,14 @@
 """What became of one seed on the polynomial task, beside its lazy limit."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness.family import Rows
 from experiments.harness.members import hyperparameters
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.config import LAZY_RATES
@@ -18,7 +19,7 @@ from experiments.lazy_rich.polynomial.lazy_limit import LazyCurve
 from experiments.lazy_rich.polynomial.task import target_matrix
 
 
-def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+def summarize(rows: Rows, config: Config) -> dict[str, Any]:
     """When a seed fitted and generalised, and what a lazy network would have done."""
     summary = outcomes.losses(rows)
     seed = rows[-1]["seed"]
