@@ -215,6 +215,9 @@ def draw(curves: Sequence[Curve]) -> bytes:
     for axis in (norm, relative):
         axis.set_ylim(0, 1.1 * max(line.get_ydata().max() for line in axis.lines))
     plots.label(norm, title="weight norm", x="update", y="")
+    legend = norm.get_legend()  # lines may cross it
+    legend.set_frame_on(True)
+    legend.get_frame().set(facecolor="white", alpha=0.85, linewidth=0)
     relative.set(title="relative update (mean of 5)", xlabel="update")
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, dpi=90)
