@@ -108,7 +108,7 @@ def test_what_a_folder_has_too_little_of_is_named(changes, message):
         ({"growth": 3.0}, "growth=3.0: must be left out with schedule=aligned"),
         (
             {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},
-            "method=full_reset: must be another with num_phases=1: data never come",
+            "method=full_reset: must be another with num_phases=1, where no data",
         ),
         (
             {"dataset": "folder"},
