@@ -102,7 +102,7 @@ def finite(
     infinite without an error.
 
     Args:
-            name: the argument's name.
+      name: the argument's name.
       value: the argument's value.
       minimum: the least value allowed.
       besides: what else is allowed, in words for the error.
@@ -123,7 +123,7 @@ def positive(name: str, value: Any, *, besides: str = "") -> None:
     """Checks that an argument is one positive number that float32 can hold.
 
     Args:
-            name: the argument's name.
+      name: the argument's name.
       value: the argument's value.
       besides: what else is allowed, in words for the error.
 

@@ -129,7 +129,7 @@ def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
 
     Args:
       updates: a tree like the parameters; ``None`` where a leaf has no update.
-            params: the parameters.
+      params: the parameters.
       name: the transformation's name in errors.
 
     Returns:
@@ -173,7 +173,7 @@ def new_updates(
     Args:
       function: ``(param, update, *others) -> update``, for one leaf.
       updates: as :func:`updates_of` takes them.
-            params: the parameters.
+      params: the parameters.
       name: the transformation's name in errors.
       *others: further lists with a value for each leaf.
 
