@@ -85,4 +85,4 @@ def settings(config: Any, ignored: Collection[str]) -> dict[str, Any]:
 
 
 IGNORED = ("run_directory", "checkpoint_seconds", "log")
-"""What may differ between a run and its continuation without changing a result."""
+"""Fields that may differ between a run and its continuation: they change no result."""
