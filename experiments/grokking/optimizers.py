@@ -1,7 +1,7 @@
 """The optimizers of the grokking runs: direction, decay, schedule and projection.
 
-The config's `per_member` fields are traced, so one
-compilation serves all of them; what shapes the program stays in the `Config`.
+The config's `per_member` fields are traced, so one compilation serves all their values.
+The fields that shape the program stay in the `Config`.
 """
 
 import functools
@@ -152,11 +152,11 @@ def scale_by_grokfast(decay: float, amplitude: float) -> optax.GradientTransform
 
         \mu \to \alpha \mu + (1 - \alpha) g, \qquad g \to g + \lambda \mu
 
-    Goes before the optimizer's own moments. The mean starts at zero.
+    It comes before the optimizer's own moments. The mean starts at zero.
 
     Args:
-      decay: of the mean, α.
-      amplitude: λ.
+      decay: α, the decay of the mean.
+      amplitude: λ, the factor of the mean.
 
     Returns:
       A gradient transformation.

@@ -281,8 +281,7 @@ def _parse_line(number: int, line: bytes) -> dict[str, Any]:
 
 
 def restore_floats(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an object; the three strings for non-finite floats become
-    floats."""
+    """The values of an object, with floats for the three strings of non-finite ones."""
     return {
         key: _NON_FINITE.get(value, value) if isinstance(value, str) else value
         for key, value in row.items()
