@@ -75,7 +75,7 @@ def line_with_spread(
       x: Shape (points,).
       ys: Shape (seeds, points).
       label: The label in the legend.
-      color: By default the next color of the palette.
+      color: By default the next colour of the palette.
     """
     ys = np.atleast_2d(np.asarray(ys, dtype=float))
     (bold,) = ax.plot(x, np.median(ys, axis=0), color=color, linewidth=2, label=label)

@@ -1,7 +1,7 @@
 """Decodes image files to arrays of bytes, with Pillow.
 
-Pixels are taken as they are stored, without color profiles and without the orientation
-of EXIF. A palette becomes its colors, transparent pixels lie on black, and of several
+Pixels are taken as they are stored, without colour profiles and without the orientation
+of EXIF. A palette becomes its colours, transparent pixels lie on black, and of several
 frames the first is taken.
 """
 
