@@ -1,4 +1,4 @@
-"""A launch with processes of this machine, and what both engines do alike."""
+"""A launch with processes of this machine, and the behaviour of both engines."""
 
 import contextlib
 import dataclasses

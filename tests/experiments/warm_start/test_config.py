@@ -1,4 +1,4 @@
-"""The settings: what they amount to, and what is refused."""
+"""The settings: the numbers that follow from them, and refused values."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a parity run can be asked for."""
+"""The options of a parity run."""
 
 import dataclasses
 
