@@ -134,11 +134,15 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
-            raise ValueError(f"no rule of by_path decides {_listed(undecided)}")
+            raise ValueError(
+                f"no rule of by_path decides {_listed(undecided)}: add one, such as "
+                '(".*", False) at the end'
+            )
         unused = [p.pattern for i, (p, _) in enumerate(compiled) if i not in chosen]
         if strict and leaves and unused and not _leaves.is_part():
             raise ValueError(
-                f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}"
+                f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}: "
+                "correct the rule, or pass strict=False"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree), [compiled[i][1] for i in chosen if i is not None]
@@ -218,7 +222,7 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
         if leaves and not any(matching):
             raise ValueError(
                 f"pattern={_checks.shown(pattern)} of siblings matches none of "
-                f"{_listed(names)}"
+                f"{_listed(names)}: correct the pattern"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree),

@@ -304,7 +304,7 @@ def run_on(num_cores: int, arguments: Sequence[str]) -> None:
     """Runs this module in a process that is bound to the first cores."""
     available = os.sched_getaffinity(0)
     if num_cores > len(available):
-        raise SystemExit(f"--cores {num_cores}: there are {len(available)} here.")
+        raise SystemExit(f"--cores {num_cores}: must be at most {len(available)} here")
     # XLA and PyTorch count the cores when they start; a child inherits its parent's.
     os.sched_setaffinity(0, sorted(available)[:num_cores])
     command = [sys.executable, "-m", "benchmarks.images.step", *arguments]

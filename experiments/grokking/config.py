@@ -133,10 +133,10 @@ class Config(RunConfig):
     grokfast_decay: float = 0.98
     """Decay factor of Grokfast's running mean of the gradients."""
     grokfast_amplitude: float = 2.0
-    """Factor of that mean, which Grokfast adds to the gradients."""
+    """Factor of the running mean that Grokfast adds to the gradients."""
     num_blocks: int = 1
     """Number of blocks of attention and MLP. The paper's text says one, its table says
-    two layers. More than one takes some nine times as long."""
+    two layers. Two blocks take some nine times as long as one."""
     num_heads: int = 4
     """Number of attention heads of a block. The paper has 4."""
     head_dim: int = 32

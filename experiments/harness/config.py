@@ -43,8 +43,8 @@ class RunConfig:
     seed: int = 0
     """Seed of all that is random."""
     num_seeds: int = 1
-    """Number of runs, with the seeds seed, seed + 1 and so on. One program trains them
-    all, divided among the devices."""
+    """Number of seeds: seed, seed + 1 and so on. One program trains the runs of all,
+    divided among the devices."""
     eval_every: int = 50
     """Number of updates between two evaluations of the network."""
     checkpoint_seconds: float = 5.0

@@ -43,7 +43,7 @@ def check_scale(figure: Figure, scale: Scale) -> None:
     if scale not in figure.presets:
         scales = ", ".join(figure.presets)
         raise ValueError(
-            f"scale must be one of {scales} for {figure.name}, not {scale}"
+            f"scale={scale}: must be one of {scales} for {figure.name} (--scale)"
         )
 
 

@@ -69,7 +69,7 @@ class Config(RunConfig):
     num_test_examples: int = 0
     """Number of test examples; 0 takes every one."""
     label_noise: float = per_member(0.0)
-    """Share of the training labels that is replaced by random ones, for good."""
+    """Share of the training labels that is replaced by random ones, permanently."""
     augment: bool = False
     """Shifts images by up to 4 pixels and mirrors them, at random. The paper does
     not."""

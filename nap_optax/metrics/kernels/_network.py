@@ -50,7 +50,9 @@ def floating_leaves(
     leaves, treedef = jax.tree.flatten(params)
     places = [i for i, leaf in enumerate(leaves) if _leaves.is_floating(leaf)]
     if not places:
-        raise ValueError(f"{name}: params have no floating-point leaf")
+        raise ValueError(
+            f"{name}: params have no floating-point leaf: pass a model's parameters"
+        )
     _leaves.need_values(name, params)
 
     def rebuild(floating: Sequence[Any]) -> Any:
