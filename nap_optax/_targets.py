@@ -193,8 +193,8 @@ def _check_groups(
             continue
         if not _leaves.is_floating(leaves[i]):
             raise ValueError(
-                f"groups: {paths[i]!r} is not of a floating-point dtype: remove it from "
-                "the group"
+                f"groups: {paths[i]!r} is not of a floating-point dtype: "
+                "remove it from the group"
             )
         head = first.setdefault(label, i)
         if _layer_shape(norms[head]) != _layer_shape(norms[i]):

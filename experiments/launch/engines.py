@@ -168,8 +168,9 @@ class Local:
     """Processes of this machine; each goes through all pieces.
 
     The lock of a run directory decides which process trains it, so no process has to
-    wait for another. If one is killed, the others find the pieces that it has left.
-    They wait until it has ended, because on one machine a lock ends with its process.
+    wait for another. If one is killed, the others find the pieces that it has left. They
+    wait as long as the holder of a lock lives: on one machine a lock ends with its
+    process.
     """
 
     patience_seconds = math.inf
@@ -180,7 +181,7 @@ class Local:
         self._at_once = options.at_once or max(1, environment.available_cores() // 2)
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
-        """Gives each process all pieces, each in another order."""
+        """Gives each process all pieces, beginning with another piece."""
         number = min(self._at_once, len(pieces))
         starts = [index * len(pieces) // number for index in range(number)]
         return [[*pieces[start:], *pieces[:start]] for start in starts]
