@@ -168,9 +168,9 @@ class Local:
     """Processes of this machine; each goes through all pieces.
 
     The lock of a run directory decides which process trains it, so no process has to
-    wait for another. If one is killed, the others find the pieces that it has left. They
-    wait as long as the holder of a lock lives: on one machine a lock ends with its
-    process.
+    wait for another. If one is killed, the others find the pieces that it has left.
+    They wait as long as the holder of a lock lives, because on one machine a lock ends
+    with its process.
     """
 
     patience_seconds = math.inf
