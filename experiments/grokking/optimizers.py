@@ -92,8 +92,7 @@ def make_optimizer(
 
 
 def _held(config: Config, params: Any) -> Any:
-    """A mask of the projected leaves: all matrices that the config does not leave
-    out."""
+    """A mask of the projected leaves: all matrices but those the config leaves out."""
     left_out = (() if config.project_tables else TABLES) + (
         () if config.project_readout else READOUT
     )
