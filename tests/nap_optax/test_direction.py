@@ -135,7 +135,7 @@ def test_noticed(inner: Any) -> None:
 
 def test_the_warning_says_what_to_write_and_is_the_callers() -> None:
     for make in (nap, hyperball):
-        with pytest.warns(UserWarning, match="gradients round") as caught:
+        with pytest.warns(UserWarning, match="negates gradients") as caught:
             make(optax.adam(1e-3), 0.1).init(PARAMS)
         [warning] = caught
         assert f"{make.__name__}: inner turns" in str(warning.message)
