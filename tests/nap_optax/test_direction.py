@@ -138,7 +138,7 @@ def test_the_warning_says_what_to_write_and_is_the_callers() -> None:
         with pytest.warns(UserWarning, match="negates gradients") as caught:
             make(optax.adam(1e-3), 0.1).init(PARAMS)
         [warning] = caught
-        assert f"{make.__name__}: inner turns" in str(warning.message)
+        assert f"{make.__name__}: inner negates" in str(warning.message)
         assert "optax.scale_by_adam()" in str(warning.message)
         assert warning.filename == __file__
 
