@@ -1,6 +1,7 @@
 """Performance against peers and against the machine's limits; never part of the tests.
 
-Each module prints its table and its floor: `python -m benchmarks.<name>`.
+Each module, `python -m benchmarks.<name>`, prints a table and its floor, the time that
+the machine's limits allow.
 """
 
 from experiments.harness import command_line

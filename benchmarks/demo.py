@@ -1,11 +1,12 @@
-"""How sure the demo is: it runs for several seeds, on one core and on two.
+"""How often the demo keeps its promise, over several seeds and on one or two cores.
 
     python -m benchmarks.demo
 
-Linux only, for it binds processes to cores. An interrupted benchmark continues.
+It runs on Linux only, because it binds processes to cores. An interrupted benchmark
+continues.
 
-XLA's sums depend on the number of cores, and training at a high rate depends on sums,
-so that one seed on one machine says little.
+XLA's sums depend on the number of cores, and training at a high rate depends on sums.
+So one seed on one machine says little.
 """
 
 import os
@@ -24,12 +25,12 @@ from experiments.harness.messages import UserError
 from experiments.harness.run_files import read_rows
 
 Run = tuple[int, tuple[int, ...]]
-"""A seed, and the cores it may use."""
+"""A seed, and the cores that its run may use."""
 MOST_CORES = 2
 
 
 def run(job: Run, directory: Path) -> Path:
-    """The user's command in a process of its own, continued if it was interrupted."""
+    """Runs the user's command in a separate process, or continues it."""
     seed, cores = job
     path = directory / f"seed-{seed}-on-{len(cores)}"
     bound = (
@@ -46,7 +47,7 @@ def run(job: Run, directory: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, outcomes.Outcome]:
-    """What became of each arm of one demo."""
+    """The outcome of each arm of one demo."""
     rows = read_rows(path / "arms")
     arms = dict.fromkeys(row["arm"] for row in rows)
     return {
@@ -56,7 +57,7 @@ def read(path: Path) -> dict[str, outcomes.Outcome]:
 
 
 def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
-    """A line for each run."""
+    """A table with a line for each run."""
     header = "| seed | cores | .99 after | lowest, last five | others at most | so |"
     lines = [header, "|---|---|---|---|---|---|"]
     start = DemoConfig().memorise_steps
@@ -73,7 +74,7 @@ def table(results: Mapping[Run, Mapping[str, outcomes.Outcome]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs what is left to run, and prints a table and the odds."""
+    """Runs the demos that are left, and prints a table and the odds."""
     parser = Parser("benchmarks.demo", __doc__)
     parser.add_argument("--seeds", type=count(MOST_SEEDS), default=10)
     parser.add_argument("--directory", type=Path, default=Path("runs/demo-odds"))

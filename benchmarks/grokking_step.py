@@ -2,26 +2,26 @@
 
     python -m benchmarks.grokking_step [--rounds N] [--normalize]
 
-The paper's size: p = 117, a fifth of all pairs, cross-entropy, Adam, and every matrix
-brought back to its initial norm after each step. Ours is a `lax.scan` in one `jit`. The
-peer is the same model as one writes it in PyTorch: a module that computes all five
+The size is the paper's: p = 117, a fifth of all pairs, cross-entropy, Adam, and every
+matrix scaled back to its initial norm after each step. Ours is a `lax.scan` in one
+`jit`. The peer is the same model in ordinary PyTorch: a module that computes all five
 positions with fused attention, `torch.optim.Adam`, and a projection loop. Both start
-from the same weights; their losses are compared, before and after some training, and
-only then are they timed, in turn, round after round. Without PyTorch installed
+from the same weights, and their losses are compared before and after some training.
+Then they are timed in turn, round after round. Without PyTorch installed
 (`pip install -e '.[bench]'`), only ours is timed.
 
-Floor. The step cannot do without four products for each pair (attention output, both
-MLP matrices, unembedding), each once forward and twice backward: 2.67 GFLOP. Divided by
-the rate at which this machine multiplies matrices of just these shapes, measured in the
-same rounds, that is the time of a step in which everything else is free.
+**Floor.** A step needs at least four products for each pair (attention output, both MLP
+matrices, unembedding), each once forward and twice backward: 2.67 GFLOP. The floor
+divides this by the rate at which the machine multiplies matrices of these shapes,
+measured in the same rounds. Everything else is then free.
 
-Measured on 2 cores of an AMD EPYC (Zen 4) with jax 0.10.2, while little else was
+**Results** on 2 cores of an AMD EPYC (Zen 4) with jax 0.10.2, while little else was
 running: 16.6 ms a step at best and 17.4 in the median, 81 % (at best) of the rate of
-the 2738 x 128 x 512 product; with the norms 17.7 and 18.3 ms, 80 %. What is left over:
-attention over the gathered rows about 1 ms, Adam and the projection 0.5, the loss 0.3,
-ReLU and its mask 0.25, and kernel gradients that run below the rate. PyTorch 2.13 takes
-12 to 13 times as long. When other programs share the cores that ratio grows to 20 and
-more: quote it from a quiet machine only.
+the 2738 x 128 x 512 product; with the norms 17.7 and 18.3 ms, 80 %. The rest of the
+time: attention over the gathered rows about 1 ms, Adam and the projection 0.5, the loss
+0.3, ReLU and its mask 0.25, and kernel gradients that run below the rate. PyTorch 2.13
+takes 12 to 13 times as long. The ratio grows to 20 and more when other programs share
+the cores, so quote it only from a quiet machine.
 """
 
 import importlib.util
@@ -50,15 +50,15 @@ NUM_HEADS = 4
 HEAD_DIM = 32
 MLP_DIM = 512
 WIDTH = NUM_HEADS * HEAD_DIM
-LEARNING_RATE = 1e-3  # low, so that rounding does not part the two for some steps
+LEARNING_RATE = 1e-3  # low, so that both agree for some steps despite rounding
 NUM_THREADS = 2
 
 Step = Callable[[int], float]
-"""Trains for a number of steps; returns the loss before the last of them."""
+"""Trains for a number of steps; returns the loss before the last step."""
 
 
 def training_pairs() -> tuple[np.ndarray, np.ndarray]:
-    """First and second numbers of a random share of all pairs, int32."""
+    """The first and second numbers of a random share of all pairs, int32."""
     num_pairs = round(TRAIN_FRACTION * MODULUS**2)
     order = np.random.default_rng(0).permutation(MODULUS**2)[:num_pairs]
     x, y = np.divmod(order.astype(np.int32), MODULUS)
@@ -76,7 +76,7 @@ def forward_products(num_pairs: int) -> tuple[MatmulShape, ...]:
 
 
 def minimal_flops(num_pairs: int) -> int:
-    """Forward once, and backward once for the inputs and once for the kernels."""
+    """Operations of the products: forward, backward for inputs and for kernels."""
     return 3 * sum(map(matmul_flops, forward_products(num_pairs)))
 
 
@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.grokking_step", __doc__)
     parser.add_argument("--rounds", type=count(), default=15)
     parser.add_argument("--steps", type=count(), default=20, help="steps in a round")
-    parser.add_argument("--normalize", action="store_true", help="with rms norms")
+    parser.add_argument("--normalize", action="store_true", help="with RMSNorms")
     args = parser.parsed(argv)
 
     x, y = training_pairs()

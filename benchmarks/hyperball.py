@@ -2,21 +2,21 @@
 
     python -m benchmarks.hyperball
 
-The usual formulation stores no radius: at each update it takes the norm that the
-weights have, brings the direction to it, and the weights back to it, leaf by leaf. With
-Adam's direction that is AdamH, with Muon's MuonH.
+The usual formulation stores no radius. At each update it measures the norm of the
+weights, scales the direction to it, and scales the weights back to it, leaf by leaf.
+With Adam's direction that is AdamH, with Muon's MuonH.
 
-**Drift.** The norm of one matrix after 10,000 updates of random gradients, relative to
-the norm it began with, in float32 and bfloat16.
+**Drift.** This is the norm of one matrix after 10,000 updates of random gradients,
+relative to its initial norm, in float32 and bfloat16.
 
-**Time and temporaries.** One jitted update with donated parameters and state, with
-XLA's default options. All variants take turns, step by step; a ratio to Adam is the
-median of those within each turn, for the machine may have other work.
+**Time and temporaries.** These are of one jitted update with donated parameters and
+state, with XLA's default options. All variants take turns, step by step. A ratio to
+Adam is the median of the ratios of each turn, because the machine may have other work.
 
-**Sharded norms.** One update on 8 devices (of the CPU), compared with one device's,
-where matrices are sharded by rows, by columns or not at all: under `jax.jit`, and under
-`shard_map`, where `jnp.linalg.norm` sees a shard alone, and a sum over all devices
-counts eight times what is replicated.
+**Sharded norms.** One update on 8 devices (of the CPU) is compared with one on a single
+device, with matrices sharded by rows, by columns or not at all. It runs under `jax.jit`
+and under `shard_map`. In the latter `jnp.linalg.norm` sees only a shard, and a sum over
+all devices counts replicated matrices eight times.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from benchmarks.projection import Run
 from experiments.harness import command_line, memory
 
 RATE = 1e-3
-# In bfloat16, steps of a thousandth of a weight are lost in its rounding.
+# In bfloat16, rounding loses steps of a thousandth of a weight.
 DRIFT_RATE = 1e-2
 NUM_LEAVES = 12
 NUM_DEVICES = 8
@@ -52,7 +52,7 @@ def usual(
     rate: float,
     norm: Callable[[jax.Array], jax.Array] | None = None,
 ) -> optax.GradientTransformation:
-    """AdamH over `optax.scale_by_adam`, MuonH over Muon: no radius is stored."""
+    """Makes AdamH from `optax.scale_by_adam` or MuonH from Muon, without a radius."""
 
     def linalg_norm(leaf: jax.Array) -> jax.Array:
         return jnp.linalg.norm(leaf)
@@ -74,7 +74,7 @@ def usual(
 
 
 def muon() -> optax.GradientTransformation:
-    """Muon's direction; the dimensions are named, which trees need."""
+    """Muon's direction, with named dimensions, which trees need."""
 
     def dimensions(params: Any) -> Any:
         return jax.tree.map(lambda _: optax.contrib.MuonDimensionNumbers(), params)
@@ -83,7 +83,7 @@ def muon() -> optax.GradientTransformation:
 
 
 def drift(num_updates: int, side: int) -> None:
-    """Prints how far norms are from where they began."""
+    """Prints how far norms are from their initial values."""
     print(f"\nnorm after {num_updates} updates, over the first, less 1")
     ours = nap_optax.hyperball
     variants: dict[str, optax.GradientTransformation] = {
@@ -121,7 +121,7 @@ def _norm_change(
 
 
 def updates() -> dict[str, optax.GradientTransformation]:
-    """What is timed."""
+    """The transformations to time."""
     adam = optax.scale_by_adam()
     nap = nap_optax.nap(adam, RATE)
     hyperball = nap_optax.hyperball(adam, RATE)
@@ -144,7 +144,7 @@ def cost(side: int, turns: int) -> None:
         millions = NUM_LEAVES * side * side / 1e6
         title = f"{millions:.3g} M parameters, {jnp.dtype(dtype).name}"
         print(f"\n{title:32}{'median':>11}{'over Adam':>12}{'temporaries':>16}")
-        # One variant's arrays at a time beside Adam's: large ones need the memory.
+        # Only one variant's arrays at a time beside Adam's, to save memory.
         keys = jax.random.split(jax.random.key(0), NUM_LEAVES)
         draw = functools.partial(jax.random.normal, shape=(side, side), dtype=dtype)
         params = [draw(key) for key in keys]
@@ -165,7 +165,7 @@ def cost(side: int, turns: int) -> None:
 
 
 def sharded_norms(side: int) -> None:
-    """Prints, on 8 devices, how far updates and radii are from one device's."""
+    """Prints how far updates and radii on 8 devices are from those on one."""
     mesh = jax.make_mesh((NUM_DEVICES,), ("devices",))
     specs = {
         "by rows": PartitionSpec("devices"),
@@ -193,7 +193,7 @@ def sharded_norms(side: int) -> None:
         return jnp.sqrt(jax.lax.psum(jnp.sum(leaf * leaf), "devices"))
 
     def mapped(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        # Without the check: what differs between devices is the point.
+        # Without the check, because values differ between devices on purpose.
         return jax.shard_map(
             step,
             mesh=mesh,
@@ -254,7 +254,7 @@ def sharded_norms(side: int) -> None:
 
 
 def _in_a_process_of_8_devices(side: int) -> None:
-    # How many devices there are is settled once JAX has started.
+    # The number of devices is fixed once JAX has started.
     flag = f"--xla_force_host_platform_device_count={NUM_DEVICES}"
     flags = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
     subprocess.run(
@@ -266,19 +266,21 @@ def _in_a_process_of_8_devices(side: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.hyperball", __doc__)
-    parser.add_argument("--updates", type=count(), default=10_000, help="of the drift")
     parser.add_argument(
-        "--drift-side", type=count(8192), default=64, help="of its matrix"
+        "--updates", type=count(), default=10_000, help="updates of the drift"
+    )
+    parser.add_argument(
+        "--drift-side", type=count(8192), default=64, help="rows of the drift's matrix"
     )
     parser.add_argument(
         "--sides",
         type=count(32_768),
         nargs="*",
         default=[2048, 4096],
-        help="of the 12 timed matrices: 50 and 200 million parameters",
+        help="rows of the 12 timed matrices (50 and 200 million parameters)",
     )
     parser.add_argument(
-        "--turns", type=count(), default=15, help="of each timed variant"
+        "--turns", type=count(), default=15, help="updates of each timed variant"
     )
     parser.add_argument("--sharded", type=count(8192), help=argparse.SUPPRESS)
     args = parser.parsed(argv)

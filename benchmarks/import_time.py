@@ -1,4 +1,4 @@
-"""What `import nap_optax` adds to `import optax`: milliseconds and modules.
+"""The time and the modules that `import nap_optax` adds to `import optax`.
 
     python -m benchmarks.import_time
 

@@ -1,8 +1,8 @@
-"""What this machine can do: float32 matrix products and memory bandwidth, with JAX.
+"""This machine's limits: float32 matrix products and memory bandwidth, with JAX.
 
     python -m benchmarks.machine
 
-The other benchmarks divide by these figures, so that they read as shares of a limit.
+The other benchmarks divide by these figures, so their results are shares of a limit.
 """
 
 import statistics
@@ -53,13 +53,13 @@ def matmul_seconds(
 
 
 def matmul_flops(shape: MatmulShape) -> int:
-    """Floating-point operations of one product: a multiply and an add per term."""
+    """Floating-point operations of one product: one multiply and one add per term."""
     rows, contracted, columns = shape
     return 2 * rows * contracted * columns
 
 
 def memory_bandwidth(num_floats: int = 1 << 26, repeats: int = 10) -> float:
-    """Bytes a second, read and written, of x ← -x on an array far above the caches."""
+    """Bytes per second, read and written, of x ← -x on an array larger than caches."""
     x = jnp.ones(num_floats, jnp.float32)
     # In place: a new buffer for each result would measure the system's page faults.
     negate = jax.jit(jnp.negative, donate_argnums=0)

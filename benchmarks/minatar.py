@@ -1,12 +1,12 @@
-"""Agents on MinAtar: products of matrices against `lax.conv`, seeds at once or apart.
+"""Agents on MinAtar: matrix products against `lax.conv`, and seeds in one program.
 
     python -m benchmarks.minatar
 
-DQN on Breakout, game, replay, agent and updates in one compiled loop, as the harness
-compiles it. The same loop with XLA's convolution in its body does as much. Then several
-seeds as one program, one after the other as the harness maps them on this backend and
-vectorised, against as many single runs. The runs take turns; ratios are paired within
-a round, and compilation is not counted.
+It times DQN on Breakout, with game, replay, agent and updates in one loop, compiled as
+by the harness, and the same loop with XLA's convolution. Then it times several seeds as
+one program, one after the other (as the harness maps them on this backend) and
+vectorised, against as many single runs. The runs take turns; ratios are paired within a
+round, and compilation is not counted.
 """
 
 import dataclasses
@@ -31,13 +31,13 @@ from experiments.harness.members import init_members
 from models import atari_q_networks
 
 CONVOLUTION_FLOOR = 2.5
-"""The loop is to be so many times as fast as with `lax.conv`."""
+"""Least factor by which the loop should be faster than with `lax.conv`."""
 
 
 def loop(
     config: Config, num_seeds: int, rounds: int, map_members: Callable[..., Any]
 ) -> Callable[[], Any]:
-    """Some rounds of several seeds, compiled."""
+    """A compiled function that runs some rounds of several seeds."""
     experiment = Experiment(config)
     members = init_members(
         experiment,
@@ -47,7 +47,7 @@ def loop(
 
 
 def with_lax_conv(config: Config, rounds: int) -> Callable[[], Any]:
-    """The same loop of one seed, whose convolution is XLA's."""
+    """The same loop for one seed, with XLA's convolution."""
     convolve = jax.lax.conv_general_dilated
     with mock.patch.object(atari_q_networks, "convolve_small", convolve):
         return loop(config, 1, rounds, one_after_the_other)
@@ -62,12 +62,14 @@ def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.minatar", __doc__)
     parser.add_argument("--seeds", type=count(MOST_SEEDS), default=5)
-    parser.add_argument("--updates", type=count(), default=250, help="of a turn")
+    parser.add_argument(
+        "--updates", type=count(), default=250, help="updates in a turn"
+    )
     parser.add_argument("--turns", type=count(), default=7)
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="beside other work: of the process, which is bound to one core",
+        help="processor time of the process, bound to a core, beside other work",
     )
     args = parser.parsed(argv)
     config = Config(learning_starts_frames=200, replay_steps=20_000)

@@ -1,4 +1,4 @@
-"""Command lines of benchmarks: a mistake is one line, before anything is measured."""
+"""Command lines of benchmarks; a mistake gives one line before any measurement."""
 
 import argparse
 import os
@@ -11,17 +11,17 @@ from experiments.harness.argument_errors import explain_empty
 from experiments.harness.messages import UserError, print_line
 
 MOST = 1_000_000
-"""The most rounds, steps or repetitions: each takes time."""
+"""The most rounds, steps or repetitions, because each takes time."""
 MOST_IMAGES = 4096
 """The most images of a batch."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses in one line, and looks first whether the platform is there.
+    """A parser that refuses in one line, and first checks that the platform exists.
 
     Args:
-      module: as after `python -m`.
-      description: the module's docstring, whose first line is shown.
+      module: the module's name after `python -m`.
+      description: the module's docstring; its first line is shown.
     """
 
     def __init__(self, module: str, description: str | None):
@@ -32,12 +32,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong and stops with 2."""
+        """Prints what is wrong and exits with code 2."""
         print_line(f"{self.prog}: {message}; see {self.prog} --help")
         raise SystemExit(2)
 
     def parsed(self, argv: Sequence[str] | None) -> argparse.Namespace:
-        """The options; `sys.argv` has them where none are given."""
+        """The options from some arguments, by default those of `sys.argv`."""
         argv = list(sys.argv[1:] if argv is None else argv)
         if empty := explain_empty(argv):
             self.error(empty)

@@ -1,15 +1,16 @@
-"""What projection adds to an Adam step: time, temporaries and persistent state.
+"""The time, temporaries and persistent state that projection adds to an Adam step.
 
     python -m benchmarks.projection
 
-50 M float32 parameters in 12 leaves, the whole update jitted with donated parameters
-and state. All variants run in turn, step by step; the ratio to Adam alone is taken of
-the mean step in each round of 16 steps.
+There are 50 M float32 parameters in 12 leaves, and the whole update is jitted with
+donated parameters and state. All variants run in turn, step by step. The ratio to Adam
+alone is that of the mean step in each round of 16 steps.
 
-Floor. Adam streams seven arrays per parameter (reads p, g, m, v; writes p, m, v). The
-projected weights cannot be written before the norm of p + u is known, so p + u is
-written once and read once more: nine arrays, 9/7 = 1.29 times Adam, if memory bandwidth
-is all that counts. With `every=16` one more read of p in sixteen steps: 1.01 times.
+**Floor.** Adam streams seven arrays per parameter (reads p, g, m, v; writes p, m, v).
+The projected weights cannot be written before the norm of p + u is known, so p + u is
+written once and read once more. That is nine arrays, 9/7 = 1.29 times Adam, if only
+memory bandwidth counts. With `every=16` there is one more read of p in sixteen steps:
+1.01 times.
 
 XLA's CPU scheduler is breadth-first by default: it computes p + u of all leaves before
 it finishes any, so all of them are held at once. The memory-optimised scheduler
@@ -61,7 +62,7 @@ def random_leaves(
 
 
 class Run:
-    """One variant: its compiled step, its parameters and state, its times."""
+    """One variant: its compiled step, its parameters and state, and its times."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Run:
         grads: Leaves,
         options: dict[str, Any] | None = None,
     ) -> None:
-        """Compiles; the parameters are copied, for a step donates its own."""
+        """Compiles the step; copies the parameters, because a step donates them."""
 
         def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
             updates, state = tx.update(grads, state, params)
@@ -101,7 +102,7 @@ def report(options: dict[str, Any] | None, rounds: int, steps: int) -> None:
     for run in runs.values():
         run.timed_step()  # warms the caches and the allocator
     for _ in range(rounds):
-        # In turn, step by step, so that all meet the same neighbours on the machine.
+        # In turn, step by step, so that other work of the machine affects all alike.
         turns = [[run.timed_step() for run in runs.values()] for _ in range(steps)]
         for run, seconds in zip(runs.values(), zip(*turns, strict=True), strict=True):
             run.seconds.append(sum(seconds) / steps)
@@ -119,7 +120,7 @@ def report(options: dict[str, Any] | None, rounds: int, steps: int) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.projection", __doc__)
     parser.add_argument("--rounds", type=count(), default=15)
-    # A multiple of 16, so that every round holds as many restorations.
+    # A multiple of 16, so that every round has the same number of restorations.
     parser.add_argument("--steps", type=count(), default=16, help="steps in a round")
     args = parser.parsed(argv)
 

@@ -1,11 +1,11 @@
-"""A batch of seeds against single runs, and the same batch vectorised instead.
+"""A batch of seeds, one after the other or vectorised, against single runs.
 
     python -m benchmarks.sweep
 
-The grokking network at the paper's size. One program runs the members of a batch as
-the harness does on this backend; the single run is the same program with one member,
-called once for each seed. Compilation is not counted (single runs of one process would
-share it too). The two take turns; ratios are paired within a round.
+It trains the grokking network at the paper's size. One program runs the members of a
+batch as the harness does on this backend. The single run is the same program with one
+member, called once for each seed. Compilation is not counted (single runs of one
+process would also share it). The runs take turns; ratios are paired within a round.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ def compiled(
     num_steps: int,
     *shared: Any,
 ) -> Callable[[], Any]:
-    """Some steps of all members, mapped in some way; returns when they are done."""
+    """A compiled function that runs some steps of all members, mapped in some way."""
 
     def run(shared: Any, state: Any, hyper: Any, fixed: Any) -> Any:
         def step(carry: Any, _: Any) -> tuple[Any, None]:
@@ -52,18 +52,18 @@ def compiled(
 
 
 def grokking_members(config: Config, num: int) -> Members:
-    """So many seeds of one config."""
+    """Members with several seeds of one config."""
     configs = [dataclasses.replace(config, seed=seed) for seed in range(num)]
     return init_members(GrokkingExperiment(config), configs)
 
 
 def one_after_the_other(run: Callable[..., Any], args: Any) -> Any:
-    """As the harness maps members on a CPU."""
+    """Maps members one after the other, as the harness does on a CPU."""
     return jax.lax.map(lambda member: run(*member), args)
 
 
 def at_once(run: Callable[..., Any], args: Any) -> Any:
-    """As the harness maps members on an accelerator."""
+    """Maps members at once, as the harness does on an accelerator."""
     return jax.vmap(run)(*args)
 
 
@@ -76,7 +76,7 @@ def seconds(run: Callable[[], None]) -> float:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.sweep", __doc__)
     parser.add_argument("--seeds", type=count(MOST_SEEDS), default=8)
-    parser.add_argument("--steps", type=count(), default=5, help="steps of a member")
+    parser.add_argument("--steps", type=count(), default=5, help="steps of each seed")
     parser.add_argument("--rounds", type=count(), default=7)
     args = parser.parsed(argv)
     require_machine(GROKKING, Config(), args.seeds)

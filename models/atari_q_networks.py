@@ -31,31 +31,30 @@ uniform = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 class AtariQNetwork(nnx.Module):
     r"""A torso of convolutions, then a hidden layer and the values of the actions.
 
-    Without switches it is the network of DQN. Rainbow's has ``dueling=True``,
-    ``noise_scale=0.1`` and ``num_atoms=51``. With ``torso="minatar"`` either is that of
-    MinAtar's authors.
+    By default it is the network of DQN. Rainbow has ``dueling=True``,
+    ``noise_scale=0.1`` and ``num_atoms=51``. With ``torso="minatar"`` the network is
+    that of MinAtar's authors.
 
-    A *stream* is a hidden layer and an output layer, ``output(relu(hidden(x)))``. There
-    is one, ``action_values``, or with ``dueling`` two, of which
+    **Streams.** A *stream* is a hidden layer and an output layer,
+    ``output(relu(hidden(x)))``. There is one stream, ``action_values``. With
+    ``dueling`` there are two, ``state_value`` (V) and ``advantages`` (A), which are
+    combined as
 
     .. math::
 
-        Q(a) = V + A(a) - \frac{1}{|\mathcal A|} \sum_{a'} A(a'),
+        Q(a) = V + A(a) - \frac{1}{|\mathcal A|} \sum_{a'} A(a').
 
-    V being ``state_value`` and A ``advantages``; where values are distributions, this
-    is said of the logits of each atom. With ``noise_scale`` every layer of a stream is
-    noisy (:class:`Dense`).
+    If values are distributions, this holds for the logits of each atom. With
+    ``noise_scale`` every layer of a stream is noisy (:class:`Dense`).
 
-    With ``normalize`` it is the network's form for Normalize-and-Project: a LayerNorm
-    stands before each ReLU, over the channels of a position or over the units of a
-    hidden layer, and the biases in front of it, which its own offset replaces, are
-    left out. Projection holds the kernels of all layers but the last of a stream. Those
-    lie in paths ``<stream>/output/...``, so that
-    ``masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])`` is
-    its mask; it leaves out ``noise_kernel`` as well, which would be held at its initial
-    norm for good, and the noise with it.
+    **Normalize-and-Project.** With ``normalize`` a LayerNorm stands before each ReLU,
+    over the channels of a position or over the units of a hidden layer. Its offset
+    replaces the bias in front of it. Projection holds all kernels but those of the
+    output layers, in paths ``<stream>/output/...``. So its mask is
+    ``masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])``.
+    The mask also leaves out ``noise_kernel``; otherwise the noise would never shrink.
 
-    Every kernel and bias starts uniform in ±1/√(inputs of a unit), as those of DQN.
+    Every kernel and bias starts uniform in ±1/√(inputs of a unit), as in DQN.
 
     Args:
       observation_shape: height, width and channels of an observation.
@@ -63,12 +62,12 @@ class AtariQNetwork(nnx.Module):
       torso: ``"nature"`` (:class:`NatureTorso`) or ``"minatar"``
         (:class:`MinAtarTorso`).
       hidden_dim: units of each hidden layer; by default 512, or 128 with MinAtar.
-      num_atoms: of the distribution of a value, whose logits are the outputs; ``None``
-        for values themselves.
+      num_atoms: number of atoms of a value's distribution, with logits as outputs;
+        ``None`` for values as outputs.
       dueling: whether there are two streams.
-      noise_scale: at which the noise of the layers behind the torso starts, times
+      noise_scale: initial scale of the noise behind the torso, times
         √(inputs of a unit); ``None`` for layers without noise.
-      normalize: whether it is the form for Normalize-and-Project.
+      normalize: whether to normalise, for Normalize-and-Project.
       rngs: random number generators for the initial parameters.
 
     Raises:
@@ -146,10 +145,10 @@ class AtariQNetwork(nnx.Module):
         """Values of the actions, or logits of their distributions.
 
         Args:
-          observations: a batch of them, shape ``(n, height, width, channels)``,
+          observations: a batch of observations, shape ``(n, height, width, channels)``,
             floating; images in 0..1.
-          noise_key: one draw of noise, the same for the batch; ``None`` for none, which
-            is also what it means to a network without noisy layers.
+          noise_key: key of one draw of noise, the same for the batch; ``None`` for no
+            noise. A network without noisy layers ignores it.
 
         Returns:
           Shape ``(n, num_actions)``, or ``(n, num_actions, num_atoms)``.
@@ -159,14 +158,14 @@ class AtariQNetwork(nnx.Module):
     def outputs_and_features(
         self, observations: jax.Array, noise_key: jax.Array | None = None
     ) -> tuple[jax.Array, Features]:
-        """Outputs, and what each layer but the last computes, after its ReLU.
+        """Outputs, and the features of each layer but the last, after its ReLU.
 
         Args:
-          observations: as of ``__call__``.
-          noise_key: as of ``__call__``.
+          observations: as in ``__call__``.
+          noise_key: as in ``__call__``.
 
         Returns:
-          The outputs as of ``__call__``, and a dictionary: ``conv_0`` and so on, shape
+          The outputs as in ``__call__``, and a dictionary: ``conv_0`` and so on, shape
           ``(n, height, width, channels)``, and the hidden layer of each stream under
           its name, shape ``(n, hidden_dim)``.
         """
@@ -204,8 +203,8 @@ class AtariQNetwork(nnx.Module):
 class NatureTorso(nnx.Module):
     """The three convolutions of DQN (Mnih et al., 2015), without padding.
 
-    32 kernels of 8 x 8 with stride 4, 64 of 4 x 4 with stride 2 and 64 of 3 x 3 with
-    stride 1, each with a ReLU; 84 x 84 pixels become 7 x 7 positions.
+    They have 32 kernels of 8 x 8 with stride 4, 64 of 4 x 4 with stride 2 and 64 of 3 x
+    3 with stride 1, each with a ReLU. 84 x 84 pixels become 7 x 7 positions.
     """
 
     def __init__(
@@ -233,8 +232,8 @@ class NatureTorso(nnx.Module):
 class MinAtarTorso(nnx.Module):
     """One convolution, 16 kernels of 3 x 3, with a ReLU and without padding.
 
-    It is written as a product of matrices, since it is small and runs inside a compiled
-    loop of agent and environment.
+    It is written as a product of matrices, because it is small and runs inside a
+    compiled loop of agent and environment.
 
     References:
       Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
@@ -280,7 +279,7 @@ class Dense(nnx.Module):
       inputs: number of inputs.
       outputs: number of outputs.
       use_bias: whether there is a bias, and noise on it.
-      noise_scale: of the initial noise; ``None`` for none.
+      noise_scale: scale of the initial noise; ``None`` for no noise.
       rngs: random number generators for the initial parameters.
 
     References:
@@ -364,7 +363,7 @@ def _layer(
     normalize: bool,
     rngs: nnx.Rngs,
 ) -> tuple[nnx.Conv, Callable[[jax.Array], jax.Array]]:
-    """A convolution without padding, and what follows it."""
+    """A convolution without padding, and the function that follows it."""
     sizes = inputs, outputs, size, stride
     options: dict[str, Any] = {
         "padding": "VALID",
@@ -379,7 +378,7 @@ def _layer(
 
 
 def _bias_init(inputs: int) -> nnx.Initializer:
-    """Uniform in ±1 / √inputs, for a unit of so many of them."""
+    """Initializes uniformly in ±1 / √inputs, with the inputs of one unit."""
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Any:
         bound = inputs**-0.5

@@ -34,15 +34,15 @@ class CifarCNN(ImageClassifier):
     with variance 1 / (inputs), so that its squared Frobenius norm is about the number
     of its outputs.
 
-    The paper gives neither strides nor the hidden width. Read here: under projection
-    its Figure 4 shows a parameter norm of 20.1 throughout, and √(3 · 32 + 300 + 10) =
-    20.15, the norm of all kernels, is that with 300 hidden units. The strides do not
-    show in the norm; 2, 2 and 1 are a choice.
+    The paper gives neither strides nor the hidden width. Under projection, its Figure 4
+    shows a parameter norm of 20.1 throughout. With 300 hidden units the norm of all
+    kernels is √(3 · 32 + 300 + 10) = 20.15, so we take 300. The strides do not show in
+    the norm; 2, 2 and 1 are our choice.
 
-    A convolution's kernel times c > 0 leaves the function as it is where the variance
-    that follows is far above ε = 1e-6; so do a normalisation's ``scale`` and ``bias``,
-    both times c, if a normalised convolution follows. The hidden and the last kernel
-    times c multiply the logits by c.
+    A convolution's kernel can be multiplied by c > 0 without changing the function, if
+    the following variance is far above ε = 1e-6. So can a normalisation's ``scale`` and
+    ``bias`` together, if a normalised convolution follows. Multiplying the hidden or
+    the last kernel by c multiplies the logits by c.
 
     :meth:`features` are ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height,
     width, channels)`` after the strides so far, and ``hidden``, shape ``(n,
@@ -52,15 +52,15 @@ class CifarCNN(ImageClassifier):
       image_shape: height, width and channels of an image.
       num_classes: number of classes.
       channels: output channels of each convolution.
-      strides: of the three convolutions.
+      strides: strides of the three convolutions.
       hidden_dim: units of the hidden layer.
-      normalize: whether the three normalisations are there; without them each is the
-        identity and has no parameters.
+      normalize: whether to have the three normalisations; if not, each is the identity
+        and has no parameters.
       rngs: random number generators for the initial parameters.
 
     Raises:
       ValueError: if a size or stride is not an int of at least 1 (``channels``: of at
-        least 2 if normalised, since one channel alone is normalised to 0), or
+        least 2 if normalised, because one channel alone is normalised to 0), or
         ``image_shape`` or ``strides`` does not have three; when called, if the images
         are not floating or of another shape.
 
@@ -130,7 +130,7 @@ def _layer(
     normalize: bool,
     rngs: nnx.Rngs,
 ) -> tuple[nnx.Conv, Callable[[jax.Array], jax.Array]]:
-    """A convolution, and what follows it."""
+    """A convolution, and the function that follows it."""
     if normalize:
         return conv_norm(inputs, outputs, size, stride, padding="SAME", rngs=rngs)
     return conv(inputs, outputs, size, stride, padding="SAME", rngs=rngs), identity

@@ -1,4 +1,4 @@
-"""Committee machines: one hidden layer whose units are averaged."""
+"""Committee machines: one hidden layer with averaged units."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ class Constant(nnx.Variable):
 
 
 class CommitteeMachine(nnx.Module):
-    r"""The mean over hidden units, each of them linear with some curvature.
+    r"""The mean over hidden units, each linear plus a nonlinearity.
 
     .. math::
 
         f(x) = \frac1N \sum_{i=1}^N v_i \, \phi(w_i \cdot x), \qquad
         \phi(h) = h + \frac{\varepsilon}{2} g(h)
 
-    with g the square or a polynomial of Hermite's. For inputs with
-    :math:`\lvert x \rvert^2 \approx 1` the preactivations are about normal at first:
-    the weights, shape ``(dimension, width)``, start as normals of variance
-    ``weight_scale`` squared. The readouts :math:`v_i`, shape ``(width,)``, are 1 and
-    not trained, or start as standard normals. No biases. The smaller ε, the less the
-    initial tangent kernel sees of what is not linear.
+    with g the square or a Hermite polynomial. The weights, shape ``(dimension,
+    width)``, start as normals of variance ``weight_scale`` squared. So for inputs with
+    :math:`\lvert x \rvert^2 \approx 1` the initial preactivations are about normal. The
+    readouts :math:`v_i`, shape ``(width,)``, are 1 and not trained, or start as
+    standard normals. There are no biases. The smaller ε, the less the initial tangent
+    kernel sees of nonlinear targets.
 
     Args:
-      dimension: of the inputs, D.
-      width: the number of units, N.
-      epsilon: ε. A :class:`Constant`, not a parameter: split a model by
+      dimension: D, the number of inputs.
+      width: N, the number of units.
+      epsilon: ε. It is stored as a :class:`Constant`, not a parameter: split a model by
         ``nnx.split(model, nnx.Param, ...)``. May be traced.
-      nonlinearity: g, of an array, element by element; :func:`hermite` gives others.
+      nonlinearity: g, a function of an array, element by element; :func:`hermite` makes
+        others.
       readouts: whether the readouts are trained.
       weight_scale: initial standard deviation of the weights. May be traced.
       rngs: random number generators for the initial parameters.
 
     Raises:
       ValueError: if a size is not an int of at least 1; when called, if the inputs are
-        no array of shape ``(n, dimension)``.
+        not of shape ``(n, dimension)``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -105,9 +106,9 @@ class CommitteeMachine(nnx.Module):
         return units @ self.readouts[...] / self.hidden.out_features
 
 
-@functools.cache  # graphs of models are compared, and functions by identity
+@functools.cache  # comparing models compares their functions by identity
 def hermite(degree: int) -> Callable[[jax.Array], jax.Array]:
-    r"""The probabilists' polynomial of Hermite's, of mean square k! on normals.
+    r"""The probabilists' Hermite polynomial, with mean square k! on standard normals.
 
     .. math::
 
@@ -115,7 +116,7 @@ def hermite(degree: int) -> Callable[[jax.Array], jax.Array]:
         \mathrm{He}_{k+1} = h \, \mathrm{He}_k - k \, \mathrm{He}_{k-1}
 
     Args:
-      degree: k.
+      degree: k, the degree.
 
     Returns:
       A function of an array, element by element.

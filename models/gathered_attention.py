@@ -1,8 +1,8 @@
 """Attention of the last of five tokens to all of them, for many pairs at once.
 
-In the first block, keys and values depend on a token and its position only. So p
-numbers in first place, p in third and one row for each of `·`, `=` and `□` serve all
-p² pairs, which gather what they need from them.
+In the first block, keys and values depend only on a token and its position. So 2p + 3
+rows serve all p² pairs: p numbers in first place, p in third and one row for each of
+`·`, `=` and `□`. Pairs gather their keys and values from these rows.
 
 Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
 H heads, K dimensions of a head, P numbers (the modulus).
@@ -21,18 +21,19 @@ from models.transformer_block import Block
 __all__ = ["attended", "attention_weights", "rows"]
 
 NUM_OTHERS = 3
-"""How many tokens are no numbers."""
+"""Number of tokens that are no numbers."""
 
 
 def rows(tokens: jax.Array, positions_LD: jax.Array) -> jax.Array:
-    """The residual stream before attention, for each token where it can stand.
+    """The residual stream before attention, for each token at each place it can have.
 
     Args:
       tokens: the token table, shape ``(p + 3, width)``, `·`, `=` and `□` last.
       positions_LD: the position table, shape ``(5, width)``.
 
     Returns:
-      Shape ``(2p + 3, width)``: p numbers in first place, p in third, and the others.
+      The rows, shape ``(2p + 3, width)``: p numbers in first place, p in third, and the
+      others.
     """
     tokens_PD, others_3D = jnp.split(tokens, [len(tokens) - NUM_OTHERS])
     first_PD = tokens_PD + positions_LD[0:1]
@@ -44,10 +45,10 @@ def rows(tokens: jax.Array, positions_LD: jax.Array) -> jax.Array:
 def attention_weights(
     block: Block, normed_RD: jax.Array, x: jax.Array, y: jax.Array
 ) -> list[jax.Array]:
-    """How much `□` attends to x, y, `·`, `=` and `□`.
+    """The weights with which `□` attends to x, y, `·`, `=` and `□`.
 
     Args:
-      block: the only one.
+      block: the only block.
       normed_RD: the rows as attention reads them.
       x: first numbers, shape ``(n,)``, integers.
       y: second numbers, shape ``(n,)``, integers.
@@ -57,7 +58,7 @@ def attention_weights(
     """
     heads = (block.num_heads, block.head_dim)
     query_HK = block.query(normed_RD[-1]).reshape(heads) / block.head_dim**0.5
-    # All queries are this one, so that keys are needed along its direction only.
+    # All queries are equal, so keys are needed only along their direction.
     key_kernel_DHK = block.key.kernel[...].reshape(-1, *heads)
     scores_RH = normed_RD @ jnp.einsum("dhk,hk->dh", key_kernel_DHK, query_HK)
     first_PH, second_PH, others_3H = _split_rows(scores_RH)
@@ -73,7 +74,7 @@ def attended(
     x: jax.Array,
     y: jax.Array,
 ) -> jax.Array:
-    """Values averaged with those weights, shape ``(n, width)``."""
+    """The values averaged with the attention weights, shape ``(n, width)``."""
     heads = (block.num_heads, block.head_dim)
     first_PD, second_PD, others_3D = _split_rows(block.value(normed_RD))
     first_NHK = first_PD[x].reshape(-1, *heads)
@@ -98,10 +99,10 @@ def _split_rows(rows: jax.Array) -> list[jax.Array]:
 
 
 def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
-    """Softmax over a few arrays, element by element: fuses where a stack would not.
+    """Softmax over a few arrays, element by element, which fuses better than a stack.
 
     The maximum is over the gathered scores of each pair. With a maximum over the whole
-    table, the weights of a pair far below it would all underflow, and give NaN.
+    table, all weights of a pair far below it would underflow and give NaN.
     """
     largest = scores[0]
     for score in scores[1:]:

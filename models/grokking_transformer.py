@@ -1,9 +1,9 @@
 """A small transformer that adds two numbers modulo p, read out at one token.
 
-`GrokkingTransformer.full_sequence` is its textbook form. Only the last position is read
-out, so `__call__`, the same function, computes the last block's query and MLP and the
-unembedding there alone, and with one block it gathers keys and values from few rows
-(`models.gathered_attention`).
+`GrokkingTransformer.full_sequence` is its textbook form. `__call__` is the same
+function, but only the last position is read out: it computes the last block's query and
+MLP and the unembedding only there. With one block it gathers keys and values from few
+rows (`models.gathered_attention`).
 
 Shape suffixes: N pairs, R rows of (token, position), L the five positions, D width,
 H heads.
@@ -36,11 +36,11 @@ class GrokkingTransformer(nnx.Module):
         h &\leftarrow h + W_2 \operatorname{relu}(W_1 \operatorname{rms}_2(h)) \\
         \text{logits} &= W_U \operatorname{rms}_3(h_\square)
 
-    with the second and third line once for each block. No biases, no causal mask; all
-    five tokens attend to all five. Every matrix starts as a normal with variance
-    1 / (inputs), the token table with variance 1 / width, the position table with
-    ``position_scale`` times its standard deviation. The width is
-    ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
+    with the second and third line once for each block. There are no biases and no
+    causal mask; all five tokens attend to all five. Every matrix starts as a normal
+    with variance 1 / (inputs) and the token table with variance 1 / width. The position
+    table starts with ``position_scale`` times the token table's standard deviation. The
+    width is ``num_heads * head_dim``. Parameters follow Flax's names: matrices are
     two-dimensional ``kernel``, tables ``embedding``, gains of a normalisation
     ``scale``. Numbers must lie in 0..modulus - 1; this is not checked.
 
@@ -52,15 +52,15 @@ class GrokkingTransformer(nnx.Module):
       head_dim: dimensions of each head.
       mlp_dim: hidden units of the MLP.
       position_scale: initial standard deviation of the position table over that of the
-        token table. The smaller, the more alike the network treats x and y; may be
-        traced.
-      normalize: whether the rms normalisations (ε = 1e-6) are there, two in each block
-        and one at the end; without them each is the identity and has no parameters.
+        token table. The smaller it is, the more alike the network treats x and y. May
+        be traced.
+      normalize: whether to have the rms normalisations (ε = 1e-6), two in each block
+        and one at the end; if not, each is the identity and has no parameters.
       rngs: random number generators for the initial parameters.
 
     Raises:
-      ValueError: if ``modulus`` is below 2 or another size below 1; when called, if x
-        and y are not integer arrays of the same shape ``(n,)``.
+      ValueError: if ``modulus`` is below 2 or another size is below 1; when called, if
+        x and y are not integer arrays of the same shape ``(n,)``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -108,7 +108,7 @@ class GrokkingTransformer(nnx.Module):
         self.unembedding = linear(width, modulus, rngs)
 
     def full_sequence(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """Logits of the sum at ``□``, as the formula says: at all five positions.
+        """Logits of the sum at ``□``, by the formula, at all five positions.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.
@@ -133,7 +133,7 @@ class GrokkingTransformer(nnx.Module):
         return h_NLD
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """The same logits, by what is needed for them only.
+        """The same logits, without computing unused positions.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.
@@ -146,7 +146,7 @@ class GrokkingTransformer(nnx.Module):
         return self.unembedding(self.unembedding_norm(residual_ND))
 
     def features(self, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-        """What the last block computes at ``□``; under ``jit``, unused ones are free.
+        """Features of the last block at ``□``; under ``jit``, unused ones are free.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.
@@ -169,7 +169,7 @@ class GrokkingTransformer(nnx.Module):
         return last.after_attention(rows_RD[-1:], last.output(attended_ND))
 
     def attention_weights(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """How much ``□`` attends to each of the five tokens.
+        """The weights with which ``□`` attends to each of the five tokens.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.

@@ -1,4 +1,4 @@
-"""What the models of images share: their parts, and the checks of arguments."""
+"""The base class of image models, and checks of their arguments."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ Features = dict[str, jax.Array]
 class ImageClassifier(nnx.Module):
     """A network that computes logits of images.
 
-    A subclass divides its layers in two: a trunk of convolutions of large images, and a
-    head.
+    A subclass has two parts: a trunk of convolutions with large outputs, and a head.
     """
 
     image_shape: tuple[int, ...]
@@ -36,24 +35,24 @@ class ImageClassifier(nnx.Module):
         return self.logits_and_features(images)[0]
 
     def features(self, images: jax.Array) -> Features:
-        """What each layer computes, after its ReLU.
+        """Features of each layer, after its ReLU.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
 
         Returns:
-          Arrays by the names of the layers, as the class says.
+          Arrays by the names of the layers; see the class.
         """
         return self.logits_and_features(images)[1]
 
     def logits_and_features(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """Both of one forward pass; under ``jit``, what is not used costs nothing.
+        """Logits and features of one forward pass; under ``jit``, unused ones are free.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
 
         Returns:
-          The logits as of ``__call__``, and the dictionary of :meth:`features`.
+          The logits as in ``__call__``, and the dictionary of :meth:`features`.
         """
         check_images(images, self.image_shape)
         hidden, of_trunk = self._trunk(images)
@@ -61,15 +60,15 @@ class ImageClassifier(nnx.Module):
         return logits, of_trunk | of_head
 
     def apply_in_slices(self, images: jax.Array, size: int) -> jax.Array:
-        """The same logits, the convolutions of some images at a time.
+        """The same logits, with convolutions of a few images at a time.
 
-        On a CPU the slices stay in cache and occupy several cores. Each is a part of
-        the compiled program, so it is for batches of training, not for a whole test
+        On a CPU the slices stay in cache and use several cores. Each slice is a part of
+        the compiled program, so use it for batches of training, not for a whole test
         set.
 
         Args:
           images: a batch of images, shape ``(n, height, width, channels)``, floating.
-          size: how many images are in a slice; the last one may be smaller.
+          size: number of images in a slice; the last slice may be smaller.
 
         Returns:
           Logits, shape ``(n, num_classes)``.
@@ -87,7 +86,7 @@ class ImageClassifier(nnx.Module):
 
     @abstractmethod
     def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
-        """What the head reads, with a leading axis n, and the trunk's features."""
+        """The inputs of the head, with a leading axis n, and the trunk's features."""
 
     @abstractmethod
     def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:

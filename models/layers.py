@@ -1,6 +1,7 @@
-"""The layers that the models are made of, each as its platform computes it fastest.
+"""The layers of the models, each in the form that the platform computes fastest.
 
-What a layer is does not depend on the platform: `models.cpu` has the other ways.
+The function of a layer does not depend on the platform. `models.cpu` has the other
+forms.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 Padding = str | int
-"""As of ``nnx.Conv``."""
+"""The padding as in ``nnx.Conv``."""
 
 lecun_normal = nnx.initializers.lecun_normal()
 
@@ -50,7 +51,7 @@ def convolve(
       kernel: shape ``(rows, columns, inputs, outputs)``, of the same dtype.
       strides: of rows and of columns.
       padding: ``"SAME"``, ``"VALID"`` or (before, after) of rows and of columns.
-      **options: the other ones of ``jax.lax.conv_general_dilated``.
+      **options: other options of ``jax.lax.conv_general_dilated``.
 
     Returns:
       An array of shape ``(n, height, width, outputs)``, after the strides.
@@ -66,13 +67,13 @@ def convolve(
 
 
 def centered(convolution: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """A convolution less its mean over the outputs, at each position.
+    """A convolution minus its mean over the outputs, at each position.
 
-    That is what a LayerNorm subtracts. It is subtracted from the kernel, which is much
-    smaller than the outputs.
+    A LayerNorm would subtract that mean. Here it is subtracted from the kernel, which
+    is much smaller than the outputs.
 
     Args:
-      convolution: takes (inputs, kernel, ...), the outputs on the kernel's last axis.
+      convolution: takes (inputs, kernel, ...), with outputs on the kernel's last axis.
     """
 
     def convolve_less_mean(
@@ -101,7 +102,7 @@ def convolve_small(
     return convolve_patches(inputs, kernel, strides, padding)
 
 
-# Once, since graphs of models are compared, and functions by identity.
+# Made once, because comparing models compares their functions by identity.
 CENTERED = {fn: centered(fn) for fn in (convolve, convolve_small)}
 convolve_centered = CENTERED[convolve]
 
@@ -118,9 +119,9 @@ def conv(
     kernel_init: nnx.Initializer = lecun_normal,
     bias_init: nnx.Initializer | None = None,
 ) -> nnx.Conv:
-    """A square convolution; by default a truncated normal of variance 1 / inputs.
+    """A square convolution, by default from a truncated normal of variance 1 / inputs.
 
-    There is a bias where ``bias_init`` says how it begins.
+    There is a bias if ``bias_init`` is given.
     """
     return nnx.Conv(
         inputs,
@@ -149,8 +150,8 @@ def conv_norm(
 ) -> tuple[nnx.Conv, CenteredChannelNorm]:
     """A convolution and the LayerNorm over its outputs: ``norm(conv(x))``.
 
-    The two belong together. The convolution is centred already, so that the LayerNorm
-    need not compute a mean; together they are the function of the two plain ones.
+    The two belong together. The convolution is already centred, so the LayerNorm does
+    not compute a mean. Together they are the function of the two plain layers.
     """
     centered_conv = conv(
         inputs,
@@ -185,16 +186,16 @@ def matmul(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def relu(x: jax.Array) -> jax.Array:
-    """``max(x, 0)``, whose result is stored, not computed again where it is used.
+    """``max(x, 0)``, computed once and stored.
 
-    XLA takes ``jax.nn.relu`` for so cheap that it repeats it, and all before it back to
-    the last convolution, in every operation that reads it: in a residual network,
-    through all blocks before. A selection has two inputs, and is not repeated. The
-    derivative is that of ``jax.nn.relu``, 0 at 0, but for 1 at NaN.
+    XLA considers ``jax.nn.relu`` so cheap that it repeats it in every operation that
+    reads it, with all steps back to the last convolution; in a residual network, with
+    all previous blocks. A selection has two inputs and is not repeated. The derivative
+    is that of ``jax.nn.relu``, 0 at 0, except for 1 at NaN.
     """
     return jnp.where(x <= 0, 0, x)  # NaN stays NaN
 
 
 def identity(x: jax.Array) -> jax.Array:
-    """What stands where a normalisation is left out."""
+    """The identity, in place of a normalisation that is left out."""
     return x

@@ -1,7 +1,7 @@
-"""Lazy versions of any model: outputs scaled by α, less what they were at first.
+"""Lazy versions of any model: outputs minus the initial outputs, scaled by α.
 
 The larger α, the less the parameters have to move to fit targets, and the closer
-training is to that of the linearised model; the smaller, the more features change.
+training is to that of the linearised model. The smaller α, the more features change.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ def lazy(
 
         \tilde f(\theta, x) = \alpha \bigl(f(\theta, x) - f(\theta_0, x)\bigr)
 
-    Rounding of the two outputs, which differ by some 1 / α, is scaled as well, and so
-    is that of the parameters, which move by so little: in float32 a result is good to
-    about :math:`10^{-7} \alpha`. From α = 100 on, :func:`lazy_from_offset` is the
-    same function without that error.
+    The two outputs differ by some 1 / α, and the parameters move by as little, so α
+    also scales their rounding errors: in float32 a result is good to about
+    :math:`10^{-7} \alpha`. From α = 100 on, use :func:`lazy_from_offset`, the same
+    function without that error.
 
     Args:
-      apply: the model, ``(params, *inputs) -> outputs``, an array or a tree of them.
-      initial_params: :math:`\theta_0`. The model is computed with them as well, without
-        a gradient: twice the cost of a forward pass.
+      apply: the model, ``(params, *inputs) -> outputs``; outputs are an array or a tree
+        of arrays.
+      initial_params: :math:`\theta_0`. The model is also computed with them, without a
+        gradient, so a forward pass costs twice as much.
       alpha: α, not zero. May be traced.
       center: whether to subtract the outputs of the initial parameters.
 
@@ -87,14 +88,14 @@ def lazy_from_offset(
         \, \delta \; ds.
 
     Train the offset :math:`\delta`, from zeros: its gradients are those of the
-    parameters. Stored alone it keeps all of its digits however little it is beside
-    :math:`\theta_0`, and the integral, by Gauss-Legendre quadrature, subtracts nothing.
-    So float32 does for any α.
+    parameters. Because it is stored alone, it keeps all of its digits, however small it
+    is beside :math:`\theta_0`. The integral, computed by Gauss-Legendre quadrature,
+    subtracts nothing. So float32 suffices for any α.
 
-    With n nodes it is exact where f is a polynomial of degree 2n in the parameters (a
-    quadratic network with fixed readouts needs one node, with readouts two), and
-    otherwise off by the order of :math:`\alpha \lvert\delta\rvert^{2n + 1}`; at small
-    α, where the offset is large, use :func:`lazy`. A node costs about two forward
+    With n nodes it is exact if f is a polynomial of degree 2n in the parameters (a
+    quadratic network needs one node with fixed readouts, two with trained ones).
+    Otherwise the error is of the order :math:`\alpha \lvert\delta\rvert^{2n + 1}`. At
+    small α, where the offset is large, use :func:`lazy`. A node costs about two forward
     passes.
 
     Args:
@@ -102,14 +103,14 @@ def lazy_from_offset(
         parameters, all of which are floating-point arrays.
       initial_params: :math:`\theta_0`.
       alpha: α, not zero. May be traced.
-      num_nodes: n, of the quadrature. Static.
+      num_nodes: n, the nodes of the quadrature. Static.
 
     Returns:
       ``(offset, *inputs) -> outputs``, with an offset like the parameters.
 
     Raises:
-      ValueError: if ``alpha`` is 0 or not finite, or ``num_nodes`` below 1; from the
-        function that is returned, if its offset is of another structure or shape.
+      ValueError: if ``alpha`` is 0 or not finite, or ``num_nodes`` is below 1; from the
+        returned function, if its offset has another structure or shape.
 
     Examples:
       >>> from models.lazy import lazy_from_offset
@@ -151,17 +152,17 @@ def lazy_from_offset(
 def lazy_learning_rate(
     base_rate: Any, alpha: float | jax.Array, *, width: int = 1
 ) -> Any:
-    r"""The rate at which gradient descent learns a task as fast at any α.
+    r"""The rate at which gradient descent learns a task equally fast at any α.
 
     .. math::
 
         \eta = \eta_0 \frac{N}{\alpha^2}
 
-    The tangent kernel of a model scaled by α is :math:`\alpha^2` times its own, and
-    that of a mean-field model, an average over N units, 1 / N of that of their sum.
-    With this rate neither matters: the function moves by :math:`\eta_0` times the
-    kernel of the unscaled sum's average unit. The rule is of gradient descent, with
-    momentum too; updates of Adam do not scale with the gradient.
+    Scaling a model by α multiplies its tangent kernel by :math:`\alpha^2`. A mean-field
+    model, an average over N units, has 1 / N of the kernel of their sum. This rate
+    cancels both: the function moves by :math:`\eta_0` times the kernel of the unscaled
+    sum's average unit. The rule is for gradient descent, also with momentum; updates of
+    Adam do not scale with the gradient.
 
     Args:
       base_rate: :math:`\eta_0`, a number or a schedule of optax.
@@ -172,8 +173,8 @@ def lazy_learning_rate(
       The rate, or a schedule of it.
 
     Raises:
-      ValueError: if ``alpha`` is 0 or not finite, ``width`` below 1, or ``base_rate``
-        negative or not finite.
+      ValueError: if ``alpha`` is 0 or not finite, ``width`` is below 1, or
+        ``base_rate`` is negative or not finite.
 
     Examples:
       >>> from models.lazy import lazy_learning_rate
@@ -191,7 +192,7 @@ def lazy_learning_rate(
         base_rate, lambda number: np.greater_equal(number, 0)
     ):
         raise ValueError(f"base_rate must be finite and at least 0, got {base_rate!r}.")
-    # Divided twice, since the square of a small or large α is out of range.
+    # Divided twice, because the square of a small or large α is out of range.
     if callable(base_rate):
         return lambda count: base_rate(count) * width / alpha / alpha
     return base_rate * width / alpha / alpha
@@ -208,7 +209,7 @@ def _holds(number: Any, condition: Callable[[Any], Any]) -> bool:
         return True
     try:
         return bool(np.all(np.isfinite(number) & condition(number)))
-    except TypeError:  # of what is no number
+    except TypeError:  # no number
         return False
 
 

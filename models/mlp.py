@@ -1,4 +1,4 @@
-"""Perceptrons: of any layers, and one of two that adds modulo p."""
+"""Perceptrons: one of any layers, and one of two layers that adds modulo p."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ class MLP(nnx.Module):
         f = W_L h + b_L
 
     All weights and biases of a layer start uniform in
-    :math:`\pm\,\text{scale} / \sqrt{\text{inputs}}`. With ``init_scale`` 1 that is what
-    PyTorch's linear layers do; a larger one makes a network lazier. The layers are
-    ``layers/0`` and so on, with ``kernel`` and ``bias``.
+    :math:`\pm\,\text{scale} / \sqrt{\text{inputs}}`. With ``init_scale`` 1 that is the
+    default of PyTorch's linear layers; a larger scale makes a network lazier. The
+    layers are ``layers/0`` and so on, with ``kernel`` and ``bias``.
 
-    The networks of the grokking literature are: tanh students and teachers,
-    ``MLP(5, (100, 100), 5, activation=jnp.tanh)``, students with ``init_scale=2``; and
-    classifiers of images, ``MLP(784, (200, 200), 10, init_scale=8)``.
+    The grokking literature has tanh students and teachers,
+    ``MLP(5, (100, 100), 5, activation=jnp.tanh)``, students with ``init_scale=2``. It
+    also has classifiers of images, ``MLP(784, (200, 200), 10, init_scale=8)``.
 
     Args:
-      inputs: numbers in an example, whatever its shape: a pixel's channels count.
+      inputs: number of inputs in an example of any shape; each channel of a pixel
+        counts.
       hidden_sizes: units of each hidden layer.
-      outputs: numbers that come out.
-      activation: of an array, element by element.
-      init_scale: of the initial weights and biases. May be traced.
+      outputs: number of outputs.
+      activation: a function of an array, element by element.
+      init_scale: scale of the initial weights and biases. May be traced.
       rngs: random number generators for the initial parameters.
 
     Raises:
@@ -91,10 +92,10 @@ class MLP(nnx.Module):
         return self.features(inputs)[-1]
 
     def features(self, inputs: jax.Array) -> list[jax.Array]:
-        """What each layer gives, after its activation; the last are the outputs.
+        """The values of each layer after its activation; the last are the outputs.
 
         Args:
-          inputs: as of ``__call__``.
+          inputs: as in ``__call__``.
 
         Returns:
           Arrays of shape ``(n, units)``.
@@ -122,21 +123,22 @@ class ModularMLP(nnx.Module):
         \begin{pmatrix} e_x \\ e_y \end{pmatrix}\Bigr), \qquad
         \phi(h) = h^2 \text{ or } \max(h, 0)
 
-    without biases, all weights standard normals at first. This is the scaling of the
-    tangent kernel's theory; with ``scaling="mean_field"`` the hidden units are
-    averaged, by 1 / N in place of :math:`1 / \sqrt N`. Trained on the mean squared
-    error of one-hot sums. Numbers must lie in 0..modulus - 1; this is not checked.
+    without biases; all weights start as standard normals. This is the scaling of the
+    tangent kernel's theory. With ``scaling="mean_field"`` the hidden units are
+    averaged, by 1 / N in place of :math:`1 / \sqrt N`. It is trained on the mean
+    squared error of one-hot sums. Numbers must lie in 0..modulus - 1; this is not
+    checked.
 
     Args:
-      modulus: p.
-      width: hidden units, N.
+      modulus: p, the number of numbers.
+      width: N, the number of hidden units.
       activation: ``"quadratic"`` or ``"relu"``.
       scaling: ``"ntk"`` or ``"mean_field"``.
       rngs: random number generators for the initial parameters.
 
     Raises:
-      ValueError: if ``modulus`` is below 2 or ``width`` below 1, or another argument is
-        unknown.
+      ValueError: if ``modulus`` is below 2, ``width`` is below 1, or another argument
+        is unknown.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -175,7 +177,7 @@ class ModularMLP(nnx.Module):
         self.readout = linear(width, modulus, standard, rngs)
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """What the network says of each sum.
+        """The outputs for each sum.
 
         Args:
           x: first numbers, shape ``(n,)``, integers.

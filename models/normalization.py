@@ -34,16 +34,15 @@ class ChannelNorm(nnx.LayerNorm):
         + \dot\gamma\,\hat x + \dot\beta .
 
     The values, the parameters ``scale`` and ``bias`` and their names are those of
-    ``nnx.LayerNorm``. Its derivative is that of the formula's single steps, for which
-    XLA stores every one of them; here it is written in closed form, and remains
-    differentiable in both modes and to any order. On a CPU the sums, over channels and
-    over positions, are also written as XLA computes them fastest there
-    (``benchmarks/images/step.py`` compares them).
+    ``nnx.LayerNorm``. To differentiate that, XLA stores every step of the formula. Here
+    the derivative is written in closed form, and remains differentiable in both modes
+    and to any order. On a CPU the sums over channels and over positions also have the
+    form that XLA computes fastest (``benchmarks/images/step.py`` compares them).
 
     Args:
       channels: length of the last axis.
-      epsilon: added to the variance.
-      rngs: random number generators, of which none is used.
+      epsilon: number added to the variance.
+      rngs: random number generators; none is used.
     """
 
     _is_centered = False
@@ -58,7 +57,7 @@ class ChannelNorm(nnx.LayerNorm):
           x: shape ``(..., channels)``, floating.
 
         Returns:
-          An array of the same shape, of the dtype that x and the parameters promote
+          An array of the same shape, in the dtype that x and the parameters promote
           to; float16 and bfloat16 are normalised in float32.
         """
         assert self.scale is not None
@@ -81,33 +80,33 @@ class ChannelNorm(nnx.LayerNorm):
 
 
 class CenteredChannelNorm(ChannelNorm):
-    """A ChannelNorm for inputs whose mean over the channels is 0 already.
+    """A ChannelNorm for inputs with a mean of 0 over the channels.
 
-    It does not compute that mean, and is wrong for any other inputs:
-    :func:`models.layers.conv_norm` makes it, behind a convolution that is centred. A
-    LayerNorm's derivatives are those of the two together.
+    It does not compute that mean, so it is wrong for any other inputs.
+    :func:`models.layers.conv_norm` puts it behind a centred convolution; together they
+    have the derivatives of a LayerNorm.
     """
 
     _is_centered = True
 
 
 class _Sums(NamedTuple):
-    """How sums over an axis are written.
+    """Forms of sums over an axis.
 
-    The derivative of a broadcast is a sum, so that the two last ones, of which only the
-    derivatives matter to training, are broadcasts.
+    The last two are broadcasts. Their derivatives are sums, and only these matter to
+    training.
     """
 
     mean: Callable[[jax.Array], jax.Array]
-    """Over the channels, (..., channels) to (..., 1)."""
+    """The mean over the channels, (..., channels) to (..., 1)."""
     to_channels: Callable[[jax.Array, int], jax.Array]
-    """(..., 1) to (..., channels)."""
+    """The broadcast from (..., 1) to (..., channels)."""
     to_positions: Callable[[jax.Array, tuple[int, ...]], jax.Array]
-    """(1, ..., channels) to a shape (..., channels)."""
+    """The broadcast from (1, ..., channels) to a shape (..., channels)."""
 
 
 class _Formula(NamedTuple):
-    """What a normalisation is besides its arguments."""
+    """The static parts of a normalisation."""
 
     sums: _Sums
     epsilon: float
@@ -149,7 +148,7 @@ def _standardize(form: _Formula, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         inverse_deviation = jax.lax.rsqrt(sums.mean(x * x) + epsilon)
         return x * inverse_deviation, inverse_deviation
     mean = sums.mean(x)
-    # One pass over x, as nnx.LayerNorm does; rounding can make it negative.
+    # One pass over x, as in nnx.LayerNorm; rounding can make it negative.
     variance = jnp.maximum(sums.mean(x * x) - mean * mean, 0)
     inverse_deviation = jax.lax.rsqrt(variance + epsilon)
     return (x - mean) * inverse_deviation, inverse_deviation

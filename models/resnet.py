@@ -30,22 +30,23 @@ class ResNet18(ImageClassifier):
         \operatorname{shortcut}(h)) \quad\text{for each of 8 blocks} \\
         \text{logits} &= W_\text{logits} \operatorname{mean}_\text{positions}(h)
 
-    The stages have w, 2w, 4w and 8w channels; the first convolution of each but the
-    first has stride 2, and with it the shortcut, the identity elsewhere, is a
-    normalised 1 x 1 convolution. As usual for small images (28 x 28, 32 x 32), the stem
+    The stages have w, 2w, 4w and 8w channels. Each stage but the first begins with a
+    convolution of stride 2; there the shortcut is a normalised 1 x 1 convolution, and
+    elsewhere it is the identity. As usual for small images (28 x 28, 32 x 32), the stem
     is a 3 x 3 convolution with stride 1, without pooling. All convolutions are padded
-    by half their size on each side, so that with a stride both ways of a block look at
-    the same positions.
+    by half their size on each side, so with a stride both ways of a block look at the
+    same positions.
 
-    Unlike the original there are no biases in linear layers, and each normalisation is
-    a LayerNorm over the channels of one position (ε = 1e-6), with ``scale`` and
-    ``bias``, in place of batch normalisation. So examples do not depend on each other,
-    and the parameters are the only state. Every ``kernel`` starts as a truncated normal
-    with variance 1 / (inputs), so that its squared Frobenius norm is about the number
-    of its outputs.
+    Unlike in the original, linear layers have no biases. Each normalisation is a
+    LayerNorm over the channels of one position (ε = 1e-6), with ``scale`` and ``bias``,
+    in place of batch normalisation. So examples do not depend on each other, and the
+    parameters are the only state. Every ``kernel`` starts as a truncated normal with
+    variance 1 / (inputs), so its squared Frobenius norm is about the number of its
+    outputs.
 
-    Any convolution's kernel times c > 0 leaves the function as it is where the variance
-    that follows is far above ε; the last kernel times c multiplies the logits by c.
+    A convolution's kernel can be multiplied by c > 0 without changing the function, if
+    the following variance is far above ε. Multiplying the last kernel by c multiplies
+    the logits by c.
 
     :meth:`features` are ``stem`` and ``block_0`` to ``block_7``, after their last ReLU,
     each of shape ``(n, height, width, channels)`` after the strides so far.
@@ -57,9 +58,9 @@ class ResNet18(ImageClassifier):
       rngs: random number generators for the initial parameters.
 
     Raises:
-      ValueError: if a size is not an int of at least 1 (``width``: of at least 2, since
-        one channel alone is normalised to 0) or ``image_shape`` does not have three;
-        when called, if the images are not floating or of another shape.
+      ValueError: if a size is not an int of at least 1 (``width``: of at least 2,
+        because one channel alone is normalised to 0) or ``image_shape`` does not have
+        three; when called, if the images are not floating or of another shape.
 
     Examples:
       >>> import jax
@@ -96,7 +97,7 @@ class ResNet18(ImageClassifier):
             stage, block_of_stage = divmod(index, BLOCKS_IN_STAGE)
             outputs = width * 2**stage
             stride = 2 if stage > 0 and block_of_stage == 0 else 1
-            # Attributes rather than a list: the paths of parameters are plain names.
+            # Attributes, not a list, so that the paths of parameters are plain names.
             setattr(self, f"block_{index}", Block(inputs, outputs, stride, rngs=rngs))
             inputs = outputs
         self.logits = linear(inputs, num_classes, nnx.initializers.lecun_normal(), rngs)
@@ -130,8 +131,8 @@ class Block(nnx.Module):
     Args:
       inputs: channels of the inputs.
       outputs: channels of the outputs.
-      stride: of the first convolution; above 1, the shortcut is a normalised 1 x 1
-        convolution.
+      stride: stride of the first convolution; above 1, the shortcut is a normalised 1 x
+        1 convolution.
       rngs: random number generators for the initial parameters.
     """
 

@@ -1,6 +1,6 @@
 """A block of a transformer: attention over a few positions, then an MLP.
 
-Shape suffixes: N sequences, L positions, Q those of them that attend, D width, H heads,
+Shape suffixes: N sequences, L positions, Q positions that attend, D width, H heads,
 K dimensions of a head, F units of the MLP.
 """
 
@@ -46,7 +46,7 @@ class Block(nnx.Module):
     def features(
         self, h_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
     ) -> dict[str, jax.Array]:
-        """What it computes at the positions that attend; shapes (N, Q, …)."""
+        """Features at the positions that attend; shapes (N, Q, …)."""
         normed_NLD = self.attention_norm(h_NLD)
         weights_NHQL = self.attention_weights(normed_NLD, queries=queries)
         value_NLHK = self._heads(self.value(normed_NLD))
@@ -66,7 +66,7 @@ class Block(nnx.Module):
     def after_attention(
         self, h: jax.Array, attention_output: jax.Array
     ) -> dict[str, jax.Array]:
-        """Adds what attention gave, then the MLP; any leading axes."""
+        """Adds the attention's output, then the MLP's; any leading axes."""
         h = h + attention_output
         hidden = jax.nn.relu(self.mlp_in(self.mlp_norm(h)))
         return {
@@ -82,7 +82,7 @@ class Block(nnx.Module):
 
 
 def linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """Without bias, normal with variance 1 / (inputs)."""
+    """A linear layer without bias, from a normal with variance 1 / (inputs)."""
     normal = nnx.initializers.normal(num_inputs**-0.5)
     return layers.linear(num_inputs, num_outputs, normal, rngs)
 
@@ -90,7 +90,7 @@ def linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
 def rms_norm(
     width: int, normalize: bool, rngs: nnx.Rngs
 ) -> Callable[[jax.Array], jax.Array]:
-    """With ε = 1e-6; the identity, without parameters, if not asked for."""
+    """An RMSNorm with ε = 1e-6, or the identity, without parameters."""
     if not normalize:
         return layers.identity
     return nnx.RMSNorm(width, epsilon=1e-6, rngs=rngs)

@@ -1,8 +1,8 @@
-"""The boxes in which Flax keeps a parameter together with what it knows of it.
+"""The boxes in which Flax keeps a parameter together with its metadata.
 
-Such as ``nn.Partitioned`` and ``nnx.Param``: nodes of a tree with one leaf. What has
-another shape than the parameter must not be put into its box, whose sharding would not
-fit. Flax is looked at only if the caller has loaded it.
+Boxes, such as ``nn.Partitioned`` and ``nnx.Param``, are nodes of a tree with one leaf.
+A value of another shape than the parameter must not go into its box, because the box's
+sharding would not fit. Flax is used only if the caller has loaded it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = [
     "unboxed",
 ]
 
-# Where Flax's kinds of boxes are defined, newer and older.
+# Modules that define Flax's kinds of boxes, newer and older.
 _KINDS = {
     "flax.core.meta": ("AxisMetadata",),
     "flax.nnx.variablelib": ("Variable", "VariableState"),
 }
-# Under which names NNX keeps the names of a parameter's axes, newer and older.
+# Attributes in which NNX keeps the names of a parameter's axes, newer and older.
 _AXES = ("out_sharding", "sharding_names", "sharding")
 _MAPPED = contextvars.ContextVar("_MAPPED", default=False)
 
@@ -56,7 +56,7 @@ def _is_of_flax(node: Any) -> bool:
 
 
 def unboxed(tree: Any) -> Any:
-    """The tree with each box replaced by what is in it.
+    """The tree with each box replaced by its content.
 
     Examples:
       >>> unboxed({"kernel": 1.0})
@@ -74,7 +74,7 @@ def per_parameter(params: Any, values: Sequence[Any]) -> Any:
     """A tree of one value for each parameter, of another shape, without boxes.
 
     ``optax.tree.map_params`` asks ``init`` which parts of a state are like parameters.
-    This is not: a sharding, say, that fits a parameter does not fit its norm.
+    This tree is not: a parameter's sharding, for instance, does not fit its norm.
     """
     if type(params).__name__ == "_ParamsPlaceholder" and not _MAPPED.get():
         return 0
@@ -83,7 +83,7 @@ def per_parameter(params: Any, values: Sequence[Any]) -> Any:
 
 @contextlib.contextmanager
 def mapped_as_parameters() -> Iterator[None]:
-    """Lets ``optax.tree.map_params`` reach what :func:`per_parameter` made, too."""
+    """Lets ``optax.tree.map_params`` also reach trees of :func:`per_parameter`."""
     token = _MAPPED.set(True)
     try:
         yield
@@ -92,12 +92,12 @@ def mapped_as_parameters() -> Iterator[None]:
 
 
 def leaves_at(params: Any, tree: Any) -> list[Any]:
-    """What a tree of :func:`per_parameter` has for each parameter."""
+    """The values of a tree of :func:`per_parameter`, in the order of the parameters."""
     return [_content(value) for value in structure(params).flatten_up_to(tree)]
 
 
 def axis_names(node: Any) -> tuple[Any, ...]:
-    """The name that Flax has for each axis of a parameter; none for what is no box.
+    """Flax's name of each axis of a parameter; no names if it is in no box.
 
     Examples:
       >>> axis_names(1.0)
@@ -116,6 +116,6 @@ def axis_names(node: Any) -> tuple[Any, ...]:
 def _content(node: Any) -> Any:
     if not _is_of_flax(node):
         return node
-    # One that a mask has emptied holds an `optax.MaskedNode`.
+    # A box that a mask has emptied holds an `optax.MaskedNode`.
     [content] = jax.tree_util.default_registry.flatten_one_level(node)[0]
     return content

@@ -1,6 +1,7 @@
-"""Checks of arguments: one line that names the argument, its value and what may be.
+"""Checks of arguments.
 
-What is traced cannot be looked at and passes.
+An error is one line with the argument's name, its value and what is allowed. Traced
+values cannot be read, so they pass.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-# How much of a value is shown.
+# The most characters of a value in an error.
 _LONGEST = 80
 _LARGEST = float(np.finfo(np.float32).max)
 _SMALLEST = float(np.finfo(np.float32).tiny)
-# Names like those that are read here, which others may read.
+# Names that resemble those read here but may be meant for other transformations.
 _OTHERS = frozenset({"reward", "rewards"})
-# Packages whose lines are not the caller's.
+# Packages that are not the caller's code.
 _INNER = frozenset({"nap_optax", "optax", "jax", "flax", "equinox"})
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: on one line, and not all of a long one.
+    """The text of a value in an error: one line, shortened if long.
 
     Examples:
       >>> print(shown(np.ones((2, 2))), shown("a" * 1000))
@@ -39,7 +40,7 @@ def shown(value: Any) -> str:
     """
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # of an array that was donated, for instance
+    except Exception:  # such as of an array that was donated
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
@@ -47,7 +48,8 @@ def shown(value: Any) -> str:
 def concrete(name: str, value: Any) -> np.ndarray | None:
     """The argument as a numpy array, or ``None`` if it is traced.
 
-    In numpy, because under ``jit`` jax traces comparisons of concrete arrays too.
+    It is a numpy array because under ``jit`` jax also traces comparisons of concrete
+    arrays.
 
     Raises:
       ValueError: if it is not a real number or an array of them.
@@ -65,7 +67,7 @@ def concrete(name: str, value: Any) -> np.ndarray | None:
 def _as_array(value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
-    except Exception:  # whatever an object raises that is no number
+    except Exception:  # an object that is no number may raise anything
         return np.asarray(None)
 
 
@@ -78,7 +80,7 @@ def scalar(
     """Checks that an argument is one number for which a condition holds.
 
     Raises:
-      ValueError: if it is not; ``allowed`` says in words what may be.
+      ValueError: if it is not; ``allowed`` says in words which values are.
     """
     try:
         number = concrete(name, value)
@@ -96,14 +98,14 @@ def finite(
 ) -> None:
     """Checks that an argument is one number of ``minimum`` or more, finite in float32.
 
-    In float32, because most of what is computed with it is; beyond that it would become
-    infinite without a word.
+    Most computations with it are in float32, where a larger number would become
+    infinite without an error.
 
     Args:
-      name: of the argument.
-      value: the argument.
-      minimum: the least that it may be.
-      besides: what else may be, for the message.
+      name: the argument's name.
+      value: the argument's value.
+      minimum: the least value allowed.
+      besides: what else is allowed, in words for the error.
 
     Raises:
       ValueError: if it is not.
@@ -121,9 +123,9 @@ def positive(name: str, value: Any, *, besides: str = "") -> None:
     """Checks that an argument is one positive number that float32 can hold.
 
     Args:
-      name: of the argument.
-      value: the argument.
-      besides: what else may be, for the message.
+      name: the argument's name.
+      value: the argument's value.
+      besides: what else is allowed, in words for the error.
 
     Raises:
       ValueError: if it is not.
@@ -151,7 +153,7 @@ def count(name: str, value: Any) -> None:
 
 
 def static_count(name: str, value: Any) -> int:
-    """The argument as a Python int of 1 or more, which shapes the program.
+    """The argument as a Python int of 1 or more, fixed when the program is traced.
 
     Raises:
       ValueError: if it is not.
@@ -190,13 +192,13 @@ def takes_one(name: str, function: Callable[..., Any], what: str) -> None:
     """Checks that a function can be called with one argument.
 
     Raises:
-      ValueError: if it cannot, or is a class, of which an instance was meant.
+      ValueError: if it cannot, or if it is a class in place of an instance.
     """
     try:
         inspect.signature(function).bind(None)
     except TypeError:
         fits = False
-    except ValueError:  # of a function that says nothing of its arguments
+    except ValueError:  # the function does not tell its arguments
         fits = True
     else:
         fits = True
@@ -207,11 +209,11 @@ def takes_one(name: str, function: Callable[..., Any], what: str) -> None:
 
 
 def schedule(name: str, function: Any) -> Callable[[Any], jax.Array]:
-    """The schedule, whose values are checked.
+    """Wraps a schedule in a check of its values.
 
     Raises:
-      ValueError: if it is no function of one argument; from the schedule that is
-        returned, if a value is not one number.
+      ValueError: if it is no function of one argument; from the returned schedule, if a
+        value is not one number.
     """
     if not callable(function):
         raise ValueError(
@@ -231,7 +233,7 @@ def schedule(name: str, function: Any) -> Callable[[Any], jax.Array]:
 
 
 def flag(name: str, value: Any) -> None:
-    """Checks that an argument is ``True`` or ``False``, which shapes the program.
+    """Checks that an argument is ``True`` or ``False``, not traced.
 
     Raises:
       ValueError: if it is not.
@@ -273,25 +275,25 @@ def has_params(name: str, params: Any) -> None:
 
 
 def warn_of_misspelt(name: str, extra_args: Iterable[str]) -> None:
-    """Warns if an extra argument nearly has a name that would be read.
+    """Warns if the name of an extra argument looks like a typing error.
 
-    By optax's convention an update takes any extra argument, for others in the chain.
-    So a slip of the pen would be passed over, and the alarm never be raised.
+    By optax's convention an update takes any extra argument, because others in the
+    chain may read it. A misspelt ``rewarm`` would be ignored without an error.
 
     Args:
-      name: of the argument that is read, and was not given.
-      extra_args: the names of the others.
+      name: the argument that is read, and was not given.
+      extra_args: the names of the arguments that were given.
     """
     for other in extra_args:
         if other in _OTHERS or name not in difflib.get_close_matches(
             other.lower(), [name], cutoff=0.75
         ):
             continue
-        warn(f"update was given {other}=..., which nothing reads: is {name} meant?")
+        warn(f"update was given {other}=..., which nothing reads: do you mean {name}?")
 
 
 def warn(message: str) -> None:
-    """Warns at the line of the caller's, outside this library and what called it."""
+    """Warns at the caller's line, outside this library, optax, jax and flax."""
     level, frame = 1, sys._getframe()
     while frame.f_back and _package(frame) in _INNER:
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""Whether a transformation that should give a direction turns it round already."""
+"""Checks whether a transformation that should give a direction negates it already."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nap_optax import _checks, _leaves, _report
 
 __all__ = ["warns_of_ascent"]
 
-# How many leaves are tried, and for how many updates: the first may have a rate of 0.
+# Leaves and updates of the trial. One update is too few: its rate may be 0.
 MOST_LEAVES = 8
 MOST_UPDATES = 3
 
@@ -24,13 +24,13 @@ MOST_UPDATES = 3
 def warns_of_ascent(
     name: str, inner: optax.GradientTransformation
 ) -> Callable[[Any], None]:
-    """A check for ``init``: that ``inner`` does not negate its gradient.
+    """Makes a check for ``init`` that ``inner`` does not negate its gradient.
 
-    It tries ``inner`` on a few tiny leaves in place of the parameters', once, outside
-    ``jit``. What cannot be tried so is passed over: this is a hint, and never an error.
+    The check tries ``inner`` on a few tiny leaves in place of the parameters', once,
+    outside ``jit``. It is a hint and never an error, so it skips what it cannot try.
 
     Args:
-      name: of the transformation that negates what ``inner`` gives.
+      name: the transformation that negates the updates of ``inner``.
       inner: the transformation inside.
 
     Returns:
@@ -49,7 +49,7 @@ def warns_of_ascent(
         done = True
         if _negates(inner, params):
             _checks.warn(
-                f"{name}: inner turns gradients round already, as an alias such as "
+                f"{name}: inner negates gradients already, as an alias such as "
                 "optax.adam(1e-3) does; negated twice, the weights would ascend. Pass "
                 "what the alias scales, such as optax.scale_by_adam(), and the rate to "
                 f"{name}; or leave out a negative scale"
@@ -60,7 +60,7 @@ def warns_of_ascent(
 
 def _negates(inner: optax.GradientTransformation, params: Any) -> bool:
     try:
-        # What it warns of, or tells `explain`, is not about the caller's parameters.
+        # Warnings and reports of the trial are not about the caller's parameters.
         with (
             warnings.catch_warnings(),
             _report.listening(),
@@ -71,8 +71,8 @@ def _negates(inner: optax.GradientTransformation, params: Any) -> bool:
             tiny = _tiny(params)
             step, state = _compiled(inner, tiny), jax.jit(inner.init)(tiny)
             ascending = _against(step, state, tiny, 1.0)
-            # What does not turn with the gradient, such as noise, is against one of
-            # the two at most.
+            # An update that does not turn with the gradient, such as noise, points
+            # against one of the two at most.
             return bool(ascending and ascending & _against(step, state, tiny, -1.0))
     except Exception:
         return False
@@ -81,7 +81,7 @@ def _negates(inner: optax.GradientTransformation, params: Any) -> bool:
 def _compiled(inner: Any, params: Any) -> Callable[..., Any]:
     """An update, and how far each leaf's goes along its gradient.
 
-    Compiled as one: all the small operations, each by itself, take seconds.
+    They are compiled as one, because the small operations take seconds one by one.
     """
     inner = optax.with_extra_args_support(inner)
     treedef = _structure(params)
@@ -92,7 +92,7 @@ def _compiled(inner: Any, params: Any) -> Callable[..., Any]:
             others = treedef.flatten_up_to(tree)
             return list(map(_dot, jax.tree.leaves(grads), others))
 
-        def loss(at: Any) -> Any:  # of these gradients, for a search along the line
+        def loss(at: Any) -> Any:  # with these gradients, for a line search
             return 1 + sum(along(at))
 
         updates, state = inner.update(
@@ -106,7 +106,7 @@ def _compiled(inner: Any, params: Any) -> Callable[..., Any]:
 def _against(
     step: Callable[..., Any], state: Any, params: Any, sign: float
 ) -> set[int]:
-    """Which leaves' updates point against a gradient of some sign."""
+    """The leaves with updates that point against a gradient of some sign."""
     grads = jax.tree.map(lambda leaf: _slope(leaf, sign), params)
     for _ in range(MOST_UPDATES):
         along, state = step(grads, state, params)
@@ -125,13 +125,13 @@ def _dot(grad: jax.Array, other: Any) -> jax.Array:
 
 
 def _slope(leaf: np.ndarray, sign: float) -> np.ndarray:
-    """A gradient of entries of one sign, not all equal: some subtract the mean."""
+    """A gradient of one sign with unequal entries: some updates subtract the mean."""
     entries = sign * (1 + np.arange(leaf.size) / max(leaf.size, 1))
     return entries.reshape(leaf.shape).astype(leaf.dtype)
 
 
 def _tiny(params: Any) -> Any:
-    """The tree with a few leaves, of zeros and at most 2 along each axis."""
+    """A tree of a few leaves of zeros, with at most 2 entries along each axis."""
     leaves, treedef = jax.tree.leaves(params), _structure(params)
     chosen = _chosen(_leaves.named_leaves(params)[0], leaves)
     return treedef.unflatten(
@@ -145,7 +145,7 @@ def _tiny(params: Any) -> Any:
 
 
 def _chosen(paths: Sequence[str], leaves: Sequence[Any]) -> list[int]:
-    """A few leaves, of as many names and numbers of dimensions as there are."""
+    """Picks a few leaves, of as many names and numbers of dimensions as possible."""
     seen: Counter[Any] = Counter()
     order = []
     for i, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):

@@ -1,4 +1,4 @@
-"""Which axes of a leaf enumerate layers, where layers are stacked into one leaf.
+"""The axes of a leaf that enumerate layers, if layers are stacked into one leaf.
 
 ``nn.scan``, ``nnx.scan`` and ``nnx.vmap`` stack the parameters of equal layers. Each
 layer then counts as if it had a leaf of its own: its dimensions, norm and fan-in.
@@ -23,18 +23,18 @@ __all__ = [
     "of_leaves",
 ]
 
-NAMES = ("layers",)  # what Flax's documentation and its users call that axis
+NAMES = ("layers",)  # the name of that axis in Flax's documentation
 
 
 def of_leaves(option: Any, params: Any) -> list[tuple[int, ...]]:
     """Lists the axes of each leaf that enumerate layers.
 
     Args:
-      option: as the argument ``layer_axes`` of a transformation.
+      option: the argument ``layer_axes`` of a transformation.
       params: the parameters.
 
     Returns:
-      For each leaf its axes, sorted and not negative.
+      The axes of each leaf, sorted and not negative.
 
     Raises:
       ValueError: if the option does not fit the parameters.
@@ -55,7 +55,7 @@ def of_leaves(option: Any, params: Any) -> list[tuple[int, ...]]:
 
 
 def named(names: Sequence[str], params: Any) -> Any:
-    """The axes that Flax knows by one of some names, for each parameter."""
+    """The axes of each parameter that Flax knows by one of some names."""
     nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
     return _boxes.per_parameter(
         params,
@@ -73,7 +73,7 @@ def known_names(params: Any) -> set[str]:
 
 
 def axes_within(ndim: int, layer_axes: Sequence[int]) -> tuple[int, ...] | None:
-    """The axes of one layer of a leaf; ``None``, for all, if no layers are stacked.
+    """The axes within one layer of a leaf, or ``None`` (all) if none are stacked.
 
     Examples:
       >>> axes_within(3, (0,)), axes_within(2, ())
@@ -85,16 +85,16 @@ def axes_within(ndim: int, layer_axes: Sequence[int]) -> tuple[int, ...] | None:
 
 
 def check_update_sees(option: Any, params: Any, name: str) -> None:
-    """Refuses axes that Flax told ``init`` where ``update`` is not told them.
+    """Refuses layer axes that ``init`` reads from Flax's boxes and ``update`` cannot.
 
-    ``nnx.Optimizer`` takes parameters out of their boxes for ``update``. A
-    transformation whose state does not say what ``init`` found must be told.
+    ``nnx.Optimizer`` takes parameters out of their boxes for ``update``. If a
+    transformation's state does not keep the axes, the caller has to give them.
 
     Raises:
       ValueError: if there are such axes.
     """
     found = of_leaves(option, params)
-    with _leaves.part_of_a_tree():  # in which rules and names may find nothing
+    with _leaves.part_of_a_tree():  # rules and names may find nothing
         bare = of_leaves(option, _boxes.unboxed(params))
     if found == bare:
         return
@@ -104,7 +104,7 @@ def check_update_sees(option: Any, params: Any, name: str) -> None:
     ):
         if one != other and hasattr(node, "get_metadata"):  # of NNX
             raise ValueError(
-                f"{name}: {path!r} is a stack of layers, as Flax says, but "
+                f"{name}: Flax says that {path!r} is a stack of layers, but "
                 "nnx.Optimizer does not pass that on to update: call the function, by "
                 'default masks.axes_named("layers"), on nnx.state(model, nnx.Param), '
                 "and pass the tree that it returns as layer_axes"
@@ -112,7 +112,7 @@ def check_update_sees(option: Any, params: Any, name: str) -> None:
 
 
 def is_axes(value: Any) -> bool:
-    """Whether a value is a tuple of integers, a value of its own and no tree."""
+    """Whether a value is a tuple of integers: one option's value, not a tree."""
     return isinstance(value, tuple) and all(map(_is_axis, value))
 
 

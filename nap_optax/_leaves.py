@@ -64,7 +64,7 @@ def path_name(path: Sequence[Hashable]) -> str:
 
 
 def named_leaves(tree: Any) -> tuple[list[str], list[Any]]:
-    """Lists the :func:`path_name` of each leaf (of its box, if it has one), and leaves.
+    """Lists each leaf's :func:`path_name` (that of its box, if in one), and the leaves.
 
     Examples:
       >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
@@ -87,8 +87,9 @@ def per_leaf(
       option: one value for all leaves, a tree of values or a prefix of one, or a
         function from the tree to any of these.
       tree: the parameters.
-      name: what to call the option in an error.
-      is_leaf: recognises values that are themselves trees, as tuples of axes are.
+      name: the option's name in an error.
+      is_leaf: whether an object is a value although it is a tree, as tuples of axes
+        are.
 
     Returns:
       The values in the order of the leaves of ``tree``.
@@ -124,19 +125,19 @@ def per_leaf(
 
 
 def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
-    """Lists the update of each leaf of the parameters, of the leaf's shape.
+    """Lists the update of each leaf of the parameters, after a check of its shape.
 
     Args:
-      updates: a tree as that of the parameters; ``None`` where there is none.
+      updates: a tree like the parameters; ``None`` where a leaf has no update.
       params: the parameters.
-      name: of the transformation.
+      name: the transformation's name in errors.
 
     Returns:
       The updates in the order of the leaves of ``params``.
 
     Raises:
-      ValueError: naming the first leaf without an update of its shape; it would be
-        broadcast without a word.
+      ValueError: naming the first leaf without an update of its shape, which jax would
+        broadcast without an error.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -153,7 +154,7 @@ def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
             f"{name}: the updates do not fit the parameters: "
             f"{_difference(updates, params)}"
         ) from None
-    # Of a part, the whole was looked at.
+    # The updates of a part were checked with those of the whole tree.
     if not is_part():
         for i, (leaf, update) in enumerate(
             zip(jax.tree.leaves(params), found, strict=True)
@@ -167,14 +168,14 @@ def updates_of(updates: Any, params: Any, name: str) -> list[Any]:
 def new_updates(
     function: Callable[..., Any], updates: Any, params: Any, name: str, *others: Any
 ) -> Any:
-    """The updates that a function gives of each leaf, its update and other values.
+    """The tree of new updates, each computed by a function from its leaf and update.
 
     Args:
-      function: ``(param, update, *others) -> update``, of one leaf.
+      function: ``(param, update, *others) -> update``, for one leaf.
       updates: as :func:`updates_of` takes them.
       params: the parameters.
-      name: of the transformation.
-      *others: lists of a value for each leaf.
+      name: the transformation's name in errors.
+      *others: further lists with a value for each leaf.
 
     Returns:
       A tree of the structure of ``params``.
@@ -195,9 +196,9 @@ def new_updates(
 
 
 def _misfit(leaf: Any, update: Any) -> str:
-    """What is wrong with an update; nothing if it fits, or if there is none."""
+    """The words for an update that does not fit; empty if it fits or is ``None``."""
     if not is_floating(leaf) or update is None or isinstance(update, MaskedNode):
-        return ""  # what is no number has an update of any kind
+        return ""  # a leaf that is no number may have any update
     if isinstance(update, dict | list | tuple):
         return f"is an array, but its update {_checks.shown(update)}"
     shape = getattr(leaf, "shape", ())
@@ -206,7 +207,7 @@ def _misfit(leaf: Any, update: Any) -> str:
 
 
 def _difference(updates: Any, params: Any) -> str:
-    """Says in words where two trees part."""
+    """The words for the first difference of two trees."""
     names, others = (
         [
             path_name(path)
@@ -230,12 +231,12 @@ def _up_to(treedef: Any, tree: Any) -> list[Any]:
     try:
         return treedef.flatten_up_to(tree)
     except ValueError:
-        # An option has no boxes where those of the parameters hold trees.
+        # An option has no boxes, even if the parameters' boxes hold trees.
         return treedef.flatten_up_to(_boxes.unboxed(tree))
 
 
 def _is_tree(option: Any) -> bool:
-    """Whether something callable, such as a module of booleans, is a tree of values."""
+    """Whether a callable object is a tree of values, as a module of booleans is."""
     if isinstance(option, jax.tree_util.Partial):
         return False
     return not jax.tree_util.treedef_is_leaf(jax.tree.structure(option))
@@ -267,12 +268,12 @@ def is_vector(path: str) -> bool:
 
 
 def ndim(leaf: Any) -> int:
-    """The number of dimensions of a leaf; 0 of what is no array, such as a function."""
+    """The number of dimensions of a leaf; 0 for a leaf that is no array."""
     return len(getattr(leaf, "shape", ()))
 
 
 def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None:
-    """Raises on a step count, which is no tree of parameters."""
+    """Raises `ValueError` on a step count, which is no tree of parameters."""
     # optax.inject_hyperparams calls every callable argument with its step count.
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(
@@ -283,9 +284,9 @@ def reject_hyperparameter(value: Any, name: str, argument: str = "mask") -> None
 
 
 def works_on_shapes(init_fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Lets an ``init`` that computes with the parameters take their shapes only.
+    """Lets an ``init`` that computes with the parameters also take shapes alone.
 
-    It returns shapes, then: ``jax.ShapeDtypeStruct`` in, ``jax.ShapeDtypeStruct`` out.
+    Given leaves of ``jax.ShapeDtypeStruct``, it returns the same kind of leaves.
     """
 
     def init(params: Any) -> Any:
@@ -297,11 +298,11 @@ def works_on_shapes(init_fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def need_values(name: str, tree: Any) -> None:
-    """Raises on a tree of ``jax.ShapeDtypeStruct``, where numbers are looked at."""
+    """Raises `ValueError` on a tree of ``jax.ShapeDtypeStruct``, without numbers."""
     for path, leaf in zip(*named_leaves(tree), strict=True):
         if isinstance(leaf, jax.ShapeDtypeStruct):
             raise ValueError(
-                f"{name}: {path!r} is a shape only; its numbers are looked at"
+                f"{name}: {path!r} is a shape only; pass parameters with numbers"
             )
 
 
@@ -310,10 +311,10 @@ _IS_PART = contextvars.ContextVar("_IS_PART", default=False)
 
 @contextlib.contextmanager
 def part_of_a_tree() -> Iterator[None]:
-    """While leaves are updated a few at a time.
+    """Marks the time in which leaves are updated a few at a time.
 
-    Rules may decide none of them, for all were there when `init` checked the rules, and
-    nothing may be done for the sake of all leaves.
+    Rules may then decide no leaf, because `init` has checked them on all leaves.
+    Nothing that concerns all leaves is done.
 
     Examples:
       >>> with part_of_a_tree():

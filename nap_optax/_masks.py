@@ -16,8 +16,8 @@ __all__ = ["chosen", "matrices", "reasons", "resolve", "selected"]
 def matrices(tree: Any, layer_axes: Any = None) -> Any:
     """Selects the floating-point leaves with two or more dimensions.
 
-    Not those whose name is ``scale`` or ``bias``: of two dimensions they have one for
-    layers that are stacked, or for the heads of an attention.
+    It leaves out leaves named ``scale`` or ``bias``: if they have two dimensions, one
+    is that of stacked layers or of the heads of an attention.
 
     Args:
       tree: the parameters.
@@ -28,8 +28,8 @@ def matrices(tree: Any, layer_axes: Any = None) -> Any:
       A tree of booleans.
 
     Raises:
-      ValueError: if ``layer_axes`` does not fit; under ``optax.inject_hyperparams``, if
-        this function was not named in ``static_args``.
+      ValueError: if ``layer_axes`` does not fit, or, under
+        ``optax.inject_hyperparams``, the argument is not named in ``static_args``.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -59,15 +59,14 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
     Args:
       mask: a tree of booleans, a prefix of one, or a function that gives one.
       tree: the parameters.
-      name: what to call the mask in an error.
+      name: the mask's name in an error.
 
     Returns:
       A tree of Python booleans with the structure of ``tree``.
 
     Raises:
       ValueError: if the structure does not fit, a leaf is not a boolean, or the mask is
-        ``False`` as a whole, as a function is once ``optax.inject_hyperparams`` has
-        called it.
+        ``False`` as a whole. (``optax.inject_hyperparams`` replaces functions by it.)
 
     Examples:
       >>> resolve(True, {"a": 1.0, "b": [2.0]})
@@ -88,15 +87,15 @@ def resolve(mask: Any, tree: Any, *, name: str = "mask") -> Any:
 
 
 def chosen(mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]]) -> list[bool]:
-    """Resolves the mask of a transformation, the matrices for ``None``.
+    """Resolves the mask of a transformation; ``None`` selects the matrices.
 
     Args:
       mask: in any form that :func:`resolve` takes, or ``None``.
       tree: the parameters.
-      layer_axes: of each leaf.
+      layer_axes: the axes of each leaf that enumerate layers.
 
     Returns:
-      A boolean for each leaf; ``False`` for those of no floating-point dtype.
+      A boolean for each leaf; ``False`` for leaves that are not floating-point.
 
     Raises:
       ValueError: as :func:`resolve`.
@@ -117,7 +116,7 @@ def chosen(mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]]) -> list[bo
 def reasons(
     mask: Any, tree: Any, layer_axes: Sequence[Sequence[int]], selected: Sequence[bool]
 ) -> list[str]:
-    """Why each leaf is left out; the empty string for those that are not."""
+    """The reason why each leaf is left out; empty for selected leaves."""
     return [
         "" if select else _reason(mask, path, leaf, axes)
         for path, leaf, axes, select in zip(
@@ -147,24 +146,24 @@ def selected(
     report: bool = True,
     may_be_vector: bool = True,
 ) -> tuple[list[bool], list[tuple[int, ...]]]:
-    """What :func:`chosen` gives and the layer axes, with warnings, for ``init``.
+    """The result of :func:`chosen` and the layer axes, with warnings, for ``init``.
 
-    Warns if a mask of the caller's selects no leaf, so that nothing would happen. (No
-    error: a mask may serve several partitions of the parameters. The default may
-    select nothing.) Warns if a name keeps a leaf of two or more dimensions from being
-    taken for a matrix and nobody said which axes enumerate layers.
+    Warns if the caller's mask selects no leaf, so nothing would happen. (This is no
+    error, because a mask may serve several partitions of the parameters. The default
+    may select nothing.) Also warns if the default mask leaves out a leaf of two or more
+    dimensions because of its name, and the caller did not give ``layer_axes``.
 
     Args:
       mask: in any form that :func:`resolve` takes, or ``None``.
       tree: the parameters.
-      name: of the transformation.
-      layer_axes: its option of that name.
-      report: to tell :func:`nap_optax.explain`; else the caller does.
-      may_be_vector: whether there is a use for one array of one dimension, of which the
-        default mask selects nothing.
+      name: the transformation's name in warnings and errors.
+      layer_axes: the transformation's option of that name.
+      report: whether to report to :func:`nap_optax.explain`; if not, the caller does.
+      may_be_vector: whether the parameters may be one array of one dimension, of which
+        the default mask selects nothing.
 
     Returns:
-      For each leaf, whether it is selected, and its layer axes.
+      Whether each leaf is selected, and the layer axes of each leaf.
 
     Raises:
       ValueError: as :func:`resolve`, if ``layer_axes`` does not fit, or if the default
@@ -186,8 +185,8 @@ def selected(
 
 
 def _reject_bare_vector(params: Any, name: str) -> None:
-    # The default mask may select nothing, as in a partition of biases; but of one array
-    # with one dimension, which is what optax.flatten makes of all leaves, it never can.
+    # The default mask may select nothing, as in a partition of biases. But it can never
+    # select from one vector, which optax.flatten makes of all leaves.
     if _leaves.ndim(params) == 1:
         raise ValueError(
             f"{name}: the parameters are one vector, as inside optax.flatten, so the "
@@ -210,7 +209,7 @@ def _warn_of_names(tree: Any, name: str, layer_axes: Sequence[Sequence[int]]) ->
         if _leaves.has_two_dimensions(leaf, ())
         and _leaves.is_vector(path)
         and not axes
-        # As a bias for each head of an attention: its kernel ends in its shape.
+        # Not a bias for each head of an attention: its kernel ends in its shape.
         and (path.rpartition("/")[0], leaf.shape)
         not in [(at, shape[-leaf.ndim :]) for at, shape in kernels]
     ]

@@ -28,7 +28,7 @@ def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
 
     Args:
       weights: real or complex, of :func:`norm_dtype`.
-      axes: over which; ``None`` for all.
+      axes: the axes of the norm; ``None`` for all.
 
     Returns:
       Shape ``()`` if ``axes`` is ``None``, else the shape of ``weights`` with 1 on
@@ -44,9 +44,10 @@ def norm(weights: jax.Array, axes: tuple[int, ...] | None = None) -> jax.Array:
 
 
 def root(squared: jax.Array) -> jax.Array:
-    """The square root, whose derivative at zero is zero and not infinite.
+    """The square root, with a derivative of zero at zero.
 
-    Infinite, it would be NaN in all that a ``where`` keeps from dividing by zero.
+    An infinite derivative would become NaN behind a ``where`` that avoids a division by
+    zero.
 
     Examples:
       >>> import jax
@@ -58,7 +59,7 @@ def root(squared: jax.Array) -> jax.Array:
 
 
 def axes_of(shape: tuple[int, ...], norm: jax.Array) -> tuple[int, ...] | None:
-    """Over which axes of an array of some shape a norm was taken; ``None`` for all.
+    """The axes of an array over which a norm was taken; ``None`` for all.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -72,7 +73,7 @@ def axes_of(shape: tuple[int, ...], norm: jax.Array) -> tuple[int, ...] | None:
 
 
 def leaf_norm(leaf: Any, axes: tuple[int, ...] | None = None) -> jax.Array:
-    """The Frobenius norm of a leaf, as :func:`norm`; real, of :func:`norm_dtype`.
+    """The Frobenius norm of a leaf, as in :func:`norm`: real, in :func:`norm_dtype`.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -91,7 +92,7 @@ def norm_dtype(leaf: Any) -> Any:
       float32
     """
     dtype = jnp.result_type(leaf)
-    # Jax promotes no floats of 8 bits or fewer; no others are as short.
+    # Jax does not promote floats of 8 bits or fewer.
     if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits <= 8:
         return jnp.dtype(jnp.float32)
     with jax.numpy_dtype_promotion("standard"):  # the caller's may be "strict"
@@ -134,10 +135,10 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
 
 
 def scaled(update: Any, factor: Any) -> Any:
-    """An update times a number, in the update's dtype; what is no number stays.
+    """An update times a number, in the update's dtype; others than numbers stay.
 
-    The product is taken in :func:`norm_dtype`: in float16 the factor itself may be out
-    of range.
+    The product is computed in :func:`norm_dtype`, because the factor itself may be out
+    of the range of float16.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -154,7 +155,8 @@ def scaled(update: Any, factor: Any) -> Any:
 def is_readable(array: jax.Array) -> bool:
     """Whether this process can look at the values now.
 
-    Not under a transformation such as ``jit``, nor where some lie on another host.
+    It cannot under a transformation such as ``jit``, or if some values are on another
+    host.
 
     Examples:
       >>> import jax, jax.numpy as jnp

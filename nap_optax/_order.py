@@ -1,4 +1,4 @@
-"""An order of computation that the compiler has to keep."""
+"""Forces the compiler to keep an order of computation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["after", "together"]
 def after(values: Any, others: Sequence[jax.Array]) -> Any:
     """The same values, bit for bit, that cannot be computed before the others.
 
-    ``jax.lax.optimization_barrier`` would say so, but XLA drops it on the CPU before it
-    fuses and schedules. A choice by what it cannot know it has to keep.
+    ``jax.lax.optimization_barrier`` is meant for this, but XLA drops it on the CPU
+    before it fuses and schedules. It has to keep a choice that depends on unknown
+    values.
 
     Args:
       values: a tree of arrays.
-      others: scalars.
+      others: scalars to compute first.
 
     Returns:
       The values.
@@ -44,11 +45,12 @@ def after(values: Any, others: Sequence[jax.Array]) -> Any:
 def together(norms: Sequence[jax.Array]) -> list[jax.Array]:
     """The same norms, of which none is used before all are known.
 
-    Norms of sharded leaves then make one message, in a program for several devices. On
-    one nothing is done: it would only force all that was measured through memory.
+    In a program for several devices, the norms of sharded leaves then make one message.
+    On one device nothing is done, because it would only move all measured leaves
+    through memory.
 
     Args:
-      norms: of several leaves, of any shape.
+      norms: the norms of several leaves, of any shape.
 
     Returns:
       The norms.

@@ -1,4 +1,4 @@
-"""What transformations say of each leaf while `nap_optax.explain` listens."""
+"""Collects what transformations report of each leaf to `nap_optax.explain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Column", "add", "listening"]
 
 
 class Column(NamedTuple):
-    """What a transformation does with the leaves that it sees."""
+    """A transformation's words for what it does with each leaf that it sees."""
 
     name: str
     cells: dict[str, str]  # by path
@@ -26,7 +26,7 @@ _COLUMNS: contextvars.ContextVar[list[Column] | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def listening() -> Iterator[list[Column]]:
-    """Collects the columns of the transformations that are initialised meanwhile."""
+    """Collects the columns of the transformations that are initialised inside."""
     columns: list[Column] = []
     token = _COLUMNS.set(columns)
     try:
@@ -36,7 +36,7 @@ def listening() -> Iterator[list[Column]]:
 
 
 def add(name: str, params: Any, cells: Callable[[], Sequence[str]]) -> None:
-    """Adds a column, if anyone listens; the cells are made only then."""
+    """Adds a column if :func:`listening` is active; only then computes its cells."""
     columns = _COLUMNS.get()
     if columns is not None:
         paths = _leaves.named_leaves(params)[0]

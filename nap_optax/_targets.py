@@ -1,4 +1,4 @@
-"""Which norms a projection holds: the leaves, axes and groups it was asked for."""
+"""The norms that a projection holds, from its options for leaves, axes and groups."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def measure(
 
     Args:
       params: the parameters, as ``init`` sees them.
-      radius: as in :func:`nap_optax.project_weights`, like the four after it.
-      granularity: over which axes.
-      mask: which leaves.
+      radius: as in :func:`nap_optax.project_weights`, like the next four arguments.
+      granularity: the axes of a norm.
+      mask: the leaves to project.
       groups: leaves with one norm together.
-      layer_axes: which axes enumerate layers.
-      name: of the transformation that warnings are from.
+      layer_axes: the axes that enumerate layers.
+      name: the transformation's name in warnings.
 
     Returns:
-      Arrays of shape () for a whole leaf or a group, of the leaf's shape with 1 on the
-      axes of the norm where there are several; ``optax.MaskedNode`` for leaves that are
-      left alone.
+      An array for each leaf: of shape () for a whole leaf or a group, or, for several
+      norms, of the leaf's shape with 1 on their axes. ``optax.MaskedNode`` for leaves
+      that are not projected.
 
     Raises:
       ValueError: if the options do not fit the parameters or each other.
@@ -88,7 +88,7 @@ def measure(
 def _explained(
     reasons: Sequence[str], targets: Sequence[Any], labels: Labels
 ) -> list[str]:
-    """What becomes of each leaf, for :func:`nap_optax.explain`."""
+    """The text for each leaf in :func:`nap_optax.explain`."""
     return [
         reason or _explained_target(target, label)
         for reason, target, label in zip(reasons, targets, labels, strict=True)
@@ -111,9 +111,9 @@ def _explained_target(target: jax.Array, label: Hashable | None) -> str:
 
 
 def current(target: jax.Array, radius: Any) -> jax.Array:
-    """The stored norm, or the radius where that is a number.
+    """The stored norm, or the radius if that is a number.
 
-    It may follow a schedule (``optax.inject_hyperparams``).
+    The radius may follow a schedule (``optax.inject_hyperparams``).
     """
     if isinstance(radius, str):
         return target
@@ -125,7 +125,8 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
     """Each leaf's label, ``None`` for leaves in no group.
 
     Raises:
-      ValueError: if the labels do not fit the parameters or are no strings or integers.
+      ValueError: if the labels do not fit the parameters, or are no strings or
+        integers.
     """
     labels = _leaves.per_leaf(groups, params, "groups", is_leaf=lambda x: x is None)
     for label in labels:
@@ -141,7 +142,7 @@ def group_labels(groups: Any, params: optax.Params) -> Labels:
 def join(values: Sequence[jax.Array], labels: Labels) -> list[jax.Array]:
     """Replaces the norms of the members of a group by their joint norm.
 
-    Of stacked layers, by that of each layer.
+    In stacked layers, each layer has a joint norm.
     """
     members: dict[Hashable, list[jax.Array]] = {}
     for norm, label in zip(values, labels, strict=True):
@@ -159,7 +160,7 @@ def join(values: Sequence[jax.Array], labels: Labels) -> list[jax.Array]:
 
 
 def _layer_shape(norm: jax.Array) -> tuple[int, ...]:
-    """One number for each layer; of leaves without layers, one number."""
+    """The shape of one number per layer; of one number for leaves without layers."""
     return (norm.size,) if norm.ndim else ()
 
 
@@ -191,7 +192,10 @@ def _check_groups(
         if label is None:
             continue
         if not _leaves.is_floating(leaves[i]):
-            raise ValueError(f"groups: {paths[i]!r} is not of a floating-point dtype")
+            raise ValueError(
+                f"groups: {paths[i]!r} is not of a floating-point dtype: "
+                "remove it from the group"
+            )
         head = first.setdefault(label, i)
         if _layer_shape(norms[head]) != _layer_shape(norms[i]):
             raise ValueError(
@@ -203,14 +207,14 @@ def _check_groups(
         if one is not other and not _equal(one, other):
             raise ValueError(
                 f"radius={other!r} for {paths[i]!r}: the members of the group "
-                f"{label!r} have one norm together, and so one radius; another has "
-                f"{one!r}"
+                f"{label!r} have one norm together, so they need one radius; another "
+                f"has {one!r}"
             )
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, jax.core.Tracer) or isinstance(other, jax.core.Tracer):
-        return True  # cannot be told
+        return True  # traced numbers cannot be compared
     return np.array_equal(one, other)
 
 
@@ -233,7 +237,7 @@ def _target(path: str, norm: jax.Array, radius: Any, name: str) -> jax.Array:
             "and will not be projected; pass a number as its radius to project it, or "
             "leave it out by mask"
         )
-    # One buffer for each leaf, also in a group: a buffer can be donated only once.
+    # Each leaf gets its own buffer, also in a group: a buffer can be donated only once.
     return jnp.array(norm)
 
 

@@ -1,4 +1,4 @@
-"""What a function computes, as numbers that are equal for equal computations."""
+"""Compares computations of functions by numbers: equal numbers, equal computations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["Values"]
 
-# Calls of a function, which is looked into, whatever it was wrapped for.
+# Primitives that call another function, which is compared by what it computes.
 CALLS = frozenset(
     [
         "checkpoint",
@@ -32,9 +32,9 @@ LARGEST_CONSTANT = 4096
 class Values:
     """Numbers the values in traced functions: equal numbers, equal computations.
 
-    A value is known by the operation that gives it, its options and the values it is
-    given. Two functions may be compared if their arguments have the same paths: an
-    argument is known by its path. (Different numbers may still be equal, if they are
+    A value is identified by its operation, the options and the values that go in, and
+    an argument by its path. So two functions can be compared if their arguments have
+    the same paths. (Values with different numbers may still be equal, if they are
     computed in another way.)
 
     Examples:
@@ -48,15 +48,15 @@ class Values:
     """
 
     def __init__(self) -> None:
-        """Knows no value yet."""
+        """Starts without any values."""
         self._numbers: dict[Hashable, int] = {}
-        self._kept: list[Any] = []  # so that an identity stays that of one object
+        self._kept: list[Any] = []  # so that no other object gets the same id
 
     def of_outputs(self, function: Callable[..., Any], *args: Any) -> dict[str, int]:
         """The number of each output, by its path.
 
         Args:
-          function: to be traced.
+          function: the function to trace.
           *args: trees of arrays or of ``jax.ShapeDtypeStruct``.
 
         Returns:
@@ -103,7 +103,7 @@ class Values:
                 for chosen in zip(*branches, strict=True)
             ]
         key: Hashable = (name, self._option(params), tuple(inputs))
-        if "callback" in name:  # what it calls cannot be compared
+        if "callback" in name:  # the Python function that it calls cannot be compared
             key = (key, self._of_its_own(equation))
         return [self._number((key, i)) for i in range(len(equation.outvars))]
 
@@ -115,12 +115,12 @@ class Values:
         if isinstance(option, np.ndarray | jax.Array):
             return self._constant(option)
         if hasattr(option, "eqns") or hasattr(option, "jaxpr"):
-            # Functions and such are spelled with their address, another in each trace.
+            # The text of a function has its address, which differs in each trace.
             return re.sub("0x[0-9a-f]+", "", str(option)), self._inside(option)
         return re.sub("0x[0-9a-f]+", "", str(option))
 
     def _inside(self, program: Any) -> Hashable:
-        """What a program's text does not show: the constants of all within it."""
+        """The constants of all programs within, which a program's text lacks."""
         own = tuple(map(self._constant, getattr(program, "consts", ())))
         inner = tuple(
             self._inside(part)
@@ -150,7 +150,7 @@ class Values:
 
 
 def _is_number(constant: Any) -> bool:
-    # Not, for instance, a key of random numbers, nor what lies on other hosts too.
+    # A random key is no number. An array that is also on other hosts cannot be read.
     if isinstance(constant, jax.Array):
         return constant.is_fully_addressable and not jax.dtypes.issubdtype(
             constant.dtype, jax.dtypes.extended

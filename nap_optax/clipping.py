@@ -34,29 +34,30 @@ def clip_weights(
     its weight to the bound.
 
     .. warning::
-        Goes last: whatever changes updates afterwards may take weights out of bounds.
+        Must be last: a later change of the updates may take weights out of bounds.
 
     **At the start.** :math:`s` is the bound of PyTorch's default initialisation.
-    ``lecun_normal``, Flax's default, has :math:`s` for its standard deviation: at
-    ``multiplier=1`` the first update clips about a third of all weights. It draws none
-    beyond 2.3 times that bound.
+    ``lecun_normal``, Flax's default, has the standard deviation :math:`s`, so at
+    ``multiplier=1`` the first update clips about a third of all weights. It draws no
+    weight beyond 2.3 times that bound.
 
-    **With projection.** Either bounds each weight, or holds the norm of all: chain
-    ``clip_weights`` and then ``project_weights``, which must be last. The norms are
-    then exact, and since clipping takes norm away that projection gives back, weights
-    lie outside their bounds by that factor. In the other order the bounds are exact and
-    norms fall below their radii, so the effective learning rate is no longer what the
-    schedule says. A corner of the box has norm :math:`\kappa \sqrt{\text{fan-out}}`
-    and ``lecun_normal`` a norm of about :math:`\sqrt{\text{fan-out}}`: with
-    :math:`\kappa` near 1 or less the two can only agree on weights of one size.
+    **With projection.** Clipping bounds each weight, and projection holds the norm of
+    all: chain ``clip_weights`` and then ``project_weights``, which must be last. The
+    norms are then exact. Clipping lowers the norm and projection restores it, so
+    weights may exceed their bounds by that factor. In the other order the bounds are
+    exact and norms fall below their radii, so the effective learning rate no longer
+    follows the schedule. A corner of the box has norm
+    :math:`\kappa \sqrt{\text{fan-out}}`, and ``lecun_normal`` a norm of about
+    :math:`\sqrt{\text{fan-out}}`. With :math:`\kappa` near 1 or less, both bound and
+    norm can hold only if all weights have one size.
 
     Args:
-      multiplier: :math:`\kappa > 0`, of the bound :math:`s`; may be traced.
+      multiplier: the factor :math:`\kappa > 0` of the bound :math:`s`; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
         that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
-        The paper clips biases too, with the bound of their layer's weights; so does a
-        mask that selects them. Scales of normalisation layers have no fan-in.
+        The paper also clips biases, with the bound of their layer's weights; for that,
+        pass a mask that selects them. Scales of normalisation layers have no fan-in.
       layer_axes: which axes enumerate layers that are stacked into one leaf; see
         :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
@@ -120,7 +121,7 @@ def clip_weights(
 def _bounds(
     params: optax.Params, chosen: Sequence[bool], stacks: Sequence[tuple[int, ...]]
 ) -> list[float]:
-    """The bound of each leaf's weights; infinite for leaves that are left alone."""
+    """The bound of each leaf's weights; infinite for leaves that are not selected."""
     paths, leaves = _leaves.named_leaves(params)
     layers = [path.rpartition("/")[0] for path in paths]
     fans = list(map(_fan_in, paths, leaves, stacks))
@@ -133,16 +134,16 @@ def _bounds(
         if len(candidates) != 1:
             raise ValueError(
                 f"clip_weights: {path!r} has fewer than two dimensions and not one "
-                "matrix beside it, so no fan-in; leave it out by mask"
+                "matrix beside it, so it has no fan-in; leave it out by mask"
             )
         bounds[i] = 1 / math.sqrt(candidates.pop())
     return bounds
 
 
 def _fan_in(path: str, leaf: Any, stacked: tuple[int, ...]) -> int:
-    """Zero for what is no matrix: fewer than two dimensions within a layer, or a bias.
+    """The fan-in of a leaf; 0 for a bias or fewer than two dimensions within a layer.
 
-    A bias of two dimensions, as that of an attention, has the fan-in of its kernel.
+    A bias of two dimensions, as in an attention, has the fan-in of its kernel.
     """
     if not _leaves.is_matrix(path, leaf, stacked):
         return 0

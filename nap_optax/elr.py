@@ -36,17 +36,17 @@ def effective_learning_rate(
 ) -> Any:
     r"""The relative update of each leaf, :math:`\lVert\Delta w\rVert/\lVert w\rVert`.
 
-    The effective learning rate as measured. It equals the nominal one
+    This is the measured effective learning rate. It equals the nominal one
     (:func:`nominal_effective_learning_rate`) times the norm of the update before the
-    learning rate: constant for sign and normalised descent, not for Adam.
+    learning rate. That norm is constant for sign and normalised descent, not for Adam.
 
     From optax 0.2.7 on, a chain may end with ::
 
         optax.monitor({"elr": optax.stateless(effective_learning_rate)})
 
-    whose state has another structure after the first update, so that it does not fit
-    ``lax.scan``. That of :func:`measure_elr` does. (``optax.snapshot`` shows a function
-    the updates only, not the parameters that this needs.)
+    Its state changes structure at the first update, so it does not fit
+    ``lax.scan``; the state of :func:`measure_elr` does. (``optax.snapshot`` passes a
+    function the updates only, and this one needs the parameters, too.)
 
     Args:
       updates: the updates at the end of the chain.
@@ -55,10 +55,10 @@ def effective_learning_rate(
         :func:`nap_optax.project_weights`.
 
     Returns:
-      A tree of the structure of ``params``, without boxes of Flax's, of the ratios of
-      Frobenius norms in float32 at least: of shape ``()``, for stacked layers of the
-      leaf's shape with 1 on the axes within a layer. 0 where the parameters are all
-      zero or of no floating-point dtype and where a leaf's update is ``None``.
+      The ratios of Frobenius norms, in float32 at least, as a tree of the structure of
+      ``params`` without Flax's boxes. A ratio has shape ``()``, or, for stacked layers,
+      the leaf's shape with 1 on the axes within a layer. It is 0 if the leaf is all
+      zero or not floating-point, or if its update is ``None``.
 
     Raises:
       ValueError: if ``layer_axes`` does not fit the parameters.
@@ -87,7 +87,8 @@ def _relative_updates(
     def relative(param: Any, update: Any, over: Any) -> jax.Array:
         if not _leaves.is_floating(param):
             return jnp.zeros([], jnp.float32)
-        # In the dtype of the parameter's norm: a state must not change its own.
+        # In the dtype of the parameter's norm, because a state must not change its
+        # dtype.
         dtype = _norms.norm_dtype(param)
         moves = _leaves.is_floating(update)
         change = jnp.asarray(update if moves else jnp.zeros_like(param), dtype)
@@ -107,8 +108,8 @@ def nominal_effective_learning_rate(
 ) -> Any:
     r"""The learning rate over a power of each leaf's norm.
 
-    What does not depend on the scale of :math:`w` changes at the learning rate
-    :math:`\eta` as it would from :math:`w/\lVert w\rVert` at
+    If a network does not depend on the scale of :math:`w`, it learns at the learning
+    rate :math:`\eta` as it would from :math:`w/\lVert w\rVert` at
     :math:`\eta/\lVert w\rVert^p`.
 
     Args:
@@ -120,12 +121,12 @@ def nominal_effective_learning_rate(
         :func:`nap_optax.project_weights`.
 
     Returns:
-      A tree as that of :func:`effective_learning_rate`; 0 where the parameters are all
-      zero (at a ``power`` of 0, the rate) or of no floating-point dtype.
+      A tree like that of :func:`effective_learning_rate`. It is 0 if the leaf is all
+      zero (with a ``power`` of 0, the learning rate) or not floating-point.
 
     Raises:
-      ValueError: if ``learning_rate`` is not a finite number, ``power`` not one of 0
-        or more, ``params`` are shapes only, or ``layer_axes`` does not fit them.
+      ValueError: if ``learning_rate`` is not a finite number, ``power`` is not a number
+        of 0 or more, ``params`` are shapes only, or ``layer_axes`` does not fit them.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -159,15 +160,15 @@ def nominal_effective_learning_rate(
 def measure_elr(*, layer_axes: Any = None) -> optax.GradientTransformationExtraArgs:
     """Measures :func:`effective_learning_rate` and changes nothing.
 
-    Place it last in the chain, behind the projection; it is a transformation of its own
-    and not something to measure with ``optax.monitor``.
+    Place it last in the chain, behind the projection. It is a transformation, not a
+    function for ``optax.monitor``.
 
     Args:
       layer_axes: which axes enumerate layers that are stacked into one leaf; see
         :func:`nap_optax.project_weights`.
 
     Returns:
-      A transformation whose ``update`` needs ``params``. Read what it measured by
+      A transformation whose ``update`` needs ``params``. Read its measurement with
       ``optax.tree.get(state, "relative_update")``.
 
     Raises:
@@ -233,12 +234,13 @@ def hold_elr(
         \quad \text{for each selected leaf } w
 
     Each leaf's nominal effective learning rate then follows the schedule while its norm
-    moves freely. Where the loss does not depend on the scale of any leaf and updates
-    have no memory (gradient descent, sign, normalised descent), the network learns the
-    same functions as under :func:`nap_optax.project_weights`; with moments (momentum,
-    Adam) about the same, for they mix gradients taken at different norms.
+    moves freely. Suppose that the loss does not depend on the scale of any leaf. If
+    updates have no memory (gradient descent, sign, normalised descent), the network
+    then learns the same functions as under :func:`nap_optax.project_weights`. With
+    moments (momentum, Adam) they are about the same, because moments mix gradients
+    taken at different norms.
 
-    Place it after the direction, before or after the learning rate: both only multiply.
+    Place it after the direction, before or after the learning rate.
 
     Args:
       power: 2 for gradient descent, 1 for updates that do not scale with the gradient
@@ -250,9 +252,10 @@ def hold_elr(
         :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
-      A transformation whose ``update`` needs ``params``. Its reference is the norm that
-      ``init`` saw: a leaf that is zero then keeps its updates as they are, and ``init``
-      warns (outside ``jit``). The factor is 1, too, while a norm is zero or not finite.
+      A transformation whose ``update`` needs ``params``. Its reference is the norm at
+      ``init``. If a leaf is zero at ``init``, its updates stay as they are, and
+      ``init`` warns (outside ``jit``). The factor is also 1 while a norm is zero or not
+      finite.
 
     Raises:
       ValueError: if ``power`` is not a number of 0 or more; in ``update`` if ``params``
@@ -339,15 +342,15 @@ def limit_elr(
         u \to u \min\left(1, \; c \frac{\lVert w \rVert}{\lVert u \rVert}\right)
         \quad \text{for each selected leaf } w
 
-    The schedule gives the effective learning rate of a normal update; this bounds that
-    of the worst. Adam's updates grow many times over when gradients return after a
-    quiet time, since its second moment lags behind them, and at a norm that projection
-    holds nothing else takes the step back.
+    The schedule sets the effective learning rate of a normal update; this limits the
+    largest. Adam's updates grow many times over when gradients return after a quiet
+    time, because its second moment lags behind them. At a norm that projection holds,
+    nothing else limits such a step.
 
-    Place it after the learning rate and before :func:`nap_optax.project_weights`, whose
-    own correction is not limited: at every k-th update only it may be larger.
-    ``optax.adaptive_grad_clip`` bounds *gradients* by unit, ahead of the optimizer,
-    where one that divides by its own second moment undoes it.
+    Place it after the learning rate and before :func:`nap_optax.project_weights`. The
+    correction of the projection is not limited; with ``every=k`` it may be larger at
+    every k-th update. ``optax.adaptive_grad_clip`` bounds the *gradients* of each unit
+    before the optimizer. An optimizer that divides by its own second moment undoes it.
 
     Args:
       max_elr: :math:`c > 0`, the largest norm of an update over the norm of its leaf;
@@ -359,8 +362,8 @@ def limit_elr(
         :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
     Returns:
-      A transformation without state whose ``update`` needs ``params``. The update of a
-      leaf that is zero, and one that is not finite, are passed on as they are.
+      A transformation without state whose ``update`` needs ``params``. If a leaf is
+      zero or its update is not finite, the update stays as it is.
 
     Raises:
       ValueError: if ``max_elr`` is not a positive number; in ``update`` if ``params``
@@ -379,7 +382,7 @@ def limit_elr(
 
     References:
       You et al., `Large Batch Training of Convolutional Networks
-      <https://arxiv.org/abs/1708.03888>`_, 2017, who scale each layer's update to a
+      <https://arxiv.org/abs/1708.03888>`_, 2017; they scale each layer's update to a
       share of its norm, where this only bounds it
     """
     _checks.scalar("max_elr", max_elr, "a positive number", lambda c: c > 0)
@@ -408,20 +411,20 @@ def limit_elr(
             axes = _layers.axes_within(jnp.ndim(param), stacked)
             weights = _norms.leaf_norm(param, axes)
             most = jnp.maximum(jnp.asarray(max_elr, weights.dtype), 0) * weights
-            # Over its largest entry first: squares of 1e20 overflow float32, and it is
-            # the very large updates that must not pass.
+            # Divided by its largest entry first: squares of 1e20 overflow float32, and
+            # very large updates are the ones to limit.
             update_wide = _norms.widened(update)
             largest = jnp.max(
                 jnp.abs(update_wide), axes, initial=0, keepdims=axes is not None
             )
             unit = update_wide / jnp.where(largest > 0, largest, 1)
-            # What the largest entry may be; of an update of zeros, anything.
+            # The largest entry allowed; for an update of zeros, any number.
             allowed = most / jnp.maximum(_norms.norm(unit, axes), 1e-30)
-            # A norm of zero gives no measure: such a leaf would never start to move.
+            # A leaf of zeros is not limited, or it would never start to move.
             too_large = (
                 _norms.is_usable(weights) & jnp.isfinite(largest) & (largest > allowed)
             )
-            # Not over zero, of which a derivative would be NaN.
+            # Never divided by zero, because the derivative would be NaN.
             factor = allowed / jnp.where(too_large, largest, 1)
             return _norms.scaled(update, jnp.where(too_large, factor, 1))
 

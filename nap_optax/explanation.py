@@ -1,4 +1,4 @@
-"""What a transformation will do with each leaf, and why."""
+"""Explains what a transformation will do with each leaf, and why."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def explain(
 ) -> None:
     """Prints what the transformations of this library do with each leaf, and why.
 
-    A row for each leaf, and a column for each transformation that chooses leaves,
-    wherever it is in a chain or a wrapper of optax's. ``-`` stands where a wrapper,
-    such as ``optax.masked``, keeps a leaf from a transformation. What ``init`` warns of
-    is printed below.
+    The table has a row for each leaf and a column for each transformation that chooses
+    leaves, also inside chains and wrappers of optax. A ``-`` means that a wrapper, such
+    as ``optax.masked``, keeps the leaf from the transformation. The warnings of
+    ``init`` are printed below.
 
     Args:
       tx: any transformation; its ``init`` is called.
-      params: the parameters, as ``init`` takes them. Not under ``jit``: their norms are
-        looked at.
+      params: the parameters, as ``init`` takes them; not under ``jit``, because their
+        norms are read.
       file: where to print; ``None`` for the standard output.
 
     Raises:
       ValueError: if ``tx`` is no transformation, ``params`` are shapes only, or
-        ``file`` is no file, and whatever its ``init`` raises.
+        ``file`` is no file. Errors of ``tx.init`` pass through.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -60,7 +60,7 @@ def explain(
         warnings.simplefilter("always")
         tx.init(params)
     paths, leaves = _leaves.named_leaves(params)
-    # Of other paths where a wrapper, such as optax.flatten, makes other leaves.
+    # Wrappers such as optax.flatten make other leaves, with other paths.
     paths += sorted({path for c in columns for path in c.cells} - set(paths))
     shapes = [str(getattr(leaf, "shape", "-")) for leaf in leaves]
     shapes += ["-"] * (len(paths) - len(leaves))

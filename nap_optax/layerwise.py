@@ -17,13 +17,13 @@ __all__ = ["even_ratio", "fast_features", "scale_by_layer", "slow_features"]
 def scale_by_layer(factors: Any) -> optax.GradientTransformationExtraArgs:
     """Multiplies each leaf's updates by a number of its own.
 
-    Place it after the direction: what does not depend on the scale of gradients, as
-    Adam, would undo it. A projection may follow.
+    Place it after the direction: an optimizer that does not depend on the scale of
+    gradients, such as Adam, would undo it. A projection may follow.
 
     Args:
-      factors: a number of 0 or more for all leaves, a tree of them, a prefix of one, or
-        a function from the parameters to any of these, as
-        :func:`nap_optax.masks.by_path` gives. Numbers may be traced.
+      factors: a number of 0 or more for all leaves, a tree of numbers, a prefix of one,
+        or a function from the parameters to any of these, such as one made by
+        :func:`nap_optax.masks.by_path`. Numbers may be traced.
 
     Returns:
       A transformation whose ``update`` needs ``params``. It has no state.
@@ -55,7 +55,7 @@ def fast_features(
       output_layer: which leaves are the output layer's: a tree of booleans, a prefix of
         one, or a function from the parameters to one, such as
         ``masks.by_path([("head/.*", True), (".*", False)])``.
-      factor: what to divide by; may be traced.
+      factor: the divisor; may be traced.
 
     Returns:
       A transformation whose ``update`` needs ``params``. It has no state.
@@ -91,8 +91,8 @@ def slow_features(
     the same.
 
     Args:
-      output_layer: which leaves are the output layer's, and are left alone.
-      factor: what to divide the others' updates by; may be traced.
+      output_layer: which leaves are the output layer's; their updates stay as they are.
+      factor: the divisor of the other layers' updates; may be traced.
 
     Returns:
       A transformation whose ``update`` needs ``params``. It has no state.
@@ -124,10 +124,11 @@ def even_ratio(
         \bar m = \frac{\sum_\ell n_\ell m_\ell}{\sum_\ell n_\ell}
 
     with :math:`n_\ell` the number of weights of leaf :math:`\ell` and sums over the
-    selected leaves that are not zero. Updates of entries of about one size, as Adam's
-    and sign descent's, then are the same share of each leaf's L1 norm, and the rate
-    averaged over these weights is what the schedule says. Weights are measured at each
-    update. Leaves that are not selected, all zero or not finite keep a factor of 1.
+    selected leaves that are not zero. The entries of an update of Adam or sign descent
+    have about one size, so the update is then the same share of each leaf's L1 norm.
+    The rate averaged over these weights is that of the schedule. Weights are measured
+    at each update. Leaves that are not selected, all zero or not finite have a factor
+    of 1.
 
     Args:
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
@@ -176,7 +177,7 @@ def _stateless(
     factors_of: Callable[[optax.Params], list[Any]],
     check: Callable[[optax.Params], Any],
 ) -> optax.GradientTransformationExtraArgs:
-    """Multiplies updates by what a function gives, one factor for each parameter."""
+    """Multiplies updates by the factors, one for each parameter, of a function."""
 
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> optax.OptState:
@@ -208,7 +209,7 @@ def _stateless(
 def _reported(
     name: str, factors_of: Callable[[optax.Params], list[Any]]
 ) -> optax.GradientTransformationExtraArgs:
-    """A transformation whose numbers are known before an update."""
+    """A transformation with factors that are known before an update."""
 
     def report(params: optax.Params) -> None:
         _report.add(name, params, lambda: list(map(_text, factors_of(params))))
@@ -252,7 +253,7 @@ def _divided(
 def _even_factors(
     chosen: Sequence[bool], leaves: Sequence[Any], stacks: Sequence[tuple[int, ...]]
 ) -> list[Any]:
-    """The mean magnitudes, over their mean; ``None`` for leaves that are left out."""
+    """The mean magnitudes over their mean; ``None`` for leaves that are left out."""
     means = [
         _mean_magnitude(leaf, stacked) if is_chosen else None
         for leaf, is_chosen, stacked in zip(leaves, chosen, stacks, strict=True)
@@ -274,5 +275,5 @@ def _even_factors(
 def _mean_magnitude(leaf: Any, stacked: tuple[int, ...]) -> jax.Array:
     axes = _layers.axes_within(jnp.ndim(leaf), stacked)
     mean = jnp.mean(jnp.abs(_norms.widened(leaf)), axes, keepdims=axes is not None)
-    # One dtype for all leaves, of which some may be float32 and some float64.
+    # One dtype for all, because some leaves may be float32 and some float64.
     return jnp.where(jnp.isfinite(mean), mean, 0).astype(jnp.result_type(float))

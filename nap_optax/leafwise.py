@@ -15,7 +15,7 @@ from nap_optax import _boxes, _checks, _leaves, _order, _values
 
 __all__ = ["leaf_by_leaf"]
 
-# Whose a leaf of the state is that is of no leaf of the parameters, such as a count.
+# The owner of a leaf of the state that belongs to no parameter, such as a count.
 SHARED = -1
 
 
@@ -25,43 +25,46 @@ def leaf_by_leaf(
     r"""Finishes a few leaves before it starts the next, so that few are in memory.
 
     A projection needs the norm of all new weights of a leaf before it can write any of
-    them, so these are held in between. XLA may start with all leaves at once and hold
-    all of them (its default scheduler on the CPU does). Here the gradient of a leaf
-    waits for the new weights of the one before:
+    them, so these weights are held in memory. XLA may start all leaves at once and hold
+    the weights of all (its default scheduler on the CPU does). Here the gradient of a
+    leaf waits for the new weights of the previous leaf:
 
     .. math::
 
         u_i = \mathrm{inner}(g_i, W_i), \qquad g_i \text{ only after } W_{i-1} + u_{i-1}
 
-    Updates and state are those of ``inner``, and so is the state's structure: a
-    checkpoint of one can be continued with the other. Use it around a whole chain, for
-    instance ``leaf_by_leaf(nap(...))``, inside one ``jax.jit`` with
-    ``optax.apply_updates``, and donate parameters and state: otherwise the copies that
-    are returned outweigh what this saves.
+    Updates, state and the state's structure are those of ``inner``, so a checkpoint of
+    one can be continued with the other. Use it around a whole chain, for instance
+    ``leaf_by_leaf(nap(...))``, inside one ``jax.jit`` with ``optax.apply_updates``.
+    Also donate parameters and state; otherwise the returned copies outweigh the
+    savings.
 
-    What looks at all leaves, such as ``optax.clip_by_global_norm``, comes before it, in
-    a chain around it. ``init`` checks that nothing inside does: it traces the update of
-    the whole tree and of its parts, and compares what they compute. This and the trace
-    of an update grow with the square of the number of leaves: for 300 they take seconds
-    each, a quarter of that with ``leaves_at_once=4``.
+    A transformation that reads all leaves, such as ``optax.clip_by_global_norm``, must
+    come before it, in a chain around it. ``init`` checks that there is none inside: it
+    traces the update of the whole tree and of its parts, and compares what they
+    compute. The time of this check and of tracing an update grows with the square of
+    the number of leaves: for 300 leaves each takes seconds, and a quarter of that with
+    ``leaves_at_once=4``.
 
     Args:
-      inner: the transformation. What it computes for a leaf may depend on that leaf, on
-        the rest of its state (such as counts) and on extra arguments alone.
-      leaves_at_once: how many leaves, in the order of the tree, are computed together.
-        More give the compiler more to do at once, and need more memory. If leaves are
-        sharded over devices, each such part sends messages of its own. Static.
+      inner: the transformation. Its results for a leaf may depend on that leaf, on the
+        rest of its state (such as counts) and on extra arguments only.
+      leaves_at_once: the number of leaves, in the order of the tree, that are computed
+        together. A larger number gives the compiler more to do at once and needs more
+        memory. If leaves are sharded over devices, each part sends its own messages.
+        Static.
 
     Returns:
       A transformation whose ``update`` needs ``params``, takes the extra arguments of
       ``inner`` and has its state.
 
     Raises:
-      ValueError: if ``leaves_at_once`` is not 1 or more; in ``init`` (or in ``update``,
-        where ``inner`` needs an extra argument other than ``value`` and ``rewarm``) if
-        ``inner`` does not treat each leaf (or each part of as many leaves) by itself,
-        or keeps its state in a form that ``optax.tree.map_params`` does not know; in
-        ``update`` if ``params`` is missing; in ``init`` if a leaf is no array. Under
+      ValueError: if ``leaves_at_once`` is not 1 or more; in ``init`` if a leaf is no
+        array, if ``inner`` does not treat each leaf (or each part of
+        ``leaves_at_once`` leaves) by itself, or if it keeps its state in a form that
+        ``optax.tree.map_params`` does not know; in ``update`` if ``params`` is missing.
+        If ``inner`` needs an extra argument other than ``value`` and ``rewarm``,
+        ``update`` checks ``inner`` in place of ``init``. Under
         ``optax.inject_hyperparams``, pass ``static_args=("inner", "leaves_at_once")``.
 
     Examples:
@@ -96,7 +99,7 @@ def leaf_by_leaf(
         state = inner.init(params)
         if jax.tree.leaves(params):  # optax.tree.map_params gives it none
             extra_args = {"value": jnp.float32(1), "rewarm": False}
-            # It may lack an extra argument that `update` will have.
+            # `update` may get an extra argument that is missing here.
             with contextlib.suppress(_UntraceableError):
                 check(params, params, state, extra_args)
         return state
@@ -148,8 +151,8 @@ class _UntraceableError(Exception):
 class _Whole:
     """The arguments of an update, by leaf.
 
-    A part of them has the structure of the whole, with ``optax.MaskedNode`` in place of
-    other leaves, as ``optax.masked`` leaves out leaves; so paths remain what they are.
+    A part has the structure of the whole, so paths stay the same. Other leaves are
+    replaced by ``optax.MaskedNode``, as in ``optax.masked``.
     """
 
     treedef: Any  # of the parameters
@@ -157,7 +160,7 @@ class _Whole:
     params: list[Any]
     state: list[Any]
     state_treedef: Any
-    owners: list[int]  # for each leaf of the state, that of the parameters, or SHARED
+    owners: list[int]  # of each leaf of the state: its parameter's index, or SHARED
 
     @classmethod
     def of(cls, inner: Any, updates: Any, state: Any, params: Any) -> _Whole:
@@ -189,7 +192,7 @@ class _Whole:
         )
 
     def moved(self, part: range, updates: Any) -> list[jax.Array]:
-        """The new weights, as far as there are any."""
+        """The new weights of the leaves that have an update."""
         new = self.treedef.flatten_up_to(updates)
         with jax.numpy_dtype_promotion("standard"):  # updates may be wider
             return [
@@ -200,14 +203,14 @@ class _Whole:
             ]
 
     def together(self, done: Sequence[Any], size: int) -> tuple[Any, Any]:
-        """The updates and the state of the whole tree, of those of its parts."""
+        """Joins the updates and the states of the parts to those of the whole tree."""
         parts = self.parts(size)
         updates = [
             self.treedef.flatten_up_to(new)[i]
             for part, (new, _) in zip(parts, done, strict=True)
             for i in part
         ]
-        # What is shared is the same of each part, so that counts advance once.
+        # Shared leaves are equal in all parts, so counts advance once.
         states = [iter(jax.tree.leaves(new)) for _, new in done]
         state = []
         for owner in self.owners:
@@ -222,7 +225,7 @@ class _Whole:
 def _after(grads: Any, weights: Sequence[jax.Array]) -> Any:
     """The gradients, which wait for the weights."""
     if jax.device_count() > 1:
-        # One element of a sharded leaf would be a message.
+        # Reading one element of a sharded leaf would send a message.
         return jax.lax.optimization_barrier((grads, weights))[0]
     return _order.after(grads, [w[(0,) * w.ndim] for w in weights])
 
@@ -232,12 +235,12 @@ def _only(part: range, leaves: Sequence[Any]) -> list[Any]:
 
 
 def _owners(inner: Any, state: Any, params: Any) -> list[int]:
-    """The parameters' leaf of each leaf of the state, or SHARED."""
+    """The index of the parameter that each leaf of the state belongs to, or SHARED."""
     bare = jax.tree_util.tree_flatten_with_path(_boxes.unboxed(params))[0]
     positions = {path: i for i, (path, _) in enumerate(bare)}
 
     def owner(path: Any, _: Any) -> int:
-        # What is kept of a leaf may be a tree of its own, below the leaf's path.
+        # A state may keep a tree for a leaf, below the leaf's path.
         for end in range(len(path), -1, -1):
             if path[:end] in positions:
                 return positions[path[:end]]
@@ -296,11 +299,12 @@ def _check_parts(inner: Any, arguments: Any, extra_args: Any, size: int) -> None
                 raise ValueError(
                     f"leaf_by_leaf: the update of {listed} alone computes something "
                     f"else, for {path} of (updates, state), than that of all leaves; "
-                    "what depends on several leaves, such as groups, a global norm or "
-                    "random numbers, must stay outside, before it in the chain"
+                    "a transformation that depends on several leaves, such as groups, "
+                    "a global norm or random numbers, must come before it in the chain"
                 )
     if missing := together.keys() - seen:
         raise ValueError(
-            "leaf_by_leaf: the updates of all leaves, each alone, leave out "
-            f"{', '.join(sorted(missing))} of (updates, state)"
+            "leaf_by_leaf: the separate updates of all leaves leave out "
+            f"{', '.join(sorted(missing))} of (updates, state); use the transformation "
+            "inside without leaf_by_leaf"
         )

@@ -1,9 +1,8 @@
-"""Which leaves a transformation touches, chosen by path or by shape.
+"""Masks: the leaves that a transformation changes, chosen by path or by shape.
 
-A mask is a function from a tree to a tree of booleans of the same structure, as
-optax takes it; it looks at paths and shapes only, so it gives the same answer for
-parameters and for updates. Paths are spelled alike for Linen, NNX and plain trees
-(:func:`paths`).
+A mask is a function from a tree to a tree of booleans of the same structure, as optax
+takes it. It reads paths and shapes only, so it gives the same answer for parameters
+and for updates. Paths are spelled alike for Linen, NNX and plain trees (:func:`paths`).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def paths(tree: Any) -> list[str]:
     (``nnx.Param``, ``nn.Partitioned``) are left out.
 
     Args:
-      tree: parameters, or what has their structure.
+      tree: the parameters, or a tree of their structure.
 
     Returns:
       The paths, in the order of ``jax.tree.leaves``.
@@ -56,14 +55,14 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
     """Finds the axes that Flax calls by one of these names, for ``layer_axes``.
 
     Flax keeps the names in boxes around parameters that were made with
-    ``nn.with_partitioning`` or ``nnx.with_partitioning``; ``nn.scan`` and ``nnx.vmap``
-    add that of the axis along which they stack, given as ``nn.PARTITION_NAME``. By
-    default ``layer_axes`` is ``axes_named("layers")``. Where parameters lose their
-    boxes before an optimizer sees them, call the function on those that have them, and
-    pass the tree that it returns.
+    ``nn.with_partitioning`` or ``nnx.with_partitioning``. ``nn.scan`` and ``nnx.vmap``
+    add the name of the axis along which they stack, given as ``nn.PARTITION_NAME``. By
+    default ``layer_axes`` is ``axes_named("layers")``. If parameters lose their boxes
+    before an optimizer sees them, call the function on parameters in boxes and pass the
+    tree that it returns.
 
     Args:
-      *names: of axes along which layers are stacked.
+      *names: the names of axes along which layers are stacked.
 
     Returns:
       A function from parameters to a tree of tuples of axes, without boxes.
@@ -86,7 +85,7 @@ def axes_named(*names: str) -> Callable[[Any], Any]:
 
     def choose(tree: Any) -> Any:
         axes = _layers.named(names, tree)
-        found = bool(jax.tree.leaves(axes))  # of tuples; empty ones have none
+        found = bool(jax.tree.leaves(axes))  # of tuples; () has no leaves
         if jax.tree.leaves(tree) and not found and not _leaves.is_part():
             known = sorted(_layers.known_names(tree))
             raise ValueError(
@@ -135,11 +134,15 @@ def by_path(rules: Rules, *, strict: bool = True) -> Callable[[Any], Any]:
         chosen = [_first_match(compiled, name) for name in names]
         undecided = [name for name, i in zip(names, chosen, strict=True) if i is None]
         if undecided:
-            raise ValueError(f"no rule of by_path decides {_listed(undecided)}")
+            raise ValueError(
+                f"no rule of by_path decides {_listed(undecided)}: add one, such as "
+                '(".*", False) at the end'
+            )
         unused = [p.pattern for i, (p, _) in enumerate(compiled) if i not in chosen]
         if strict and leaves and unused and not _leaves.is_part():
             raise ValueError(
-                f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}"
+                f"{_listed(unused)} of by_path decides no leaf of {_listed(names)}: "
+                "correct the rule, or pass strict=False"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree), [compiled[i][1] for i in chosen if i is not None]
@@ -187,11 +190,11 @@ def scales(tree: Any) -> Any:
 
 
 def siblings(pattern: str) -> Callable[[Any], Any]:
-    """Labels the leaves whose paths match with the path they lie in, others ``None``.
+    """Labels each leaf with a matching path by its module's path, others by ``None``.
 
-    So leaves of one module get one label: ``siblings(".*norm.*/(scale|bias)")`` gives
-    ``project_weights(groups=...)`` the scale and the offset of each normalisation layer
-    as a group.
+    Matching leaves of one module get the same label, so
+    ``project_weights(groups=siblings(".*norm.*/(scale|bias)"))`` has the scale and the
+    offset of each normalisation layer as a group.
 
     Args:
       pattern: a regular expression, matched against the whole of the path
@@ -219,7 +222,7 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
         if leaves and not any(matching):
             raise ValueError(
                 f"pattern={_checks.shown(pattern)} of siblings matches none of "
-                f"{_listed(names)}"
+                f"{_listed(names)}: correct the pattern"
             )
         return jax.tree.unflatten(
             jax.tree.structure(tree),

@@ -47,32 +47,32 @@ def project_weights(
     is what the learning-rate schedule says.
 
     .. warning::
-        Must be the last transformation that changes updates: whatever rescales them
-        afterwards takes the weights off the sphere.
+        Must be the last transformation that changes updates: if they are rescaled
+        afterwards, the weights leave the sphere.
 
     **Which norm.** The radius is measured once, by ``init``, and never again, so
-    nothing drifts. It is the norm of the parameters that ``init`` saw: after loading
+    nothing drifts. It is the norm of the parameters that ``init`` saw. After loading
     pretrained weights or resetting layers, call ``init`` on the new parameters to
-    hold *their* norm; otherwise the next update returns them to the old one. Norms are
-    computed in float32 at least, whatever the parameters' dtype, and updates keep
-    theirs.
+    hold *their* norm; otherwise the next update returns them to the old norm. Norms are
+    computed in float32 at least, whatever the parameters' dtype; updates keep their
+    dtype.
 
     **Groups.** The members of a group are scaled by one factor, which holds their joint
-    norm; its radius is the joint norm at ``init``, or the number that ``radius`` gives
-    all of them. Being in a group comes first: members are projected whatever their
-    dimensions, and ``granularity`` does not apply to them. A mask of your own that
-    leaves a member out is an error.
+    norm. The radius is the joint norm at ``init``, or the number that ``radius`` gives
+    all of them. Groups take precedence: members are projected whatever their
+    dimensions, and ``granularity`` does not apply to them. If a mask of your own leaves
+    a member out, ``init`` raises an error.
 
     **Zero leaves.** A leaf (or unit) that is zero at ``init`` has no radius to keep:
     with ``radius="init"`` it is never projected and trains freely, and ``init`` warns
-    (where it runs outside ``jit``). Give a number as its radius to project it (if the
-    mask selects it: that decides first). A norm that is zero or not finite leaves the
-    update as it is (to the rounding of :math:`W + u`), so NaN and infinity reach
-    ``optax.apply_if_finite`` where they are and never enter this state.
+    (outside ``jit``). To project it, give a number as its radius; the mask must also
+    select it. A norm that is zero or not finite leaves the update as it is (to the
+    rounding of :math:`W + u`), so NaN and infinity reach ``optax.apply_if_finite`` and
+    never enter this state.
 
-    **Every k-th step.** With ``every=k > 1`` the weights are restored at the *start* of
-    updates 0, k, 2k, …: that update is added to the restored weights, and in between
-    the norm moves freely. Gradients of that step were taken before the restoration.
+    **Every k-th step.** With ``every=k > 1`` the norm is restored at the *start* of
+    updates 0, k, 2k, … and moves freely in between. Such an update is added to the
+    restored weights, but its gradients were taken before the restoration.
     (Deciding from the incoming weights alone costs one reduction per k steps; deciding
     from the updates would force all of them through memory at every step.)
     With ``every=1`` the weights are on the sphere after each update.
@@ -80,26 +80,26 @@ def project_weights(
     Args:
       radius: ``"init"``, a positive number, or a tree of them (or a prefix of the
         parameters' tree). Numbers may be traced.
-      granularity: over which axes a norm is taken: ``"leaf"`` (all), ``"unit"`` (all
-        but the last, so one norm for each output unit in Flax's layout), a tuple of
-        axes (``(1, 2)`` for a stack of matrices, ``(-1,)`` for the rows of an
-        embedding), or a tree of these (or a prefix), or a function from parameters to
-        such a tree, as :func:`nap_optax.masks.by_path` gives.
+      granularity: the axes over which a norm is taken: ``"leaf"`` (all), ``"unit"``
+        (all but the last, so one norm for each output unit in Flax's layout), or a
+        tuple of axes (``(1, 2)`` for a stack of matrices, ``(-1,)`` for the rows of an
+        embedding). Also a tree of these, a prefix of one, or a function from parameters
+        to such a tree, such as one made by :func:`nap_optax.masks.by_path`.
       mask: which leaves to project: a tree of booleans, a prefix of one, or a function
         from the parameters to one. Default: floating-point leaves with two or more
         dimensions that are not named ``scale`` or ``bias``
         (:func:`nap_optax.masks.matrices`), and the members of groups.
       groups: leaves that have one norm together: a tree with the same string or integer
         for the members of a group and ``None`` for the others, or a function from
-        parameters to such a tree, as :func:`nap_optax.masks.by_path` and
-        :func:`nap_optax.masks.siblings` give. See above for what takes precedence.
-      layer_axes: which axes of a leaf enumerate layers, where ``nn.scan``,
-        ``nnx.scan`` or ``nnx.vmap`` stacked equal layers into one leaf: an axis or a
-        tuple of axes, ``()`` for none, or a tree of these (or a prefix), or a function
-        from parameters to such a tree, as :func:`nap_optax.masks.by_path` gives.
-        Each layer then has a norm of its own, as if it were a leaf; these axes do not
-        count as dimensions, and ``granularity`` may not name them. Default: axes that
-        Flax knows as ``layers`` (:func:`nap_optax.masks.axes_named`).
+        parameters to such a tree, such as one made by :func:`nap_optax.masks.by_path`
+        or :func:`nap_optax.masks.siblings`.
+      layer_axes: the axes of a leaf that enumerate layers, if ``nn.scan``, ``nnx.scan``
+        or ``nnx.vmap`` stacked equal layers into one leaf: an axis or a tuple of axes,
+        ``()`` for none. Also a tree of these, a prefix of one, or a function from
+        parameters to such a tree, such as one made by :func:`nap_optax.masks.by_path`.
+        Each layer then has its own norm, as if it were a leaf; these axes do not count
+        as dimensions, and ``granularity`` may not name them. Default: axes that Flax
+        calls ``layers`` (:func:`nap_optax.masks.axes_named`).
       every: project at every k-th update. Static.
 
     Returns:
@@ -148,7 +148,7 @@ def _project_weights_as(
     every: int,
     **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
-    """Makes :func:`project_weights`, under the name that its errors have."""
+    """Makes :func:`project_weights`, with the given name in its errors."""
     every = _checks.static_count("every", every)
 
     @_leaves.works_on_shapes
@@ -199,7 +199,7 @@ class _Leaf(NamedTuple):
 
     @property
     def param(self) -> jax.Array:
-        """In float32 at least, like the update."""
+        """The parameter in float32 at least, like the update."""
         return jnp.asarray(self.narrow_param, self.update.dtype)
 
 
@@ -215,7 +215,7 @@ def _held(
     labels = _targets.group_labels(groups, params)
     held = []
     for i, (target, update) in enumerate(zip(targets, updates, strict=True)):
-        # What init left out stays out: the state remembers the mask.
+        # Leaves that init left out stay out: the state remembers the mask.
         if isinstance(target, optax.MaskedNode):
             continue
         if update is None:
@@ -249,8 +249,8 @@ def _projected_updates(held: Sequence[_Leaf]) -> list[jax.Array]:
 
 
 def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
-    # What to multiply each leaf by and add to it, to restore its norm when `due`. The
-    # leaves are widened inside the branch: outside, copies of all would be made for it.
+    # The factor of each leaf that, when `due`, restores its norm if leaf times factor
+    # is added. Leaves are widened inside the branch; outside, all would be copied.
     def excess() -> list[jax.Array]:
         return [factor - 1 for factor in _factors(held, [leaf.param for leaf in held])]
 
@@ -263,7 +263,7 @@ def _restored_updates(held: Sequence[_Leaf], due: jax.Array) -> list[jax.Array]:
 
 
 def _factors(held: Sequence[_Leaf], weights: Sequence[jax.Array]) -> list[jax.Array]:
-    """What to multiply each leaf's weights by, to bring it or its group to its norm."""
+    """The factor of each leaf's weights that brings it or its group to its norm."""
     measured = [
         _norms.norm(w, _norms.axes_of(w.shape, leaf.target))
         for leaf, w in zip(held, weights, strict=True)

@@ -1,4 +1,4 @@
-"""Whole recipes: the transformations of this library chained as the papers use them."""
+"""Recipes: the transformations of this library chained as the papers use them."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def nap(
     :func:`nap_optax.scale_by_rewarming` and :func:`nap_optax.project_weights`.
 
     .. warning::
-        ``inner`` is a preconditioner that is not negated yet and has no learning rate,
+        ``inner`` must be a preconditioner without negation and without learning rate,
         such as ``optax.scale_by_adam()``. An alias such as ``optax.adam(1e-3)`` has
-        both already: negated twice, it would *ascend*. ``init`` warns of it, outside
-        ``jit``: it tries ``inner`` on a few tiny leaves.
+        both: negated twice, it would *ascend*. ``init`` tries ``inner`` on a few tiny
+        leaves and warns of it, outside ``jit``.
 
     Args:
       inner: gives the direction, for instance ``optax.scale_by_adam()`` or
         ``optax.identity()`` for gradient descent; clipping and weight decay may be
         chained into it.
       learning_rate: a number, or a schedule of the updates since the last re-warm.
-      detector: raises alarms at which the schedule starts again; ``None`` leaves that
-        to the caller's ``rewarm=True``.
+      detector: raises alarms, at which the schedule starts again; with ``None``, only
+        the caller raises them, by ``rewarm=True``.
       mask: which leaves to project; see :func:`nap_optax.project_weights`.
       every: project at every k-th update; see :func:`nap_optax.project_weights`.
       radius: the norm to hold; see :func:`nap_optax.project_weights`.
@@ -74,7 +74,7 @@ def nap(
         :func:`nap_optax.project_weights`.
       scale_decay: decay of the normalisation scales; see
         :func:`nap_optax.decay_scales`.
-      reset_inner: start ``inner``'s state again at each alarm; see
+      reset_inner: whether ``inner``'s state starts again at each alarm; see
         :func:`nap_optax.restart`. (The paper leaves it open.)
 
     Returns:
@@ -84,11 +84,10 @@ def nap(
     Raises:
       ValueError: as :func:`nap_optax.project_weights` and
         :func:`nap_optax.decay_scales`; if ``inner`` is no transformation or
-        ``learning_rate`` not a number of 0 or more; if a detector is given with a
-        constant learning rate, which re-warming cannot change, and ``reset_inner`` is
-        false. Under
-        ``optax.inject_hyperparams``, pass ``static_args`` with every argument but
-        ``scale_decay`` and a numeric ``learning_rate``.
+        ``learning_rate`` is not a number of 0 or more; if a detector is given with a
+        constant learning rate and without ``reset_inner``, so that alarms change
+        nothing. Under ``optax.inject_hyperparams``, pass ``static_args`` with every
+        argument but ``scale_decay`` and a numeric ``learning_rate``.
 
     Examples:
       >>> import jax, jax.numpy as jnp, optax
@@ -163,39 +162,39 @@ def hyperball(
     groups: Any = None,
     layer_axes: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Hyperball: both weights and updates of each matrix have a fixed norm.
+    r"""Hyperball: holds the norms of each matrix's weights and of its updates.
 
     .. math::
 
         W \to R\, \mathrm{Norm}\bigl(W - \eta\, R\, \mathrm{Norm}(u)\bigr), \qquad
         R = \lVert W_0 \rVert_F, \quad \mathrm{Norm}(x) = x / \lVert x \rVert_F
 
-    Where :func:`nap_optax.nap` fixes the norm of the weights alone, here the learning
-    rate *is* the relative update (before the projection), whatever ``inner`` gives.
-    Other leaves descend by :math:`\eta u`. With Adam's direction this is AdamH, with
-    Muon's (``optax.contrib.scale_by_muon``) MuonH.
+    :func:`nap_optax.nap` fixes only the norm of the weights. Here the learning rate
+    *is* the relative update (before the projection), whatever ``inner`` gives. Leaves
+    that are not matrices descend by :math:`\eta u`. With Adam's direction this is
+    AdamH, with Muon's (``optax.contrib.scale_by_muon``) it is MuonH.
 
     .. warning::
-        ``inner`` is a preconditioner that is not negated yet and has no learning rate,
-        as for :func:`nap_optax.nap`: given an alias such as ``optax.adam(1e-3)``, it
-        would *ascend*. ``init`` warns of it, outside ``jit``.
+        ``inner`` must be a preconditioner without negation and without learning rate,
+        as for :func:`nap_optax.nap`. With an alias such as ``optax.adam(1e-3)`` the
+        loss would *ascend*. ``init`` warns of it, outside ``jit``.
 
     Args:
       inner: gives the direction, for instance ``optax.scale_by_adam()``.
       learning_rate: a number, or a schedule of the updates since the last re-warm.
-      mask: which leaves are matrices; see :func:`nap_optax.project_weights`, whose
-        default it shares. The authors leave out embeddings and train what is left out
-        at a rate of its own: for that, use ``optax.partition``.
+      mask: which leaves are matrices; its default is that of
+        :func:`nap_optax.project_weights`. The authors leave out embeddings and train
+        the leaves left out at another rate: for that, use ``optax.partition``.
       every: project at every k-th update; see :func:`nap_optax.project_weights`.
-        Updates are brought to their norm at all of them.
-      radius: the norm :math:`R` to hold; see :func:`nap_optax.project_weights`. Updates
-        are brought to the same.
+        Updates are scaled to their norm at every update.
+      radius: the norm :math:`R` of weights and updates; see
+        :func:`nap_optax.project_weights`.
       granularity: over which axes both norms are taken; see
         :func:`nap_optax.project_weights`. With ``"unit"``, the learning rate is the
         relative update of each output unit.
       groups: leaves with one norm together; see :func:`nap_optax.project_weights`.
-        Their updates have one norm together, too: a member's share of it is what
-        ``inner`` gives.
+        Their updates also have one norm together; ``inner`` decides each member's
+        share of it.
       layer_axes: which axes enumerate layers that are stacked into one leaf; see
         :func:`nap_optax.project_weights`.
 
@@ -207,7 +206,7 @@ def hyperball(
 
     Raises:
       ValueError: as :func:`nap_optax.project_weights`; if ``inner`` is no
-        transformation or ``learning_rate`` not a number of 0 or more. Under
+        transformation or ``learning_rate`` is not a number of 0 or more. Under
         ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask", "every",
         "granularity", "groups", "layer_axes")``, with ``"learning_rate"`` if that is a
         schedule.
@@ -268,7 +267,7 @@ def hyperball(
 def _to_norms(
     updates: optax.Updates, params: optax.Params, targets: Any, radius: Any, groups: Any
 ) -> optax.Updates:
-    """Brings each update to the norm of its weights, where they have one to keep."""
+    """Scales each update to the norm of its weights, if they have one to keep."""
     treedef: Any = jax.tree.structure(params)
     new, norms = treedef.flatten_up_to(updates), _boxes.leaves_at(params, targets)
     radii = _leaves.per_leaf(radius, params, "radius")
@@ -282,7 +281,7 @@ def _to_norms(
         _norms.norm(_norms.widened(new[i]), _norms.axes_of(jnp.shape(new[i]), norms[i]))
         for i in held
     ]
-    # Those of the projection make another message, if leaves are sharded.
+    # If leaves are sharded, the norms of the projection make another message.
     joint = _targets.join(_order.together(own), [labels[i] for i in held])
     for i, norm in zip(held, joint, strict=True):
         target = _targets.current(norms[i], radii[i])

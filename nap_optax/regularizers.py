@@ -23,10 +23,11 @@ def decay_scales(
 
         u \to u + \lambda\, s \quad \text{for each normalisation scale } s
 
-    Placed before the learning rate (as ``optax.add_decayed_weights``), so that a scale
-    shrinks by the learning rate times ``decay`` of itself per update. Projected weights
-    cannot shrink the inputs of the attention's softmax; smaller scales can, and with
-    normalisation layers the paper finds that projected networks generalise only so.
+    Place it before the learning rate (as ``optax.add_decayed_weights``), so that a
+    scale shrinks by the learning rate times ``decay`` of itself per update. Projected
+    weights cannot shrink the inputs of the attention's softmax; smaller scales can. The
+    paper finds that projected networks with normalisation layers generalise only with
+    it.
 
     Args:
       decay: the rate :math:`\lambda \ge 0`; may be traced.
@@ -63,7 +64,7 @@ def decay_scales(
 def _decay_scales_as(
     argument: str, decay: Any, mask: Any = None
 ) -> optax.GradientTransformationExtraArgs:
-    """:func:`decay_scales` whose errors call the decay what the caller called it."""
+    """Makes :func:`decay_scales`, with the caller's name of the decay in its errors."""
     if callable(decay):
         raise ValueError(
             f"{argument}={_checks.shown(decay)}: must be a number; for a schedule, "
@@ -103,7 +104,7 @@ def _decay_scales_as(
         def decayed(param: Any, update: Any, is_scale: bool) -> Any:
             if update is None or not is_scale:
                 return update
-            dtype = jnp.result_type(update)  # which an array for a decay must not widen
+            dtype = jnp.result_type(update)  # not widened by a decay that is an array
             return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)
 
         chosen = jax.tree.leaves(_masks.resolve(scales, params))
@@ -116,7 +117,8 @@ def _decay_scales_as(
 class L2InitState(NamedTuple):
     """State of :func:`l2_init`."""
 
-    # Per selected leaf, what `init` saw: its shape and dtype. MaskedNode elsewhere.
+    # Per selected leaf, its weights at `init`, in its shape and dtype. MaskedNode
+    # elsewhere.
     initial_weights: Any
 
 
@@ -133,26 +135,25 @@ def l2_init(
     paper adds :math:`\lambda' \lVert \theta - \theta_0 \rVert^2` to the loss, without
     the half: its strength :math:`\lambda'` is ``strength=2 * λ'`` here.
 
-    **Where in the chain.** In front of the direction (``optax.scale_by_adam``) it is
-    part of the gradient, as in the paper, and Adam divides it by the gradient's size;
-    after the direction and before the learning rate it is decoupled, as the decay of
-    AdamW: weights go back by the learning rate times ``strength`` of their distance.
+    **Where in the chain.** Before the direction (``optax.scale_by_adam``) it is part of
+    the gradient, as in the paper, and Adam divides it by the gradient's size. After the
+    direction and before the learning rate it is decoupled, as the decay of AdamW:
+    weights go back by the learning rate times ``strength`` of their distance.
 
-    **With projection.** It lies before :func:`nap_optax.project_weights`, like all
-    that changes updates. The radius is :math:`\lVert w_0 \rVert`, so :math:`w_0` is on
-    the sphere, and only the pull along the sphere is left: it turns weights back, and
-    does nothing to their norm.
+    **With projection.** Place it before :func:`nap_optax.project_weights`. The radius
+    is :math:`\lVert w_0 \rVert`, so :math:`w_0` is on the sphere and only the pull
+    along the sphere is left: it turns weights back and does not change their norm.
 
     .. warning::
-        The reference is the parameters that ``init`` saw, and stays. Do not wrap this
-        in :func:`nap_optax.restart`, and do not call ``init`` on trained parameters:
-        either would hold the weights where they are then.
+        The reference is the parameters that ``init`` saw, and never changes. Do not
+        wrap this in :func:`nap_optax.restart`, and do not call ``init`` on trained
+        parameters: either would pull the weights to their trained values.
 
     Args:
       strength: :math:`\lambda \ge 0`; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
-        parameters to one. Default: all of a floating-point dtype, biases and scales
-        too, as in the paper (:func:`nap_optax.masks.floating`).
+        parameters to one. Default: all floating-point leaves, including biases and
+        scales, as in the paper (:func:`nap_optax.masks.floating`).
 
     Returns:
       A transformation whose ``update`` needs ``params``. Its state holds a copy of the
@@ -181,7 +182,8 @@ def l2_init(
     @_leaves.works_on_shapes
     def init_fn(params: optax.Params) -> L2InitState:
         chosen, _ = _masks.selected(True if mask is None else mask, params, "l2_init")
-        # Of the parameters' shapes, so in their boxes; what is left out is in none.
+        # The copies have the parameters' shapes, so they stay in boxes; MaskedNodes do
+        # not.
         nodes = jax.tree.leaves(params, is_leaf=_boxes.is_box)
         copies = map(_copied, nodes, chosen)
         return L2InitState(jax.tree.unflatten(_boxes.structure(params), copies))

@@ -1,9 +1,9 @@
-"""Puts fresh weights in the place of trained ones, in part or as a whole.
+"""Replaces trained weights by fresh ones, in part or as a whole.
 
-Plain functions, for the caller to apply between updates: each takes parameters and
-returns parameters. They work under ``jit``, ``lax.cond`` and ``vmap``. Outside ``jit``
-they return new buffers throughout, so that a step may have those donated that it is
-given next. What is no number among the leaves, as a module's functions, is passed on.
+These are plain functions that take and return parameters; the caller applies them
+between updates. They work under ``jit``, ``lax.cond`` and ``vmap``. Outside ``jit``
+all returned buffers are new, so the next step may donate them. Leaves that are no
+numbers, such as a module's functions, stay as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nap_optax import _boxes, _checks, _leaves, _masks, _norms
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
-# Fields of this library's states that say where training began.
+# Fields of this library's states that keep values of the first parameters.
 _REFERENCES = frozenset({"initial_weights", "reference_norm", "target_norm"})
 _NUMBERS = (int, float, complex)
 
@@ -39,20 +39,19 @@ def shrink_and_perturb(
 
         w \to a\, w + b\, w_{\text{fresh}} \quad \text{for each selected leaf } w
 
-    The noise is a scaled initialisation, so it has the scale that each leaf calls for.
-    The optimizer's state is none of its business: moments stay, unless the caller
-    starts them again (:func:`nap_optax.reset_leaves` does, and
-    :func:`nap_optax.restart`).
+    The noise is a scaled initialisation, so it has the right scale for each leaf. The
+    optimizer's state is not changed: moments stay, unless the caller starts them again
+    with :func:`nap_optax.reset_leaves` or :func:`nap_optax.restart`.
 
-    **With projection.** The radius stays that of ``init``: the next update scales
-    projected leaves back to it, so that of :math:`a` and :math:`b` only the ratio
-    matters to them, while the others keep the shrunken scale.
+    **With projection.** The radius stays that of ``init``, and the next update scales
+    projected leaves back to it. For them only the ratio of :math:`a` and :math:`b`
+    matters; the other leaves keep the shrunken scale.
 
     Args:
       params: the trained parameters.
-      fresh_params: newly initialised ones, of the same structure and shapes.
-      shrink: the factor :math:`a \ge 0` of the trained ones; may be traced.
-      perturb: the factor :math:`b \ge 0` of the fresh ones; may be traced.
+      fresh_params: newly initialised parameters, of the same structure and shapes.
+      shrink: the factor :math:`a \ge 0` of the trained weights; may be traced.
+      perturb: the factor :math:`b \ge 0` of the fresh weights; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: all arrays of a floating-point dtype, as in the
         paper (:func:`nap_optax.masks.floating`).
@@ -99,30 +98,31 @@ def reset_leaves(
     *,
     mask: Any = None,
 ) -> tuple[optax.Params, optax.OptState]:
-    r"""Replaces leaves by fresh ones, and what the optimizer's state holds for them.
+    r"""Replaces leaves by fresh ones, and their part of the optimizer's state.
 
-    The selected leaves become those of ``fresh_params``; moments and whatever else the
-    state holds for each of them becomes what ``tx.init`` gives. The rest of the state
+    The selected leaves become those of ``fresh_params``. Moments, and whatever else the
+    state holds for each of them, become those of ``tx.init``. The rest of the state
     stays: that of other leaves, counts, rates, schedules and detectors. With the
     default mask it is the full reset.
 
-    **Counts stay**, and so Adam no longer corrects the bias of moments that start at
-    zero: late in training, the first update of a reset leaf is
-    :math:`(1 - \beta_1) / \sqrt{1 - \beta_2}` times what it is in a first step, 3.2 at
-    Adam's defaults. To start the counts too, reset everything and take
-    ``tx.init(params)`` for the state, or use :func:`nap_optax.restart`.
+    **Counts stay**, so Adam no longer corrects the bias of moments that start at zero:
+    late in training, the first update of a reset leaf is
+    :math:`(1 - \beta_1) / \sqrt{1 - \beta_2}` times as large as in a first step, 3.2
+    times at Adam's defaults. To start the counts, too, reset everything and use
+    ``tx.init(params)`` as the state, or use :func:`nap_optax.restart`.
 
-    **References stay** as of ``init``: the radii of
-    :func:`nap_optax.project_weights`, the norms of :func:`nap_optax.hold_elr`, the
+    **References stay** those of ``init``: the radii of
+    :func:`nap_optax.project_weights`, the norms of :func:`nap_optax.hold_elr` and the
     weights of :func:`nap_optax.l2_init`. The next update scales a fresh projected leaf
-    to the radius of the first initialisation, hardly a change if both are draws from
-    one distribution; ``l2_init`` pulls it toward the first initialisation, not toward
-    its own. To have them follow: ``optax.tree.set(opt_state, target_norm=...)``, with
+    to the radius of the first initialisation, which hardly changes it if both were
+    drawn from one distribution. ``l2_init`` pulls it toward the first initialisation,
+    not toward its own. To set new references, use
+    ``optax.tree.set(opt_state, target_norm=...)`` with
     ``project_weights().init(params).target_norm``.
 
     Args:
-      tx: the transformation that ``opt_state`` is of.
-      params: the parameters, or a whole module if ``opt_state`` is of its arrays.
+      tx: the transformation that made ``opt_state``.
+      params: the parameters, or a whole module if ``opt_state`` is that of its arrays.
       opt_state: the state of ``tx``; its leaves may be in boxes, as in the
         ``opt_state`` of ``nnx.Optimizer``.
       fresh_params: newly initialised parameters, of the same structure and shapes.
@@ -166,7 +166,7 @@ def reset_leaves(
         _replaced(old, new) if select else old
         for old, new, select in zip(leaves, start, belongs, strict=True)
     ]
-    # Buffers of their own: of the parameters, of the caller's trees and of each other.
+    # New buffers, shared with no parameter, tree of the caller or each other.
     new_state = jax.tree.unflatten(treedef, map(_copied, new_leaves))
     return jax.tree.map(_copied, new_params), new_state
 
@@ -176,12 +176,12 @@ def _started(
 ) -> tuple[list[Any], list[bool]]:
     """The leaves of a first state, and which of them belong to a chosen parameter.
 
-    They are in the order of those of ``opt_state``, whose structure may be another:
-    that of its boxes.
+    They have the order of the leaves of ``opt_state``, which may have another structure
+    because of its boxes.
     """
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(opt_state)]
     refusals = []
-    # The state of a module is one of its arrays, or of what is trained of them.
+    # The state of a module is that of its arrays, or of its trained arrays.
     for is_param in (lambda _: True, _is_array, _is_float_array):
         own = jax.tree.map(lambda p, keep=is_param: p if keep(p) else None, params)
         selects = jax.tree.map(
@@ -189,9 +189,9 @@ def _started(
         )
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # said when training began
+                warnings.simplefilter("ignore")  # given when training began
                 state = tx.init(own)
-        except (TypeError, ValueError) as error:  # of what is no parameter
+        except (TypeError, ValueError) as error:  # a leaf is no parameter
             refusals.append(error)
             continue
         start = jax.tree.leaves(state)
@@ -203,7 +203,7 @@ def _started(
 
 
 def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> list[bool]:
-    """Which leaves of a state belong to a chosen parameter and are no references."""
+    """Whether a chosen parameter owns each leaf of a state, references apart."""
 
     def labelled(value: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(value), _labels(value, chosen))
@@ -214,7 +214,7 @@ def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> lis
             labelled,
             state,
             transform_non_params=lambda _: False,
-            is_leaf=lambda _: True,  # what is kept of all parameters, as one value
+            is_leaf=lambda _: True,  # the tree of all parameters, as one value
         )
     return [
         select and not _is_reference(path)
@@ -223,17 +223,17 @@ def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> lis
 
 
 def _labels(value: Any, chosen: Any) -> list[bool]:
-    """Whether each leaf that a state keeps of parameters is chosen."""
+    """Whether each of a state's leaves for the parameters is chosen."""
     selects = set(jax.tree.leaves(chosen))
     num_leaves = len(jax.tree.leaves(value))
-    # Of one kind the trees need not be of one structure: the state may lack the box of
-    # a parameter, or have a node of its own in a parameter's place.
+    # The structures may differ if all are chosen or none: the state may lack the box of
+    # a parameter, or have its own node in a parameter's place.
     if num_leaves == 0 or len(selects) <= 1:
         return [selects == {True}] * num_leaves
     inside, chosen_inside = _children(value), _children(chosen)
     if len(inside) != len(chosen_inside):
         raise ValueError(
-            "opt_state does not fit: what it keeps of the parameters has another "
+            "opt_state does not fit: its tree for the parameters has another "
             f"structure, {jax.tree.structure(value)}"
         )
     pairs = zip(inside, chosen_inside, strict=True)
@@ -249,7 +249,7 @@ def _is_reference(path: Any) -> bool:
 
 
 def _replaced(old: Any, new: Any) -> Any:
-    """The new value, in the dtype of an old array; what is no number stays."""
+    """The new value, in the dtype of an old array; others than numbers stay."""
     if _is_array(old) and not _is_key(old):
         return jnp.asarray(new, old.dtype)
     return new if _is_array(old) or isinstance(old, _NUMBERS) else old
@@ -270,7 +270,7 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _float_arrays(params: Any) -> Any:
-    # Not the numbers of a module that are no parameters, such as a dropout's rate.
+    # Not a module's numbers that are no parameters, such as a dropout rate.
     return jax.tree.map(_is_float_array, params)
 
 

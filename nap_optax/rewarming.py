@@ -52,32 +52,31 @@ def scale_by_rewarming(
         u_t \to -\eta(t - t_{\text{rewarm}})\, u_t
 
     where :math:`t_{\text{rewarm}}` is the update of the last alarm, 0 before any.
-    Takes the place of ``optax.scale_by_learning_rate``. Under
+    It replaces ``optax.scale_by_learning_rate``. Under
     :func:`nap_optax.project_weights` the effective learning rate follows the schedule,
-    so restarting it re-warms the effective learning rate.
+    so restarting the schedule re-warms the effective learning rate.
 
-    An alarm takes effect in the update that raises it: the update that gets
-    ``rewarm=True``, or whose ``value`` makes the detector fire, is scaled by
-    ``schedule(0)``. (Algorithm 1 of the paper checks after the update, which is the
-    same rule seen from the next one.) At the very first update there is nothing to
-    re-warm and none is counted.
+    An alarm takes effect in the update that raises it, by ``rewarm=True`` or by a
+    ``value`` at which the detector fires: that update is scaled by ``schedule(0)``.
+    (Algorithm 1 of the paper checks after the update, which is the same rule seen from
+    the next update.) The first update has nothing to re-warm, so none is counted.
 
-    ``update`` takes two extra arguments: ``value``, what the detector reads (the global
-    mean loss when training is data-parallel, so that all devices decide alike), and
-    ``rewarm``, a boolean (or boolean array) by which the caller re-warms, whatever the
-    detector says. Others are passed over, for another transformation may read them; of
-    one that is nearly called ``rewarm``, as ``rewarn``, ``update`` warns. A detector
-    that reads ``value`` refuses an update without it, so no slip there is silent.
+    ``update`` takes two extra arguments. The detector reads ``value``: pass the global
+    mean loss when training is data-parallel, so that all devices decide alike. With the
+    boolean (or boolean array) ``rewarm`` the caller re-warms, whatever the detector
+    says. Other arguments are ignored, because another transformation may read them, but
+    ``update`` warns of a name close to ``rewarm``, such as ``rewarn``. A detector that
+    reads ``value`` raises an error without it.
 
     .. note::
         ``optax.MultiSteps`` runs its inner transformation at each micro-step but keeps
-        the result only of those that emit: alarms and values of the others are lost.
-        Pass ``rewarm=True`` with the emitting micro-step.
+        the result only of those that emit an update: alarms and values of the others
+        are lost. Pass ``rewarm=True`` at a micro-step that emits.
 
     Args:
       schedule: the learning rate as a function of the updates since the last re-warm.
       detector: raises alarms; ``None`` is :func:`nap_optax.on_signal`.
-      flip_sign: negate, to descend, as ``optax.scale_by_learning_rate`` does.
+      flip_sign: whether to negate, to descend, as ``optax.scale_by_learning_rate``.
 
     Returns:
       A transformation. ``optax.tree.get(state, "num_rewarms")`` reads its state; so do
@@ -87,8 +86,8 @@ def scale_by_rewarming(
 
     Raises:
       ValueError: if ``schedule`` is not callable. Under ``optax.inject_hyperparams``,
-        pass ``static_args=("schedule", "detector", "flip_sign")``: otherwise the
-        schedule would be replaced by its value, and nothing would ever be re-warmed.
+        pass ``static_args=("schedule", "detector", "flip_sign")``; otherwise it would
+        replace the schedule by its value, and nothing would ever be re-warmed.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -160,10 +159,10 @@ def restart(
 ) -> optax.GradientTransformationExtraArgs:
     """Starts an inner transformation's state again whenever an alarm is raised.
 
-    Meant for preconditioners, whose moments describe the data before the change. The
-    update that raises the alarm already runs from the fresh state. Extra arguments go
-    to ``inner`` as well, and alarms follow the rule of
-    :func:`nap_optax.scale_by_rewarming`, so that both act in the same update.
+    This is meant for preconditioners, because their moments describe the data before
+    the change. The update that raises the alarm already starts from the fresh state.
+    Extra arguments also go to ``inner``. Alarms follow the rule of
+    :func:`nap_optax.scale_by_rewarming`, so both act in the same update.
 
     .. warning::
         Do not wrap a transformation that stores a reference, such as
@@ -245,5 +244,5 @@ def restart(
 
 
 def _is_array(leaf: Any) -> bool:
-    """Not so what a module keeps among its parameters, such as a function."""
+    """Whether a leaf is an array; a module may also keep functions, for instance."""
     return hasattr(leaf, "dtype")

@@ -1,9 +1,9 @@
 """Learning-rate schedules for re-warming, as plain ``optax.Schedule`` functions.
 
-Values and durations may be traced, so that a sweep over them compiles once (optax's
-own linear, cosine and warm-up schedules branch on their durations in Python). A count
-is the number of updates since the schedule began: since the last re-warm under
-:func:`nap_optax.scale_by_rewarming`.
+Values and durations may be traced, so a sweep over them compiles once. (Optax's own
+linear, cosine and warm-up schedules branch on their durations in Python.) A count is
+the number of updates since the schedule began; under
+:func:`nap_optax.scale_by_rewarming`, since the last re-warm.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def warmup_cosine_decay(
 ) -> optax.Schedule:
     r"""Rises linearly, then falls along half a cosine, then stays.
 
-    The same function as ``optax.warmup_cosine_decay_schedule``, for traced durations:
+    It is the function of ``optax.warmup_cosine_decay_schedule``, for traced durations:
 
     .. math::
 
@@ -79,7 +79,7 @@ def warmup_cosine_decay(
     Args:
       peak_value: the value at the end of the warm-up.
       warmup_steps: updates of the warm-up.
-      decay_steps: updates until the end value is reached, *with* the warm-up.
+      decay_steps: updates until the end value, *including* the warm-up.
       init_value: the value at count 0.
       end_value: the value from ``decay_steps`` on.
 
@@ -176,7 +176,7 @@ def delayed(
     """Holds an initial value for some updates, then runs a schedule from its beginning.
 
     Args:
-      schedule: what runs from count ``delay_steps`` on.
+      schedule: the schedule to run from count ``delay_steps`` on.
       delay_steps: updates at the initial value.
       init_value: the value until then.
 
@@ -223,8 +223,8 @@ def cyclic(
     Args:
       peak_value: the value at the end of each warm-up.
       cycle_steps: updates in a cycle.
-      warmup_steps: the first of them, in which the value rises linearly.
-      end_value: where each cycle begins and ends.
+      warmup_steps: updates of the warm-up, at the start of each cycle.
+      end_value: the value at the start and the end of each cycle.
       num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
       final_value: the value after the last cycle; ``None`` stays at ``end_value``. (A
         constant after the last cycle is "early stopping of the cycle" in the paper's
@@ -269,14 +269,14 @@ def growing_cycles(
     num_cycles: int | None = None,
     final_value: Scalar | None = None,
 ) -> optax.Schedule:
-    """Repeats a cycle whose peak is ``growth`` times the one before.
+    """Repeats a cycle with a peak that is multiplied by ``growth`` each time.
 
     Args:
       peak_value: the first cycle's peak.
-      growth: by what the peak is multiplied from cycle to cycle (2 in the figure).
+      growth: the factor of the peak from cycle to cycle (2 in the figure).
       cycle_steps: updates in a cycle.
-      warmup_steps: the first of them, in which the value rises linearly.
-      end_value: where each cycle begins and ends.
+      warmup_steps: updates of the warm-up, at the start of each cycle.
+      end_value: the value at the start and the end of each cycle.
       num_cycles: cycles until the schedule ends; ``None`` for no end. Static.
       final_value: the value after the last cycle; ``None`` stays at ``end_value``.
 
@@ -340,7 +340,7 @@ def _warmed(
     count: jax.Array, peak_value: Any, warmup_steps: Any, init_value: Any
 ) -> jax.Array:
     end = _as_float(warmup_steps)
-    # Clipped below by 1, so that no warm-up at all does not divide by zero.
+    # At least 1, so that a warm-up of 0 updates does not divide by zero.
     share = count / jnp.maximum(end, 1)
     init, peak = _as_float(init_value), _as_float(peak_value)
     return jnp.where(count < end, init + (peak - init) * share, peak)
@@ -357,7 +357,7 @@ def _check_numbers(**arguments: Any) -> None:
 
 
 def _counted(count: Any) -> jax.Array:
-    """The count as an array; before the beginning it is as at the beginning."""
+    """The count as an array; negative counts are 0."""
     _checks.concrete("count", count)
     if isinstance(count, int):
         count = min(max(count, 0), 2**31 - 1)  # as optax counts
@@ -365,11 +365,11 @@ def _counted(count: Any) -> jax.Array:
 
 
 def _within_range(value: jax.Array) -> jax.Array:
-    # An infinite peak would make a rate of NaN where a cycle begins at 0.
+    # An infinite peak would give a rate of NaN if a cycle begins at 0.
     largest = jnp.finfo(value.dtype).max
     return jnp.clip(value, -largest, largest)
 
 
 def _as_float(value: Any) -> jax.Array:
-    # Numbers may be Python's or arrays of any dtype; jax may be told not to mix them.
+    # Arguments may be Python numbers or arrays, which strict promotion does not mix.
     return jnp.asarray(value, float)

@@ -37,24 +37,24 @@ def spectral_regularization(
         u \to u + \nabla_W\, \lambda \left(\sigma(W)^k - 1\right)^2
           = u + 2 \lambda k\, (\sigma^k - 1)\, \sigma^{k-1}\, a b^\top
 
-    for each selected leaf :math:`W`, reshaped to a matrix (the product of all axes but
-    the last, the last) with the largest singular value :math:`\sigma` and its singular
-    vectors :math:`a` and :math:`b`.
+    for each selected leaf :math:`W`, reshaped to a matrix with the last axis as
+    columns. Its largest singular value is :math:`\sigma`, with the singular vectors
+    :math:`a` and :math:`b`.
 
-    **Power iteration.** Each update does one: :math:`b \propto W^\top a`, then
+    **Power iteration.** Each update does one step: :math:`b \propto W^\top a`, then
     :math:`\sigma a = W b`. The state keeps :math:`a`, so the estimate follows weights
-    that move slowly; it starts from a fixed pseudo-random vector and is too small in
-    the first updates. (A vector of ones would not do: it is orthogonal to all there
-    is in a matrix whose columns have zero mean.) A matrix that is zero or not finite
-    adds nothing and keeps its vector. All is computed in float32 at least.
+    that move slowly. It starts from a fixed pseudo-random vector and is too small in
+    the first updates. (A vector of ones would fail on a matrix with columns of zero
+    mean, to which it is orthogonal.) A matrix that is zero or not finite adds nothing
+    and keeps its vector. All is computed in float32 at least.
 
-    **Where in the chain.** In front of the direction (``optax.scale_by_adam``) it is
-    part of the gradient, as in the paper; after it, decoupled.
+    **Where in the chain.** Before the direction (``optax.scale_by_adam``) it is part of
+    the gradient, as in the paper; after the direction it is decoupled.
 
     **With projection.** Projection holds the Frobenius norm, the root of the sum of all
     :math:`\sigma_i^2`; this holds the largest. At a radius :math:`r` a matrix of
-    :math:`n` singular values has :math:`\sigma \ge r / \sqrt{n}`, so for
-    :math:`r > \sqrt{n}` the penalty cannot reach zero and evens out the spectrum.
+    :math:`n` singular values has :math:`\sigma \ge r / \sqrt{n}`. So for
+    :math:`r > \sqrt{n}` the penalty cannot reach zero, and it evens out the spectrum.
 
     Args:
       strength: :math:`\lambda \ge 0`; may be traced.
@@ -62,9 +62,9 @@ def spectral_regularization(
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: floating-point leaves with two or more dimensions
         that are not named ``scale`` or ``bias`` (:func:`nap_optax.masks.matrices`).
-        Biases and the parameters of normalisation layers are left alone. ``l2_init``
-        with ``mask=masks.complement(masks.matrices)`` holds them where they started:
-        zero and one, by default.
+        Biases and the parameters of normalisation layers are not selected. To pull them
+        to their initial values, by default zero and one, use ``l2_init`` with
+        ``mask=masks.complement(masks.matrices)``.
       layer_axes: which axes enumerate layers that are stacked into one leaf; see
         :func:`nap_optax.project_weights`. Each layer counts as a leaf.
 
@@ -73,7 +73,7 @@ def spectral_regularization(
 
     Raises:
       ValueError: if ``strength`` is not a finite number of 0 or more or ``exponent``
-        not one from 1 to 100; from ``init`` if the mask selects a leaf of fewer
+        is not a number from 1 to 100; from ``init`` if the mask selects a leaf of fewer
         than two dimensions; in ``update`` if ``params`` is missing. Under
         ``optax.inject_hyperparams``, pass ``static_args=("mask", "layer_axes")``.
 
@@ -93,7 +93,7 @@ def spectral_regularization(
       <https://arxiv.org/abs/2406.06811>`_, 2025
     """
     _checks.finite("strength", strength, 0)
-    # Powers of more than this leave float32's range near any singular value but one.
+    # Higher powers leave float32's range unless the singular value is close to one.
     _checks.scalar(
         "exponent",
         exponent,
@@ -150,7 +150,7 @@ def spectral_regularization(
 
 
 def _own_axes(leaf: Any, stacked: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes within a layer; the last is that of the columns."""
+    """The axes within a layer; the last one holds the columns."""
     axes = _layers.axes_within(jnp.ndim(leaf), stacked)
     return tuple(range(jnp.ndim(leaf))) if axes is None else axes
 
@@ -178,8 +178,8 @@ def _penalty_gradients(
 ) -> tuple[list[jax.Array], list[jax.Array]]:
     """The gradients of (sigma^k - 1)^2, and the next left singular vectors.
 
-    Sums of products, neither reshaped nor ``matmul``: so leaves may be sharded in any
-    way, and float32 is not rounded on accelerators.
+    They are sums of products, without ``reshape`` or ``matmul``. So leaves may be
+    sharded in any way, and accelerators do not round float32.
     """
     before = [jnp.expand_dims(a, at[-1]) for a, at in zip(lefts, axes, strict=True)]
     rights, _ = _units(

@@ -1,4 +1,4 @@
-"""The policy of all tests, and what several of them share."""
+"""The policy of all tests, and fixtures that several of them share."""
 
 from __future__ import annotations
 

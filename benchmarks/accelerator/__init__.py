@@ -1,8 +1,8 @@
-"""What this project does on an accelerator, in some minutes on one of them.
+"""Measures this project on an accelerator, in some minutes.
 
     python -m benchmarks.accelerator [--sections NAME ...] [--small] [--out FILE]
 
-Ceilings of the device first, then what takes how long beside them and beside peers.
-Every section prints what it found and leaves it in a JSON file. `--small` is for a try
-on a CPU; its figures mean nothing.
+It first measures ceilings of the device, then times to compare with them and with
+peers. Every section prints its results and writes them to a JSON file. `--small` is for
+a try on a CPU; its figures mean nothing.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.accelerator`: the sections, one after the other."""
+"""`python -m benchmarks.accelerator`: runs the sections, one after the other."""
 
 import functools
 import json
@@ -39,11 +39,13 @@ SECTIONS: dict[str, Callable[[bool], Figures]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the sections; one that fails prints why, and the others go on."""
+    """Runs the sections; if one fails, prints why and goes on with the others."""
     parser = Parser("benchmarks.accelerator", package.__doc__)
     names = list(SECTIONS)
     parser.add_argument("--sections", nargs="+", choices=names, default=names)
-    parser.add_argument("--small", action="store_true", help="to try it on a CPU")
+    parser.add_argument(
+        "--small", action="store_true", help="small sizes, to try it on a CPU"
+    )
     parser.add_argument("--out", type=output, default=Path("runs/accelerator.json"))
     args = parser.parsed(argv)
     results: dict[str, Any] = {
@@ -58,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         start = time.perf_counter()
         try:
             found = SECTIONS[name](args.small)
-        except UserError as error:  # what is not installed is no failure
+        except UserError as error:  # a missing package is no failure
             print(f"\n{name} is left out: {error}", flush=True)
             results.setdefault("left out", {})[name] = str(error)
             _write(results, args.out)
             continue
-        except Exception:  # minutes on a device are dear: the others go on
+        except Exception:  # the others go on: time on a device is expensive
             traceback.print_exc()
             failed.append(name)
             continue

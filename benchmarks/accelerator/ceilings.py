@@ -1,4 +1,4 @@
-"""What the device can do: a large product and a large copy."""
+"""The device's limits: the rates of a large product and a large copy."""
 
 import jax.numpy as jnp
 
@@ -13,7 +13,7 @@ PRODUCTS = {
 
 
 def ceilings(small: bool) -> Figures:
-    """TFLOP/s of a square product, GB/s of a copy."""
+    """Measures TFLOP/s of a square product and GB/s of a copy."""
     side = 512 if small else 8192
     shape = (side, side, side)
     found: Figures = {}

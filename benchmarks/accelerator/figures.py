@@ -1,20 +1,20 @@
-"""The form of what the sections find."""
+"""The form of the sections' results."""
 
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 Figures = dict[str, Any]
-"""By name, with the unit in it: numbers, or lists of them, for JSON."""
+"""Results by name, with the unit in the name: numbers or lists of them, for JSON."""
 
 
 def digits(value: float, num: int = 4) -> float:
-    """Rounded to so many significant digits."""
+    """A number rounded to some significant digits."""
     return float(f"{value:.{num}g}")
 
 
 def milliseconds(seconds: Sequence[float], per: int = 1) -> float:
-    """The median round, divided among what was done in it."""
+    """The median time of a round, divided by the number of its steps."""
     return digits(1e3 * median(seconds) / per)
 
 

@@ -1,4 +1,4 @@
-"""The grokking network at the paper's size: speed of a batch, and its bits."""
+"""The grokking network at the paper's size: speed and reproducibility of batches."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,9 +18,9 @@ from experiments.harness import loop
 from experiments.harness.timing import seconds_in_turns
 
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
-"""A compiler option of XLA for GPUs: no sums in an order that depends on luck."""
+"""XLA's option for GPUs that forbids sums in a random order."""
 HOST = ("infeed", "outfeed", " send(", " recv(", "callback", "S(5)")
-"""What a compiled text has where a program waits for its host; S(5) is its memory."""
+"""Words in a compiled text where a program waits for its host; S(5) is host memory."""
 
 
 def _config(small: bool, num_steps: int) -> Config:
@@ -29,7 +29,7 @@ def _config(small: bool, num_steps: int) -> Config:
 
 
 def speed(small: bool) -> Figures:
-    """Updates a second of batches of members, as shares of the rate of products."""
+    """Measures updates per second of batches, as shares of the rate of products."""
     num_steps = 4 if small else 100
     config = _config(small, num_steps)
     experiment = Experiment(config)
@@ -56,7 +56,7 @@ def speed(small: bool) -> Figures:
 
 
 def bits(small: bool) -> Figures:
-    """Whether the same seeds give the same bits twice, and alone what in a batch."""
+    """Checks whether seeds give the same bits twice, and alone and in a batch."""
     config = _config(small, 10 if small else 200)
     found: Figures = {}
     for name, options in (("as it is", {}), ("deterministic", DETERMINISTIC)):
@@ -86,7 +86,7 @@ def _chunk(config: Config, options: Mapping[str, Any]) -> loop.ChunkFn:
 
 
 def _trained(config: Config, chunk: loop.ChunkFn, num: int) -> list[np.ndarray]:
-    """All numbers after a run, as the harness makes it."""
+    """All numbers after a run with the harness."""
     state, *inputs = grokking_members(config, num)
     for _ in range(config.num_steps // config.eval_every):
         state, metrics = chunk(state, *inputs, num_steps=config.eval_every)
@@ -99,6 +99,6 @@ def _are_equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool
 
 
 def _chunk_text(config: Config) -> str:
-    """The compiled program of a chunk, as the harness makes it."""
+    """The text of a chunk's program, compiled as by the harness."""
     chunk = partial(_chunk(config, {}), num_steps=config.eval_every)
     return jax.jit(chunk).lower(*grokking_members(config, 2)).compile().as_text() or ""

@@ -23,12 +23,12 @@ SETTINGS = (
     ("float32", "float32", "highest"),
     ("bfloat16", "bfloat16", "default"),
 )
-"""Name, numbers, and JAX's precision of products."""
+"""Names of precisions, their dtypes, and JAX's precision of products."""
 PEER = "PyTorch"
 
 
 def step(name: str, small: bool) -> Figures:
-    """Milliseconds of a step, and the ratio to PyTorch's, which is not compiled."""
+    """Measures milliseconds of a step, and the ratio to PyTorch's, not compiled."""
     found: Figures = {}
     batch, num_steps = (4, 1) if small else (256, 20)
     if not importlib.util.find_spec("torch"):
@@ -49,7 +49,7 @@ def step(name: str, small: bool) -> Figures:
 def _times(
     name: str, batch: int, num_steps: int, dtype: str, precision: str
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Seconds of the rounds, ours and PyTorch's, and the losses of the first step."""
+    """Seconds of our and PyTorch's rounds, and the losses of the first step."""
     data = random_batch(batch)
     with jax.default_matmul_precision(precision):
         steps: dict[str, Step] = {

@@ -1,4 +1,4 @@
-"""Half a billion parameters: projection beside Adam, and two peers of the recipes."""
+"""Projection of half a billion parameters beside Adam and two peers."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from experiments.harness.timing import seconds_in_turns
 
 RATE = 1e-3
 STEPS = 16
-"""In a round: as many as there are from one restoration to the next."""
+"""Steps of a round: as many as from one restoration to the next."""
 
 
 def usual_hyperball(rate: float) -> optax.GradientTransformation:
-    """As published implementations have it: it holds the norm that it finds."""
+    """Hyperball as published implementations have it, which hold the current norm."""
     adam = optax.scale_by_adam()
 
     def norm(leaf: jax.Array) -> jax.Array:
@@ -57,7 +57,7 @@ def _optimizers() -> dict[str, optax.GradientTransformation]:
 
 
 def projection(small: bool) -> Figures:
-    """Milliseconds of an update, the ratio to Adam's, and what a step holds."""
+    """Measures milliseconds of an update, the ratio to Adam's, and temporaries."""
     side = 128 if small else 6400
     bandwidth = memory_bandwidth(1 << (22 if small else 30))
     found: Figures = {}

@@ -1,4 +1,4 @@
-"""The image networks of warm-starting at the paper's size: ways to run a batch."""
+"""The image networks of warm-starting at the paper's size, run in several ways."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from experiments.warm_start.experiment import Experiment
 
 
 def speed(small: bool) -> Figures:
-    """Milliseconds of an update of one member, in a batch and one after the other."""
+    """Measures milliseconds of a member's update, in a batch and one by one."""
     num_steps = 2 if small else 50
     sizes: dict[str, Any] = (
         {"num_train_examples": 64, "num_test_examples": 16, "batch_size": 8}

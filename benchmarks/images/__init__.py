@@ -1,1 +1,1 @@
-"""The models of images: a training step, its parts, and what the metrics cost."""
+"""The models of images: a training step, its parts, and the cost of metrics."""

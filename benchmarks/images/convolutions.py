@@ -1,13 +1,12 @@
-"""The image models' convolutions, by XLA's two libraries on a CPU and by ours.
+"""Rates of the image models' convolutions on a CPU, by XLA's two libraries and by ours.
 
     taskset -c 0 python -m benchmarks.images.convolutions [--batch 16]
 
-For each shape the rate forward, for the kernel and for the inputs, with YNNPACK (what
-XLA chooses), with Eigen (`backend.convolution_options` of a wide network) and, where
-`models.cpu` has another way, with that, even where it does not take it. The
-rates are of a plain convolution's operations, so that Winograd's may exceed the
-processor's. A step has slices of 16 images, but whole batches (`--batch 128`) in
-ResNet-18's last stage.
+For each shape it prints the rate forward, for the kernel and for the inputs: with
+YNNPACK (XLA's choice), with Eigen (`backend.convolution_options` of a wide network) and
+with the way of `models.cpu`, if it has one, even if it would not be chosen. Rates count
+the operations of a plain convolution, so Winograd's may exceed the processor's. A step
+has slices of 16 images, but whole batches (`--batch 128`) in ResNet-18's last stage.
 """
 
 import functools
@@ -55,11 +54,11 @@ SHAPES = (
     Shape(8, 256, 256),
     Shape(4, 512, 512),
 )
-"""Those of `CifarCNN`, and of `ResNet18` with stride 1."""
+"""The shapes of `CifarCNN`, and of `ResNet18` with stride 1."""
 
 
 def ways(shape: Shape) -> dict[str, tuple[Convolution, dict[str, str]]]:
-    """To compute a convolution of some images, and XLA's options for each."""
+    """Ways to compute a convolution of some images, with XLA's options for each."""
 
     def plain(images: jax.Array, kernel: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(
@@ -85,7 +84,7 @@ def ways(shape: Shape) -> dict[str, tuple[Convolution, dict[str, str]]]:
 
 
 def runs(shape: Shape, batch: int) -> tuple[dict[str, Callable[[], Any]], float]:
-    """What is timed of one shape, compiled, and the operations of each."""
+    """The compiled functions to time for one shape, and the operations of each."""
     side, inputs, outputs, size, stride = shape
     x = jax.random.normal(jax.random.key(0), (batch, side, side, inputs))
     w = jax.random.normal(jax.random.key(1), (size, size, inputs, outputs))

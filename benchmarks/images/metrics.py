@@ -1,13 +1,13 @@
-"""What the metrics of feature change cost in a warm-start run at the paper's size.
+"""The cost of the metrics of feature change in a warm-start run at the paper's size.
 
     python -m benchmarks.images.metrics [--model cnn | resnet18]
 
 Every `eval_every` updates (500 by default) the features of 1000 fixed images are
-computed and compared with those before: the change of their covariance (equation 3)
+computed and compared with the last ones: the change of their covariance (equation 3)
 and the share of ReLUs that flipped (equation 4). An update, that comparison and a whole
-evaluation, most of which is the accuracy on 10,000 test images, take turns on random
-images of CIFAR-10's shape. The cost is a share of the updates' time between two
-evaluations. Compilation is not counted.
+evaluation take turns on random images of CIFAR-10's shape. (Most of an evaluation is
+the accuracy on 10,000 test images.) The cost is a share of the updates' time between
+two evaluations. Compilation is not counted.
 """
 
 import functools
@@ -30,7 +30,7 @@ from experiments.warm_start.task import Arrays
 
 
 def random_images(config: Config, num_train: int) -> Arrays:
-    """Bytes of the data set's shape."""
+    """Random images of the data set's shape."""
     generator = np.random.default_rng(0)
 
     def images(count: int) -> jax.Array:
@@ -48,7 +48,7 @@ def random_images(config: Config, num_train: int) -> Arrays:
 
 
 def turns(config: Config, num_updates: int) -> dict[str, Callable[[], Any]]:
-    """What is timed, compiled."""
+    """The compiled functions to time."""
     arrays = random_images(config, config.num_train)
     experiment, hyper = Experiment(config), hyperparameters(config)
     jit = functools.partial(jax.jit, compiler_options=experiment.compiler_options)

@@ -1,15 +1,15 @@
-"""The operations of a training step of an image model, each timed alone, on one core.
+"""Times each operation of an image model's training step alone, on one core.
 
     taskset -c 0 python -m benchmarks.images.operations [--model cifar_cnn | resnet18]
 
-What `benchmarks.images.step` times together is here taken apart: every convolution and
-dense layer forward, for its kernel and for its inputs, every normalisation with a ReLU,
-and Adam. An operation alone has its inputs in place and in the layout it likes, so the
-sum is what XLA's operators take at best; a step that is put together from them needs
-transpositions, additions and copies besides. As in the step, those of the trunk get a
-slice of the batch and count as often as there are slices, and XLA's options are the
-harness's. The time of a call that computes nothing is taken off. With PyTorch installed
-(`pip install -e '.[bench]'`), its whole step has its turn in the same rounds.
+It takes apart the step of `benchmarks.images.step`: every convolution and dense layer
+forward, for its kernel and for its inputs, every normalisation with a ReLU, and Adam.
+An operation alone has its inputs ready in its best layout, so the sum is the least time
+of XLA's operators. A whole step also needs transpositions, additions and copies. As in
+the step, operations of the trunk get a slice of the batch and count once for each
+slice, and XLA's options are those of the harness. The time of an empty call is
+subtracted. With PyTorch installed (`pip install -e '.[bench]'`), its whole step is
+timed in the same rounds.
 """
 
 import collections
@@ -42,13 +42,13 @@ PEER = "PyTorch's whole step"
 
 
 class Operation(NamedTuple):
-    """Something that a step computes."""
+    """One operation of a step."""
 
     kind: str
-    """What times are summed by."""
+    """Kind of operation, by which times are summed."""
     layer: str
     times: int
-    """How often a step has it."""
+    """Number of times that a step computes it."""
     run: Callable[[], Any]
 
 
@@ -74,7 +74,10 @@ def calls(fn: Callable[[jax.Array], Any], x: jax.Array) -> list[tuple[Any, jax.A
 def of_layer(
     name: str, layer: Any, inputs: jax.Array, times: int, jit: Any, *, first: bool
 ) -> Iterator[Operation]:
-    """Forward, and backward for the parameters and the inputs (not of images)."""
+    """Operations of a layer: forward, and backward for parameters and for inputs.
+
+    There is no gradient for images.
+    """
     graph, params = nnx.split(layer)
     inputs = jax.random.normal(jax.random.key(0), inputs.shape)
 
@@ -92,7 +95,7 @@ def of_layer(
         return
     outputs = apply(params, inputs)
     forward = jit(apply)
-    # The outputs themselves are not used, and not computed.
+    # The outputs themselves are not used, so they are not computed.
     for_params = jit(lambda p, x, g: jax.vjp(apply, p, x)[1](g)[0])
     for_inputs = jit(lambda p, x, g: jax.vjp(apply, p, x)[1](g)[1])
     kind = "convolution" if isinstance(layer, nnx.Conv) else "dense layer"
@@ -113,7 +116,7 @@ def of_layer(
 
 
 def operations(model: ImageClassifier, batch: int) -> Iterator[Operation]:
-    """All of a step."""
+    """All operations of a step."""
     jit = functools.partial(jax.jit, compiler_options=options_of(model))
     names = {id(module): path for path, module in nnx.iter_modules(model)}
     images = jax.random.normal(jax.random.key(0), (batch, *model.image_shape))

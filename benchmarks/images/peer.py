@@ -1,7 +1,7 @@
-"""The models of images as one writes them for PyTorch, with our weights.
+"""The models of images in ordinary PyTorch, with our weights.
 
-Channels last, LayerNorm on a view, the fused Adam, not compiled. PyTorch is imported
-when a model is made.
+They have channels last, LayerNorm on a view and the fused Adam, and are not compiled.
+PyTorch is imported when a model is made.
 """
 
 import math
@@ -24,7 +24,7 @@ def torch_step(
     device: str = "cpu",
     dtype: str = "float32",
 ) -> Callable[[int], float]:
-    """Trains for a number of steps; returns the loss before the last of them."""
+    """Makes a function that trains some steps and returns the loss before the last."""
     import torch
     from torch.nn import functional
 
@@ -82,7 +82,7 @@ def torch_layer_norm(channels: int) -> Any:
     import torch
 
     class ChannelNorm(torch.nn.LayerNorm):
-        """Over the channels: the last axis of the memory, so that nothing is copied."""
+        """LayerNorm over the channels, the last axis in memory, without copies."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Which operations of a compiled program take its time, by JAX's profiler."""
+"""Times of the operations of a compiled program, by JAX's profiler."""
 
 import collections
 import gzip
@@ -18,8 +18,8 @@ SOURCE = re.compile(r'op_name="jit\(step\)/([^"]*)"')
 def operation_seconds(run: Callable[[], Any]) -> dict[str, float]:
     """Seconds of each operation of XLA while a function runs; largest first.
 
-    Operations that run at the same time on several cores are counted one by one, so
-    that the sum may exceed the time of the clock.
+    Operations that run at the same time on several cores are counted one by one, so the
+    sum may exceed the clock time.
     """
     with tempfile.TemporaryDirectory() as directory:
         with jax.profiler.trace(directory, create_perfetto_trace=True):
@@ -35,7 +35,7 @@ def operation_seconds(run: Callable[[], Any]) -> dict[str, float]:
 
 
 def descriptions(program: str) -> dict[str, str]:
-    """Returns each operation's result, and what it came from."""
+    """Returns each operation's result, and the name of its source."""
     found = {}
     for line in program.splitlines():
         match = OPERATION.match(line)
@@ -52,10 +52,10 @@ def print_profile(
     """Prints the operations that take the most time of a step.
 
     Args:
-      run: so many steps.
-      program: compiled text of one step.
-      num_steps: of a run.
-      most: how many operations to print.
+      run: a function that runs `num_steps` steps.
+      program: the compiled text of one step.
+      num_steps: number of steps of a run.
+      most: number of operations to print.
     """
     seconds = operation_seconds(run)
     known = descriptions(program)

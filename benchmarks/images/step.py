@@ -4,32 +4,31 @@
     python -m benchmarks.images.step --variants [--cores 1 2]
     python -m benchmarks.images.step --profile [--cores 1 2]
 
-A step is forward, backward and Adam on one batch of 128 random 32 x 32 images; data
-loading and projection are left out. Ours is one `jit` and one dispatch a step, the
-trunk in slices of the batch and the program compiled as the harness has it on a CPU
-(`backend.examples_at_once`, `backend.convolution_options`): XLA's CPU backend runs
-convolutions inside a `scan` more than ten times slower. The peer is the
-same model as one writes it for PyTorch's CPU (`benchmarks/images/peer.py`). Both start
-from the same weights; their losses are compared, before and after some training, and
-only then are they timed, in turn, round after round. Each number of cores is a process
-of its own, bound to that many. Without PyTorch installed (`pip install
--e '.[bench]'`), only ours is timed.
+A step is forward, backward and Adam on one batch of 128 random 32 x 32 images, without
+data loading and projection. Ours is one `jit` and one dispatch a step, with the trunk
+in slices of the batch and the harness's options for a CPU (`backend.examples_at_once`,
+`backend.convolution_options`). It is no `scan`, in which XLA's CPU backend runs
+convolutions more than ten times slower. The peer is the same model in ordinary PyTorch
+for a CPU (`benchmarks/images/peer.py`). Both start from the same weights, and their
+losses are compared before and after some training. Then they are timed in turn, round
+after round. Each number of cores has its own process, bound to that many cores. Without
+PyTorch installed (`pip install -e '.[bench]'`), only ours is timed.
 
 `SAME` padding with stride 2 puts the odd row after an even side, PyTorch's before it.
-The mirrored network on mirrored images is the same function, so the peer has mirrored
-kernels and images, and need not copy anything into a padded array.
+The mirrored network on mirrored images is the same function. So the peer has mirrored
+kernels and images, and copies nothing into a padded array.
 
-Floor. All layers as matrix products, each once forward, once backward for the kernel
-and, but for the first, once for the inputs: 1.7 GFLOP (CifarCNN) and 426 GFLOP
-(ResNet-18), divided by the rate of a large square product measured in the same rounds.
-Normalisations, ReLUs, Adam and all copies are then free. (Winograd's algorithm, in
-`models.cpu.winograd`, has fewer multiplications than these.)
+**Floor.** All layers are counted as matrix products, each once forward, once backward
+for the kernel and, except for the first, once for the inputs: 1.7 GFLOP (CifarCNN) and
+426 GFLOP (ResNet-18). They are divided by the rate of a large square product measured
+in the same rounds. Normalisations, ReLUs, Adam and all copies are then free.
+(Winograd's algorithm, in `models.cpu.winograd`, needs fewer multiplications.)
 
-`--variants` times the step with the libraries that XLA chooses for convolutions and
-products, with the whole batch at once, with flax's LayerNorm and with other ways to
-compute a convolution, plain ones among them, from the same weights and with losses that
-must agree. The layers are exchanged from outside; the models do not know them.
-`--profile` says which operations take the time of our step.
+`--variants` times other ways to compute the step: with the libraries that XLA chooses
+for convolutions and products, with the whole batch at once, with flax's LayerNorm and
+with other forms of a convolution, including the plain one. All start from the same
+weights, and their losses must agree. Layers are replaced from outside the models.
+`--profile` prints which operations take the time of our step.
 """
 
 import argparse
@@ -69,17 +68,17 @@ SIDE = 32
 NUM_CHANNELS = 3
 NUM_CLASSES = 10
 WIDTH = 64
-# Low, since Adam's first steps are signs: rounding decides them where a gradient is
-# near 0 and parts the two. (In float64 their gradients agree to 2e-15.)
+# Low, because Adam's first steps are signs. Near a gradient of 0 rounding decides them,
+# and the two models diverge. (In float64 their gradients agree to 2e-15.)
 LEARNING_RATE = 1e-5
 SQUARE = (1536, 1536, 1536)
 STEPS_IN_A_ROUND = {"cifar_cnn": 10, "resnet18": 1}
 
 Convolution = Callable[..., jax.Array]
-"""What `nnx.Conv` calls: (inputs, kernel, strides, padding, **other options)."""
+"""The function that `nnx.Conv` calls: (inputs, kernel, strides, padding, **options)."""
 
 Step = Callable[[int], float]
-"""Trains for a number of steps; returns the loss before the last of them."""
+"""Trains for a number of steps; returns the loss before the last step."""
 
 
 def build(name: str) -> CifarCNN | ResNet18:
@@ -89,7 +88,7 @@ def build(name: str) -> CifarCNN | ResNet18:
 
 
 def options_of(model: ImageClassifier) -> dict[str, str]:
-    """What the harness compiles a step of the model with."""
+    """The options with which the harness compiles a step of the model."""
     return convolution_options(narrowest_convolution(nnx.state(model)))
 
 
@@ -125,13 +124,13 @@ def forward_products(name: str, batch: int) -> tuple[MatmulShape, ...]:
 
 
 def minimal_flops(name: str, batch: int) -> int:
-    """Forward, for the kernels, and for the inputs of all layers but the first."""
+    """Operations: forward, for kernels, and for inputs of all layers but the first."""
     flops = [matmul_flops(shape) for shape in forward_products(name, batch)]
     return 3 * sum(flops) - flops[0]
 
 
 class JaxStep:
-    """Ours; so many images of the batch go through the network at once."""
+    """Our step, with some images of the batch at a time."""
 
     def __init__(
         self,
@@ -175,12 +174,12 @@ class JaxStep:
 
     @property
     def program(self) -> str:
-        """The compiled text."""
+        """The text of the compiled program."""
         return str(self._step.as_text())
 
 
 def with_convolution(model: Any, convolution: Convolution) -> Any:
-    """The model with another way to convolve, centred as its normalisations need it."""
+    """The model with another convolution, centred for its normalisations."""
     for _, module in nnx.iter_modules(model):
         if isinstance(module, nnx.Conv):
             module.conv_general_dilated = centered(convolution)
@@ -305,7 +304,7 @@ def run_on(num_cores: int, arguments: Sequence[str]) -> None:
     """Runs this module in a process that is bound to the first cores."""
     available = os.sched_getaffinity(0)
     if num_cores > len(available):
-        raise SystemExit(f"--cores {num_cores}: there are {len(available)} here.")
+        raise SystemExit(f"--cores {num_cores}: must be at most {len(available)} here")
     # XLA and PyTorch count the cores when they start; a child inherits its parent's.
     os.sched_setaffinity(0, sorted(available)[:num_cores])
     command = [sys.executable, "-m", "benchmarks.images.step", *arguments]

@@ -1,4 +1,4 @@
-"""Other ways to compute a convolution: what `nnx.Conv` calls instead of `lax`'s.
+"""Other ways to compute a convolution, which `nnx.Conv` calls instead of `lax`'s.
 
 Each takes (inputs, kernel, strides, padding, **other options of
 `lax.conv_general_dilated`).
@@ -34,7 +34,7 @@ def shifted(
 def one_product(
     inputs: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **_: Any
 ) -> jax.Array:
-    """Shifted slices side by side, times the kernel as one matrix."""
+    """Convolves by one product of shifted slices, side by side, and the kernel."""
     patches = jnp.concatenate(shifted(inputs, kernel, strides, padding), axis=-1)
     return patches @ kernel.reshape(-1, kernel.shape[-1])
 
@@ -42,7 +42,7 @@ def one_product(
 def product_for_the_kernel(
     inputs: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options: Any
 ) -> jax.Array:
-    """`lax.conv`, and the gradient of the kernel as one product of shifted slices."""
+    """Convolves by `lax.conv`, with the kernel's gradient as one product of slices."""
 
     @jax.custom_vjp
     def convolve(inputs: jax.Array, kernel: jax.Array) -> jax.Array:

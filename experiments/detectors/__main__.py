@@ -9,7 +9,7 @@ from experiments.harness.command_line import parse, run
 from experiments.harness.messages import UserError
 
 FLOATS = 20
-"""Floats that each update of a stream takes, over all kinds."""
+"""Number of floats in memory for each update of a stream, over all kinds."""
 PROG = "python -m experiments.detectors"
 
 
@@ -39,7 +39,7 @@ def study(config: Config) -> None:
 
 
 def _measure(config: Config, path: Path, picture: Path) -> None:
-    """Measures, keeps what was found and prints it."""
+    """Measures, stores the results and prints them."""
     from experiments.detectors import curves, figures, streams, tables
     from experiments.detectors import study as measure
     from experiments.harness import files, outcomes
@@ -68,7 +68,10 @@ def _measure(config: Config, path: Path, picture: Path) -> None:
 
 
 def _refuse_others(path: Path, picture: Path) -> None:
-    """Refuses, before hours of work, what could not be kept or is somebody else's."""
+    """Refuses an output that cannot be written or is not of this study.
+
+    The study takes hours, so it checks first.
+    """
     from experiments.harness import files
 
     for file in (path, picture):

@@ -1,4 +1,4 @@
-"""What the study of change detectors can be asked for."""
+"""The options of the study of change detectors."""
 
 import dataclasses
 from pathlib import Path
@@ -11,28 +11,30 @@ from experiments.harness.config import MOST_SEEDS
 class Config:
     """Measures false alarms, detections and delays of change detectors.
 
-    On simulated streams and on the training losses of small grokking runs; writes
-    results.json and detectors.png and prints tables in Markdown.
+    The detectors watch simulated streams and the training losses of small grokking
+    runs. The command writes results.json and detectors.png, and prints tables in
+    Markdown.
     """
 
     num_streams: int = 200
-    """Each kind has this many simulated streams."""
+    """Number of simulated streams of each kind."""
     peers: bool = True
-    """River's and ruptures' detectors are measured as well."""
+    """Also measures the detectors of River and ruptures."""
     num_sweep_streams: int = 30
-    """The sweep and the ablations use this many of them, the first."""
+    """Number of streams of each kind, the first ones, for the sweep and the
+    ablations."""
     num_updates: int = 4000
-    """A stream has this many updates."""
+    """Number of updates of a stream."""
     change_step: int = 2500
-    """The first update after the change is this one."""
+    """First update after the change."""
     num_curves: int = 3
-    """Each kind of grokking run has this many seeds; 0 trains none."""
+    """Number of seeds of each kind of grokking run; 0 trains none."""
     curve_updates: int = 3000
-    """A grokking run has this many updates, and changes half-way."""
+    """Number of updates of a grokking run, which changes half-way."""
     seed: int = 0
-    """The noise is simulated with this seed, the first of the grokking runs."""
+    """Seed of the simulated noise, and the first seed of the grokking runs."""
     output_directory: Path = Path("runs/detectors")
-    """The files results.json and detectors.png are written here."""
+    """Directory for the files results.json and detectors.png."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

@@ -1,4 +1,4 @@
-"""Real streams: the training loss of small grokking runs that change half-way."""
+"""Real streams: training losses of small grokking runs that change half-way."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ NETWORK = Config(
     num_heads=2,
     head_dim=16,
     mlp_dim=128,
-    # The streams of docs/detectors.md were made with these.
+    # Settings of the streams in docs/detectors.md.
     position_scale=1.0,
     adam_b2=0.999,
 )
@@ -32,7 +32,7 @@ class Arm(NamedTuple):
 
     formula: str
     config: Config
-    share_before: int = 1  # trains on each n-th pair before the change
+    share_before: int = 1  # before the change it trains on every n-th pair
 
 
 def arms(num_updates: int) -> dict[str, Arm]:
@@ -53,7 +53,7 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
     """Trains all runs and records the loss before each update."""
     half = num_updates // 2
     experiment = Experiment(_at(1e-3, num_updates))
-    # The arms differ in numbers only, so they share what is compiled.
+    # The arms differ only in numbers, so they share compiled functions.
     init = jax.jit(experiment.init)
 
     @jax.jit
@@ -83,7 +83,7 @@ def record(num_seeds: int, num_updates: int, seed: int) -> dict[str, Streams]:
 
 
 def in_words(kinds: Mapping[str, Streams]) -> dict[str, str]:
-    """What became of each run, by its name: whether each loss is a finite number."""
+    """The outcome of each run, by its name: whether it diverged or finished."""
     became = {}
     for name, kind in kinds.items():
         for member, losses in enumerate(kind.values):

@@ -1,4 +1,4 @@
-"""One figure: what a detector sees, how well each does, and how the defaults lie."""
+"""The figure: an example stream, the scores of all detectors, and other settings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

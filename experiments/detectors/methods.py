@@ -1,4 +1,4 @@
-"""The detectors under study: ours, and peers behind the same interface.
+"""The detectors under study: ours, and others with the same interface.
 
 A method is a function of streams, shape (streams, updates), and a direction; it gives
 the updates of its alarms in each stream.
@@ -34,23 +34,23 @@ def ours() -> dict[str, Method]:
 
 
 def peers() -> dict[str, Method]:
-    """Those of river and, offline, ruptures.
+    """The detectors of river and, offline, of ruptures.
 
     Raises:
-      UserError: one of them is not installed.
+      UserError: a package is not installed.
     """
     river, ruptures = _import("river.drift"), _import("ruptures")
     return {
         "river PageHinkley": functools.partial(_river_page_hinkley, river),
         "river ADWIN": functools.partial(_river_adwin, river, delta=0.002),
-        # The best of five between .002 and this one on just these streams.
+        # The best of five values from .002 down to this one, on these streams.
         "river ADWIN, tuned": functools.partial(_river_adwin, river, delta=1e-12),
         "ruptures (offline)": functools.partial(_ruptures, ruptures),
     }
 
 
 def of_factory(factory: Callable[..., nap_optax.Detector]) -> Method:
-    """A method of one of our detectors."""
+    """Makes a method from one of our detectors."""
 
     def method(values: np.ndarray, direction: Direction) -> Alarms:
         fired = jax.jit(lambda rows: fires(factory(direction=direction), rows))(values)
@@ -80,7 +80,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _in_units_of_noise(values: np.ndarray) -> np.ndarray:
-    # The peers' thresholds are in the values' own unit; ours need no such favour.
+    # The peers' thresholds are in units of the values; ours do not depend on units.
     scale = noise_scale(values) if np.ptp(values) else 1.0
     return values.astype(float) / scale
 
@@ -102,7 +102,7 @@ def _river_page_hinkley(
 def _river_adwin(
     river: ModuleType, values: np.ndarray, direction: Direction, *, delta: float
 ) -> Alarms:
-    """Without the alarms at which the mean moved the other way."""
+    """Runs ADWIN without the alarms at which the mean moved the other way."""
     alarms: Alarms = []
     for row in values:
         detector = river.ADWIN(delta=delta)
@@ -118,7 +118,7 @@ def _river_adwin(
 
 
 def _ruptures(ruptures: ModuleType, values: np.ndarray, direction: Direction) -> Alarms:
-    """PELT for changes of the mean, with the usual penalty; sees the whole stream."""
+    """Runs PELT for changes of the mean, with the usual penalty, on whole streams."""
     alarms: Alarms = []
     for row in values:
         signal = _in_units_of_noise(row)

@@ -1,9 +1,9 @@
 """Simulated streams of values with one known change, or none.
 
-t counts updates, c is the update of the change, [t ≥ c] is 1 from there on and 0
-before, e is noise of mean 0 and standard deviation 1. The falls are
-E(t) = .3 + 2 exp(-t / 800) and P(t) = .1 + 2 (1 + t / 20)^-.5; the jump that training
-then undoes is J(t) = .3 [t ≥ c] exp(-(t - c) / 500).
+t counts updates and c is the update of the change; [t ≥ c] is 0 before c and 1 from c
+on. e is noise of mean 0 and standard deviation 1. The falling losses are
+E(t) = .3 + 2 exp(-t / 800) and P(t) = .1 + 2 (1 + t / 20)^-.5. The jump, which training
+undoes, is J(t) = .3 [t ≥ c] exp(-(t - c) / 500).
 """
 
 from collections.abc import Callable
@@ -141,7 +141,7 @@ def _harder(draw: _Noise, t: np.ndarray, since: np.ndarray, after: np.ndarray) -
 
 
 def _spikes(draw: _Noise) -> np.ndarray:
-    """Three in each stream, of height .01 to .5, falling over 1 to 11 updates."""
+    """Draws three spikes in each stream, of height .01 to .5, over 1 to 11 updates."""
     num_updates = draw.shape[1]
     spikes = np.zeros(draw.shape)
     for row in spikes:
@@ -216,6 +216,6 @@ def first(kinds: dict[str, Streams], num: int) -> dict[str, Streams]:
 
 
 def noise_scale(values: np.ndarray) -> float:
-    """The noise's standard deviation, from differences of neighbours."""
+    """The noise's standard deviation, from differences of successive values."""
     differences = np.abs(np.diff(values.astype(float)))
     return float(np.median(differences[differences > 0]) / 0.6745 / np.sqrt(2))

@@ -1,4 +1,4 @@
-"""Counts what the detectors did: false alarms, detections and delays."""
+"""Counts false alarms, detections and delays of the detectors."""
 
 import inspect
 import itertools
@@ -21,7 +21,7 @@ SWEEPS = {
         (0.05, 0.1, 0.15, 0.25, 0.5),
     ),
 }
-# Those of `cusum`, to vary one at a time.
+# The defaults of `cusum`, to vary one at a time.
 DEFAULTS = {
     name: float(parameter.default)
     for name, parameter in inspect.signature(nap_optax.cusum).parameters.items()
@@ -44,21 +44,22 @@ Table = dict[str, dict[str, dict[str, Any]]]
 def score(
     alarms: Alarms, num_updates: int, change_step: int | None, *, tolerance: int = 0
 ) -> dict[str, Any]:
-    """What one method did on the streams of one kind.
+    """The scores of one method on the streams of one kind.
 
     Args:
       alarms: updates of the alarms in each stream.
       num_updates: length of the streams.
       change_step: the first update after the change, or None.
-      tolerance: updates by which an alarm may precede it.
+      tolerance: updates by which an alarm may precede the change.
 
     Returns:
-      `share_false`: of streams with an alarm before the change.
-      `false_per_1000_updates`: those alarms for each 1000 updates before the change.
-      `share_detected`: of streams with an alarm after it.
-      `share_right`: of streams with no alarm before and exactly one after it (none
-      at all if there is no change).
-      `delay_updates`: quartiles of the first alarm after it, None if there is none.
+      `share_false`: share of streams with an alarm before the change.
+      `false_per_1000_updates`: number of these alarms per 1000 updates before it.
+      `share_detected`: share of streams with an alarm after the change.
+      `share_right`: share of streams with no alarm before and exactly one after it
+      (without a change, with no alarm at all).
+      `delay_updates`: quartiles of the delay of the first alarm after the change, or
+      None if there is none.
     """
     end = num_updates if change_step is None else change_step - tolerance
     false = [sum(step < end for step in each) for each in alarms]
@@ -127,7 +128,7 @@ def _scores(
 
 
 def _alike(kinds: Mapping[str, Streams]) -> list[dict[str, Streams]]:
-    """Kinds of one direction and length: one compilation serves them all."""
+    """Groups kinds of one direction and length, which share a compilation."""
     groups: dict[Any, dict[str, Streams]] = {}
     for name, kind in kinds.items():
         key = (kind.direction, kind.values.shape[1])
@@ -157,7 +158,7 @@ def sweep(kinds: Mapping[str, Streams], name: str) -> list[dict[str, float]]:
 
 
 def ablate(kinds: Mapping[str, Streams]) -> dict[str, dict[str, Any]]:
-    """Scores `cusum` with one choice undone: means over the kinds, and the worst."""
+    """Scores `cusum` with one choice undone: the mean and the worst of the kinds."""
     changing = {n: kind for n, kind in kinds.items() if kind.change_step is not None}
     grid = [DEFAULTS | change for change in ABLATIONS.values()]
     tables = dict(zip(ABLATIONS, vary(changing, nap_optax.cusum, grid), strict=True))
@@ -185,7 +186,7 @@ def _means(table: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 def run(
     config: Config, simulated: Mapping[str, Streams], real: Mapping[str, Streams]
 ) -> dict[str, Any]:
-    """Everything that is measured."""
+    """Measures everything and returns all results."""
     detectors = methods.ours() | (methods.peers() if config.peers else {})
     table = compare({**simulated, **real}, detectors)
     both = {

@@ -1,4 +1,4 @@
-"""The results as tables in Markdown."""
+"""Tables of the results, in Markdown."""
 
 from collections.abc import Mapping
 from typing import Any

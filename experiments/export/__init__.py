@@ -1,1 +1,1 @@
-"""`python -m experiments.export`: gives trackers the metrics of runs on disk."""
+"""`python -m experiments.export`: logs the metrics of runs on disk to trackers."""

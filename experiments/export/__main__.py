@@ -19,17 +19,17 @@ PROG = "python -m experiments.export"
 class Options:
     """Logs the metrics of runs on disk to trackers, whatever state the runs are in.
 
-    From the first step to the last that was recorded. What a tracker has of a run is
-    replaced or completed, so that it may be done again.
+    It logs every recorded step and replaces or completes what a tracker has of a run,
+    so it may be repeated.
     """
 
     directories: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """The runs in and under these are logged."""
+    """Directories to look for runs in."""
     to: tuple[registry.Name, ...] = ()
-    """Metrics go to these trackers."""
+    """Trackers that get the metrics."""
     parts: bool = False
-    """Parts of a group are logged that has been put together, and a group that a larger
-    one holds."""
+    """Also logs the parts of a group that has been put together, and a group that a
+    larger one holds."""
 
     def __post_init__(self) -> None:
         """Checks that there is something to do.
@@ -46,7 +46,7 @@ def main() -> None:
 
     Raises:
       UserError: a tracker is not installed, or there is nothing to log.
-      SystemExit: with code 1 where something was not logged, of which a line says why.
+      SystemExit: with code 1 if some run was not logged; a line says why.
     """
     options = parse(Options, prog=PROG)
     registry.require(options.to)
@@ -61,7 +61,11 @@ def main() -> None:
 
 
 def _export(path: Path, name: str) -> bool:
-    """One run; whatever its tracker raises is a line, and the others are next."""
+    """Exports one run; an error of its tracker becomes a warning.
+
+    Returns:
+      Whether the run was logged.
+    """
     try:
         exporting.export(path, name)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`python -m experiments.grokking`: one arm, from flags to a figure and a summary."""
+"""`python -m experiments.grokking`: runs one arm and writes a figure and a summary."""
 
 import sys
 

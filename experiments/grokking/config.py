@@ -1,4 +1,4 @@
-"""What a grokking run can be asked for; the defaults are the paper's sizes."""
+"""The options of a grokking run; the default sizes are the paper's."""
 
 import dataclasses
 from typing import Any, Literal
@@ -14,7 +14,7 @@ NUM_PERMUTATIONS = 120  # elements of S5
 _RANGES: Ranges = (
     # Devices compute x^2 + xy + y^2 and number the pairs in 32 bits.
     ({"at_least": 2, "at_most": 26_754}, ("modulus",)),
-    # Each is compiled on its own.
+    # Each block is compiled on its own.
     ({"at_least": 1, "at_most": 100}, ("num_blocks",)),
     ({"above": 0, "below": 1}, ("train_fraction",)),
     (
@@ -45,110 +45,110 @@ _RANGES: Ranges = (
 
 
 CHANGED: dict[str, Any] = {"position_scale": 1.0, "adam_b2": 0.999}
-"""What these were before they were fields."""
+"""The values of these fields before they were fields."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
     """Trains the transformer of Lyle et al. (2025) on arithmetic modulo p and tests it.
 
-    Full batch; after a run, the directory holds its metrics, figures, summary and
-    checkpoints. The same command continues an interrupted run.
+    Each update uses all training pairs. After a run, its directory holds metrics,
+    figures, a summary and checkpoints. The same command continues an interrupted run.
     """
 
     operation: Operation = "addition"
-    """The network learns this operation modulo p: x + y, x - y, x * y or (quadratic)
+    """Operation modulo p that the network learns: x + y, x - y, x * y or (quadratic)
     x^2 + xy + y^2. With s5 it learns the product of two of the 120 permutations of five
     things. The paper has addition."""
     modulus: int = 117
-    """p: the pairs are all 0 <= x, y < p. The paper has 117; s5 does not use it."""
+    """The p of the operation; the pairs are all 0 <= x, y < p. The paper has 117; s5
+    does not use it."""
     train_fraction: float = 0.2
-    """This share of the ordered pairs is the training set, the rest is the test set.
+    """Share of the ordered pairs in the training set; the other pairs are the test set.
     The paper has 0.2."""
     num_steps: int = 2000
-    """The run has this many updates. The paper has 1,000,000."""
+    """Number of updates. The paper has 1,000,000."""
     learning_rate: float = per_member(0.01)
-    """The schedule peaks at this rate. The paper has 1e-4 to 1e-2."""
+    """Peak learning rate of the schedule. The paper has 1e-4 to 1e-2."""
     warmup_steps: int = per_member(100)
-    """The rate rises linearly over this many updates, from zero, or, in each cycle of
-    the cyclic schedule, from the low learning rate. The paper has 1000."""
+    """Number of updates of the linear warm-up. It starts from zero, or, in each cycle
+    of the cyclic schedule, from the low learning rate. The paper has 1000."""
     schedule: Schedule = "constant"
-    """The rate warms up and stays (constant), warms up and falls along half a cosine
-    to the low learning rate (cosine), or does the latter several times (cyclic)."""
+    """Schedule of the learning rate. All begin with a warm-up. Then constant stays,
+    cosine falls along half a cosine to the low learning rate, and cyclic repeats
+    warm-up and fall several times."""
     cooldown_steps: int = per_member(0)
-    """The constant schedule falls to the low learning rate over this many last updates,
-    along half a cosine."""
+    """Number of updates at the end over which the constant schedule falls, along half a
+    cosine, to the low learning rate."""
     num_cycles: int = 5
-    """The cyclic schedule has this many cycles, over the updates after the delay."""
+    """Number of cycles of the cyclic schedule, after the delay."""
     delay_steps: int = per_member(0, "delay_steps", "cycle_steps")
-    """The low learning rate holds for this many updates before the schedule starts."""
+    """Number of updates at the low learning rate before the schedule starts."""
     low_learning_rate: float = per_member(1e-4)
-    """The rate is this during the delay, and where the cosine, the cycles and the
-    cool-down end."""
+    """Learning rate during the delay, and at the end of the cosine, of each cycle and
+    of the cool-down."""
     weight_decay: float = per_member(0.0)
-    """Matrices decay by this, decoupled and times the learning rate (adamw: all leaves
-    do). The paper has 0.01 to 10."""
+    """Decay of the matrices, decoupled and times the learning rate (with adamw, of all
+    leaves). The paper has 0.01 to 10."""
     scale_decay: float = per_member(0.0)
-    """Normalisation scales decay by this, decoupled and times the learning rate. The
+    """Decay of the normalisation scales, decoupled and times the learning rate. The
     paper has 0, 1 and 10."""
     normalize: bool = False
-    """The network has RMSNorm before the attention, before the MLP and before the
-    read-out."""
+    """Adds an RMSNorm before the attention, before the MLP and before the read-out."""
     project: bool = True
-    """Projection holds the Frobenius norm of each matrix at its initial value."""
+    """Holds the Frobenius norm of each matrix at its initial value, by projection."""
     project_every: int = 1
-    """Weights are projected once every this many updates. The paper has 100 in figure
-    2, left."""
+    """Number of updates from one projection to the next. The paper has 100 in figure 2,
+    left."""
     project_tables: bool = True
-    """Projection includes the token and the position table."""
+    """Includes the token and the position table in the projection."""
     project_readout: bool = True
-    """Projection includes the unembedding."""
+    """Includes the unembedding in the projection."""
     radius_multiplier: float = per_member(1.0)
-    """The initial matrices are multiplied by this, and so are the norms that projection
-    holds."""
+    """Factor of the initial matrices, and so of the norms that projection holds."""
     optimizer: Optimizer = "adam"
-    """This one turns gradients into updates. AdamW is optax's, which decays every leaf;
-    the others decay matrices only. Grokfast is Adam on gradients whose slow part is
-    amplified; hyperball is Adam with updates scaled to the norm of the weights; muon
-    leaves the tables and the read-out to Adam. The paper has Adam."""
+    """Optimizer. AdamW is optax's, which decays every leaf; the others decay matrices
+    only. Grokfast is Adam on gradients with their slow part amplified; hyperball is
+    Adam with updates scaled to the norm of the weights; muon leaves the tables and the
+    read-out to Adam. The paper has Adam."""
     adam_b2: float = per_member(0.95)
-    """Adam's second moment decays by this factor. The paper says "default values" and
-    prints none; at the usual 0.999 our networks collapse where the paper's do not
+    """Decay factor of Adam's second moment. The paper says "default values" and prints
+    none; at the usual 0.999 our networks collapse where the paper's do not
     (docs/grokking.md, "How the paper's model is read")."""
     adam_eps: float = per_member(1e-8)
-    """Adam adds this to the root of its second moment; muon keeps its own."""
+    """Number that Adam adds to the root of its second moment; muon keeps its own."""
     max_update_rms: float | None = None
-    """Each leaf's direction is clipped to this root mean square, as Adafactor does."""
+    """Largest root mean square of each leaf's direction, which is clipped to it as in
+    Adafactor."""
     max_elr: float | None = None
-    """The effective learning rate of each matrix, the norm of an update over the norm
-    of the matrix, is at most this."""
+    """Largest effective learning rate of each matrix: the norm of an update over the
+    norm of the matrix."""
     max_logit: float | None = None
-    """Logits z are bounded softly, as max_logit * tanh(z / max_logit)."""
+    """Soft bound of the logits z, as max_logit * tanh(z / max_logit)."""
     precise_loss: bool = False
-    """The loss is exact for confident predictions, where float32's log-softmax rounds
-    to 0."""
+    """Computes the loss exactly for confident predictions, where float32's log-softmax
+    rounds to 0."""
     diagnose: bool = False
-    """The run also logs what precedes a collapse: see docs/grokking.md."""
+    """Also logs what precedes a collapse: see docs/grokking.md."""
     grokfast_decay: float = 0.98
-    """Grokfast's running mean of the gradients decays by this factor."""
+    """Decay factor of Grokfast's running mean of the gradients."""
     grokfast_amplitude: float = 2.0
-    """Grokfast adds this many times that mean to the gradients."""
+    """Factor of the running mean that Grokfast adds to the gradients."""
     num_blocks: int = 1
-    """The network has this many blocks of attention and MLP: one, as the paper's text
-    says, or more (its table says two layers), which take some nine times as long."""
+    """Number of blocks of attention and MLP. The paper's text says one, its table says
+    two layers. Two blocks take some nine times as long as one."""
     num_heads: int = 4
-    """A block has this many attention heads. The paper has 4."""
+    """Number of attention heads of a block. The paper has 4."""
     head_dim: int = 32
-    """A head has this width; the model's width is num_heads * head_dim. The paper has
-    32."""
+    """Width of a head; the model's width is num_heads * head_dim. The paper has 32."""
     mlp_dim: int = 512
-    """The MLP has this many hidden units. The paper has 512."""
+    """Number of hidden units of the MLP. The paper has 512."""
     position_scale: float = per_member(0.1)
-    """The position table starts with this times the standard deviation of the token
-    table. The paper does not give it; its networks treat x and y alike, from which we
-    infer that it is small."""
+    """Initial standard deviation of the position table, over that of the token table.
+    The paper does not give it. We infer that it is small, because the paper's networks
+    treat x and y alike."""
     seed: int = 0
-    """The split and the initial weights are drawn with this seed."""
+    """Seed of the split and of the initial weights."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -216,13 +216,13 @@ class Config(RunConfig):
             "optimizer",
             self.optimizer,
             self.optimizer != "hyperball" or self.project,
-            "another without projection, which hyperball needs: drop --no-project",
+            "another without projection, which hyperball needs: or drop --no-project",
         )
         check(
             "diagnose",
             self.diagnose,
             not self.diagnose or self.optimizer not in ("sgd", "muon"),
-            "off with sgd and muon: it reads the second moment of an Adam for all",
+            "off with sgd and muon: it needs Adam's second moment of every leaf",
         )
         for name in ("max_update_rms", "max_elr"):
             check(
@@ -236,12 +236,12 @@ class Config(RunConfig):
                 name,
                 getattr(self, name),
                 getattr(self, name) or self.project,
-                "on without projection: it says what projection leaves out",
+                "on without projection: drop it or --no-project",
             )
 
     @property
     def num_elements(self) -> int:
-        """How many numbers (or permutations) there are to combine."""
+        """Number of elements (numbers or permutations) that the operation combines."""
         return NUM_PERMUTATIONS if self.operation == "s5" else self.modulus
 
     @property
@@ -251,6 +251,6 @@ class Config(RunConfig):
 
     @property
     def cycle_steps(self) -> int:
-        """Updates in which the schedule runs its course once, after the delay."""
+        """Number of updates of one course of the schedule, after the delay."""
         num_cycles = self.num_cycles if self.schedule == "cyclic" else 1
         return (self.num_steps - self.delay_steps) // num_cycles

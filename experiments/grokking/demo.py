@@ -2,8 +2,8 @@
 
 A network with normalisation layers and projected weights memorises the training pairs
 at a low learning rate. Then one run becomes three, which differ only in the learning
-rate: it stays low, or is re-warmed to one of two peaks, held and let down again.
-(Lyle et al., 2025, figure 3.)
+rate: it stays low, or is re-warmed to one of two peaks, held and lowered again. (Lyle
+et al., 2025, figure 3.)
 """
 
 import dataclasses
@@ -41,34 +41,34 @@ WARMUP_STEPS = 100
 class DemoConfig:
     """Memorises at a low learning rate, then re-warms to several peaks.
 
-    An interrupted demo continues where it was; a finished one is shown again.
+    The same command continues an interrupted demo, and shows a finished demo again.
     """
 
     memorise_steps: int = 700
-    """The network memorises for this many updates at the low learning rate."""
+    """Number of updates of memorising, at the low learning rate."""
     rewarm_steps: int = 1000
-    """Training goes on for this many updates after the re-warm."""
+    """Number of updates after the re-warm."""
     cooldown_steps: int = 300
-    """The rate falls back to the low one over this many last updates."""
+    """Number of updates at the end over which the rate falls back to the low one."""
     low_learning_rate: float = 1e-4
-    """The first part has this rate, and one arm keeps it."""
+    """Learning rate while memorising; one arm keeps it."""
     peak_learning_rates: tuple[float, ...] = (1e-3, 1e-2)
-    """One arm is re-warmed to each of these rates."""
+    """Peak learning rates of the re-warm, with one arm for each."""
     modulus: int = 117
-    """p: the network learns x + y mod p from pairs 0 <= x, y < p."""
+    """The p of the task: the network learns x + y mod p from pairs 0 <= x, y < p."""
     train_fraction: float = 0.2
-    """This share of the pairs is the training set."""
+    """Share of the pairs in the training set."""
     scale_decay: float = 1.0
-    """Normalisation scales decay by this, decoupled and times the learning rate."""
+    """Decay of the normalisation scales, decoupled and times the learning rate."""
     eval_every: int = 50
-    """The network is evaluated once every this many updates."""
+    """Number of updates between two evaluations of the network."""
     seed: int = 0
-    """The split and the initial weights are drawn with this seed."""
+    """Seed of the split and of the initial weights."""
     run_directory: Path | None = None
-    """The demo is kept here; by default in runs/demo/<digest of the settings>."""
+    """Directory of the demo; by default runs/demo/<digest of the settings>."""
 
     def __post_init__(self) -> None:
-        """Checks what the arms' own configs do not.
+        """Checks the fields that the arms' own configs do not check.
 
         Raises:
           ValueError: names the field, the value and what is allowed.
@@ -114,8 +114,8 @@ class DemoConfig:
 
     @property
     def arms(self) -> dict[str, Config]:
-        """By name, the run of `python -m experiments.grokking` that each arm equals."""
-        # Memorising for all updates but one is to stay low.
+        """The config of `experiments.grokking` that each arm equals, by name."""
+        # To stay low is to memorise for all updates but one.
         last = self.memorise_steps + self.rewarm_steps - 1
         low = dataclasses.replace(
             self._arm(self.low_learning_rate), cooldown_steps=0, warmup_steps=0
@@ -128,12 +128,12 @@ class DemoConfig:
 
     @property
     def path(self) -> Path:
-        """Where the demo is kept."""
+        """The directory of the demo."""
         return self.run_directory or default_path("demo", self.recorded, ())
 
     @property
     def recorded(self) -> "Recorded":
-        """What decides the results."""
+        """The settings that decide the results."""
         ignored = ("run_directory",)
         return Recorded(
             settings=settings(self, ignored),
@@ -159,10 +159,9 @@ class DemoConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """A demo as its directory keeps it.
+    """A demo as its directory keeps it, with all settings of its arms.
 
-    With all that its arms run with: their defaults may change under a demo that names
-    none of them.
+    The arms' defaults may change later, and the demo's own settings do not have them.
     """
 
     settings: Mapping[str, Any]
@@ -170,7 +169,7 @@ class Recorded:
 
 
 def demo(config: DemoConfig) -> None:
-    """Runs, or continues, both parts; prints a table, the figure and a sentence."""
+    """Runs or continues both parts; prints a table, a path and a sentence."""
     from experiments.grokking import figures
 
     if files.is_there(config.path / CONFIG):
@@ -230,7 +229,7 @@ def _train(
             said = outcomes.sentence(ends, config.memorise_steps)
             part.finish({**totals, "outcome": said})
         rows = part.rows()
-    if not is_finished(config.path / "memorise"):  # it was removed since
+    if not is_finished(config.path / "memorise"):  # it was removed later
         _memorise(config, Experiment(next(iter(arms.values()))))
     memorise = read_rows(config.path / "memorise")
     return memorise, _by_arm(config, rows)
@@ -249,7 +248,7 @@ def _ends(arms: Mapping[str, Sequence[Any]]) -> dict[str, outcomes.Outcome]:
 def _verdict(
     before: Mapping[str, Any], ends: Mapping[str, outcomes.Outcome], rewarm_step: int
 ) -> Iterator[str]:
-    """The last lines: what can be seen, and whether it is what the demo promises."""
+    """The last lines: the outcome, and whether it is what the demo promises."""
     yield outcomes.sentence(ends, rewarm_step)
     if before["train_accuracy"] < outcomes.LEVEL:
         yield (

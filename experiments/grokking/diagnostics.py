@@ -1,4 +1,4 @@
-"""What tells a collapse of training beforehand: numbers of one state."""
+"""Numbers of one state that announce a collapse of training."""
 
 from typing import Any
 
@@ -19,27 +19,27 @@ def instability(
     b2: Any,
     eps: Any,
 ) -> dict[str, jax.Array]:
-    """How large updates are, how old Adam's memory is and how confident the network.
+    """Measures the size of updates, the age of Adam's memory and the confidence.
 
     Args:
       params: the parameters.
-      opt_state: with the second moments ``nu`` and the ``count`` of one Adam, the
-        `learning_rate` and the `relative_update` of the last update.
-      grads: of the training loss at `params`: those of the next update.
-      logits: of the training pairs, shape ``(n, classes)``.
-      labels: of the training pairs, shape ``(n,)``.
+      opt_state: a state with the second moments ``nu`` and the ``count`` of one Adam,
+        the `learning_rate` and the `relative_update` of the last update.
+      grads: the gradients of the training loss at `params`, those of the next update.
+      logits: the logits of the training pairs, shape ``(n, classes)``.
+      labels: the labels of the training pairs, shape ``(n,)``.
       b2: Adam's second decay.
       eps: Adam's ε.
 
     Returns:
-      Scalars. Over the matrices, the largest: `gradient_over_memory`, the root of the
-      mean of g²/v with the v of the next update (1 if gradients keep their size;
-      Wortsman et al., https://arxiv.org/abs/2304.13013, 2023, section 3.5);
+      Scalars by name. The largest over the matrices of: `gradient_over_memory`, the
+      root of the mean of g²/v with the v of the next update (1 if gradients keep their
+      size; Wortsman et al., https://arxiv.org/abs/2304.13013, 2023, section 3.5);
       `update_rms`, the root mean square of the last update over the learning rate;
-      `largest_relative_update`. Over their entries: `zero_gradient_fraction`, the share
-      that is exactly zero. Over the pairs: `logit_gap`, the mean of the label's logit
-      less the largest other; `zero_loss_fraction`, the share whose plain loss float32
-      rounds to zero.
+      `largest_relative_update`. Over all their entries: `zero_gradient_fraction`, the
+      share of gradients that are exactly zero. Over the pairs: `logit_gap`, the mean of
+      the label's logit minus the largest other; `zero_loss_fraction`, the share with a
+      plain loss that float32 rounds to zero.
     """
     rate = optax.tree.get(opt_state, "last_learning_rate")
     memory = optax.tree.get(opt_state, "nu")

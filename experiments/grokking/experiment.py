@@ -21,11 +21,11 @@ NUM_FEATURE_PAIRS = 500
 
 
 class TrainState(NamedTuple):
-    """What changes from step to step."""
+    """The state of a run, which changes from step to step."""
 
     params: Any
     opt_state: Any
-    reference_params: Any  # at the evaluation before, to measure change against
+    reference_params: Any  # at the last evaluation, to measure change
     train_loss: jax.Array  # () before the last update
 
 
@@ -69,7 +69,7 @@ class Experiment:
     def evaluate(
         self, state: TrainState, hyper: Hyperparameters, split: Split
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """Scalars that describe a state, and the change since the last evaluation."""
+        """Scalars of a state and of the change since the last evaluation."""
         fixed = jax.tree.map(lambda a: a[:: self._feature_stride], split.train)
         now, before = (
             self._model(params).features(fixed.x, fixed.y)
@@ -116,7 +116,7 @@ class Experiment:
 
     @property
     def _feature_stride(self) -> int:
-        # The fixed points of the metrics: evenly spaced training pairs.
+        # The metrics use fixed points: evenly spaced training pairs.
         return max(1, self.config.num_train_pairs // NUM_FEATURE_PAIRS)
 
     def _new_model(self, rngs: nnx.Rngs, **numbers: Any) -> GrokkingTransformer:

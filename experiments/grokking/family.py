@@ -16,12 +16,12 @@ STEP_SECONDS = 0.02
 
 
 def run_seconds(config: Config) -> float:
-    """An estimate.
+    """Estimates the time of one seed.
 
-    A step costs in proportion to the training pairs, and an evaluation one more step
-    and a forward pass of the other pairs.
+    The cost of a step is proportional to the training pairs. An evaluation costs one
+    more step and a forward pass of the other pairs.
     """
-    # One block is needed at one position, more of them at five, attention included.
+    # One block is computed at one position, more blocks at five, including attention.
     relative = (1 + 8 * (config.num_blocks - 1)) / Config().num_train_pairs
     train, pairs = config.num_train_pairs, config.num_elements**2
     evaluations = -(-config.num_steps // config.eval_every)
@@ -30,13 +30,13 @@ def run_seconds(config: Config) -> float:
 
 
 def memory(config: Config) -> Needs:
-    """At the least; `tests/experiments/harness/test_memory.py` compares with XLA's."""
+    """The least memory; `tests/experiments/harness/test_memory.py` compares it."""
     width = config.num_heads * config.head_dim
     matrices = 4 * width**2 + 2 * width * config.mlp_dim
     params = config.num_blocks * matrices + 2 * config.num_elements * width
     copies = 2 if config.optimizer == "sgd" else 3
     pairs, train = config.num_elements**2, config.num_train_pairs
-    # An update keeps what it needs for the gradient, an evaluation nothing.
+    # An update keeps activations for the gradient, an evaluation does not.
     examples = max(2 * train, pairs - train)
     units = width + config.mlp_dim + config.num_elements
     return Needs(

@@ -14,7 +14,7 @@ TRAIN_COLOR = "0.55"
 
 
 def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None:
-    """Accuracy and activation-pattern change of one run, a faint line for each seed."""
+    """Draws accuracy and activation-pattern change, a faint line for each seed."""
     figure, axes = plots.figure(2, 1, width=7.0, height=2.8)
     top, bottom = axes[:, 0]
     _accuracy(top, rows)
@@ -56,7 +56,7 @@ def draw_arms(
     *,
     title: str,
 ) -> None:
-    """One run that memorises, and what becomes of it under several learning rates."""
+    """Draws one run that memorises, and its continuations at several learning rates."""
     figure, axes = plots.figure(2, 1, width=9.5, height=2.8)
     top, bottom = axes[:, 0]
     _line(top, memorise, "train_accuracy", "training accuracy", TRAIN_COLOR)
@@ -68,12 +68,12 @@ def draw_arms(
         _line(top, joined, "train_accuracy", "", TRAIN_COLOR)
         _line(top, joined, "test_accuracy", f"test accuracy, {name}", color)
         _line(bottom, joined, "relative_update", "", color)
-        for ax in (top, bottom):  # copies that stay where they were lie on each other
+        for ax in (top, bottom):  # lines of copies that do not change overlap
             ax.lines[-1].set_linestyle(next(styles))
     mark_rewarm((top, bottom), rewarm_step)
     top.set_ylim(-0.03, 1.05)
     plots.label(top, title=title, x="", y="accuracy")
-    # Beside the panel: where lines leave room depends on what becomes of the copies.
+    # Beside the panel, because the free room in it depends on the outcomes.
     top.legend(
         frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
@@ -87,7 +87,7 @@ def draw_arms(
 
 
 def mark_rewarm(axes: Sequence[Axes], step: int) -> None:
-    """A vertical line in each of the axes, with its name."""
+    """Draws a vertical line in each of the axes, with its name."""
     for ax in axes:
         ax.axvline(step, color="0.3", linestyle="--", linewidth=1)
         ax.annotate(

@@ -5,21 +5,21 @@ import jax.numpy as jnp
 
 
 def precise_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    r"""Cross-entropy with a small relative error however confident the network is.
+    r"""Cross-entropy with a small relative error, however confident the network is.
 
     .. math::
 
         -\log p_t = \operatorname{softplus}\Bigl(\log \sum_{j \ne t} e^{z_j} - z_t\Bigr)
 
-    The plain form, log Σ exp(z) - z_t, is exactly zero in float32 once the other
-    classes together have less than 6e-8, and the gradient of z_t with it, while those
-    of the other logits go on (Prieto et al., "Grokking at the Edge of Numerical
-    Stability", https://arxiv.org/abs/2501.04697, 2025). This one equals the plain form
-    in float64 to float32's precision.
+    The plain form is log Σ exp(z) - z_t. In float32, it and the gradient of z_t are
+    exactly zero if the other classes together have less than 6e-8, while the gradients
+    of the other logits are not (Prieto et al., "Grokking at the Edge of Numerical
+    Stability", https://arxiv.org/abs/2501.04697, 2025). This form equals the plain form
+    in float64, to the precision of float32.
 
     Args:
-      logits: shape ``(n, classes)``.
-      labels: shape ``(n,)``, integers.
+      logits: the logits, shape ``(n, classes)``.
+      labels: the labels, shape ``(n,)``, integers.
 
     Returns:
       Losses in nats, shape ``(n,)``.

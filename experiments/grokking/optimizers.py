@@ -1,7 +1,7 @@
 """The optimizers of the grokking runs: direction, decay, schedule and projection.
 
-The config's `per_member` fields are traced, so one
-compilation serves all of them; what shapes the program stays in the `Config`.
+The config's `per_member` fields are traced, so one compilation serves all their values.
+The fields that shape the program stay in the `Config`.
 """
 
 import functools
@@ -16,9 +16,9 @@ from experiments.grokking.config import Config
 from experiments.harness.members import Hyperparameters
 from nap_optax import masks, schedules
 
-# With it, the root mean square of Muon's update is that of Adam's (Liu et al., "Muon is
-# scalable for LLM training", https://arxiv.org/abs/2502.16982, 2025), so that one rate
-# serves the matrices of Muon and the tables and read-out, which Adam keeps.
+# With this factor, Muon's update has the root mean square of Adam's (Liu et al., "Muon
+# is scalable for LLM training", https://arxiv.org/abs/2502.16982, 2025). So one rate
+# serves Muon's matrices and Adam's tables and read-out.
 MUON_RMS = 0.2
 TABLES = ("token_embedding", "position_embedding")
 READOUT = ("unembedding/",)
@@ -30,7 +30,7 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
     peak, low = hyper.learning_rate, hyper.low_learning_rate
     match config.schedule:
         case "constant":
-            # Without a cool-down it would fall after the last update.
+            # Without a cool-down the fall would begin after the last update.
             schedule = schedules.warmup_stable_decay(
                 peak,
                 warmup_steps=hyper.warmup_steps,
@@ -61,7 +61,7 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
 def make_optimizer(
     config: Config, hyper: Hyperparameters
 ) -> optax.GradientTransformationExtraArgs:
-    """Direction, decay, schedule and projection, in this order; then measures."""
+    """Chains direction, decay, schedule and projection, then measures."""
     decayed = None if config.optimizer == "adamw" else masks.matrices
     direction = optax.chain(
         _direction(config, hyper),
@@ -92,20 +92,20 @@ def make_optimizer(
 
 
 def _held(config: Config, params: Any) -> Any:
-    """Which leaves are projected: all matrices, unless the config leaves some out."""
+    """A mask of the projected leaves: all matrices but those the config leaves out."""
     left_out = (() if config.project_tables else TABLES) + (
         () if config.project_readout else READOUT
     )
 
     def held(path: Any, is_matrix: bool) -> bool:
-        # An empty tuple is the start of no name.
+        # No name starts with an entry of an empty tuple.
         return is_matrix and not masks.path_name(path).startswith(left_out)
 
     return jax.tree_util.tree_map_with_path(held, masks.matrices(params))
 
 
 def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransformation:
-    """What to follow, not negated and without a rate."""
+    """The direction of updates, not negated and without a rate."""
     adam = optax.scale_by_adam(b2=hyper.adam_b2, eps=hyper.adam_eps)
     match config.optimizer:
         case "sgd":
@@ -116,8 +116,8 @@ def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransfor
             slow = scale_by_grokfast(config.grokfast_decay, config.grokfast_amplitude)
             return optax.chain(slow, adam)
         case "muon":
-            # Optax has it as a whole optimizer only, which at rate 1 is the direction,
-            # negated.
+            # Optax has it only as a whole optimizer, which at rate 1 is the negated
+            # direction.
             muon = optax.contrib.muon(
                 1.0,
                 consistent_rms=MUON_RMS,
@@ -128,7 +128,7 @@ def _direction(config: Config, hyper: Hyperparameters) -> optax.GradientTransfor
 
 
 def _muon_dimensions(params: Any) -> Any:
-    """How Muon sees each leaf; None leaves it to Adam."""
+    """Muon's dimensions of each leaf; None leaves the leaf to Adam."""
 
     def dimensions(path: Any, leaf: jax.Array) -> Any:
         name = masks.path_name(path)
@@ -152,11 +152,11 @@ def scale_by_grokfast(decay: float, amplitude: float) -> optax.GradientTransform
 
         \mu \to \alpha \mu + (1 - \alpha) g, \qquad g \to g + \lambda \mu
 
-    Goes before the optimizer's own moments. The mean starts at zero.
+    It comes before the optimizer's own moments. The mean starts at zero.
 
     Args:
-      decay: of the mean, α.
-      amplitude: λ.
+      decay: α, the decay of the mean.
+      amplitude: λ, the factor of the mean.
 
     Returns:
       A gradient transformation.

@@ -1,4 +1,4 @@
-"""What became of a run, in numbers and in a sentence."""
+"""The outcome of a run, in numbers and in a sentence."""
 
 import dataclasses
 import statistics
@@ -9,18 +9,18 @@ from experiments.grokking.config import Config
 from experiments.harness.outcomes import diverged_at
 
 LEVEL = 0.99
-"""Test accuracy from which a network has generalised."""
+"""Test accuracy from which on a network has generalised."""
 LAST = 5
-"""Evaluations at the end by which it is judged whether it stays so."""
+"""Number of last evaluations that show whether it stays so."""
 MEDIAN_OF = 10
-"""Evaluations at the end of which a summary has the median."""
+"""Number of last evaluations whose median a summary has."""
 LOST = 0.9
 """Accuracy below which a network that had generalised has lost it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Whether a run generalised, when, and how it ended."""
+    """The outcome of a run: whether and when it generalised, and how it ended."""
 
     first_step: int | None
     """The first evaluated step with a test accuracy of `LEVEL` or more."""
@@ -29,7 +29,7 @@ class Outcome:
     lowest_late: float
     """The lowest of both at the last evaluations."""
     lowest_end: float
-    """The same without evaluations before that step."""
+    """The lowest of both at the last evaluations, without those before that step."""
     highest: float
     """The highest test accuracy."""
     diverged_at: int | None = None
@@ -37,17 +37,17 @@ class Outcome:
 
     @property
     def stays(self) -> bool:
-        """It has generalised, and training and test accuracy are high to the end."""
+        """Whether it generalised and both accuracies stay high to the end."""
         return self.lowest_late >= LEVEL
 
     @property
     def collapsed(self) -> bool:
-        """It had generalised and has lost it at the end."""
+        """Whether it generalised and has lost that at the end."""
         return self.first_step is not None and self.lowest_end < LOST
 
     @property
     def words(self) -> str:
-        """How it ended, for one that had generalised."""
+        """The end of a run that had generalised, in words."""
         if self.diverged_at is not None:
             return f"and diverged at update {self.diverged_at}"
         if self.collapsed:
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def outcome(rows: Sequence[Mapping[str, Any]]) -> Outcome:
-    """Returns the outcome of a run, whose rows are in the order of its steps."""
+    """Returns the outcome of a run from its rows, in the order of its steps."""
     first = first_generalised(rows)
     since = [row for row in rows if first is None or row["step"] >= first]
 
@@ -85,7 +85,7 @@ def first_generalised(rows: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What became of one run: whether it memorised, generalised, and kept it."""
+    """The outcome in words: whether a run memorised, generalised and kept that."""
     own = outcome(rows)
     memorised = next((r["step"] for r in rows if r["train_accuracy"] >= LEVEL), None)
     if own.first_step is not None:
@@ -120,10 +120,10 @@ def _lost_at(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
-    """When a seed generalised, and where it ended.
+    """The summary of a seed: when it generalised, and its accuracies at the end.
 
-    Late networks dip now and then, so the end is judged by the median of the last
-    evaluations as well.
+    The accuracy of late networks dips now and then, so the end is also judged by the
+    median of the last evaluations.
     """
     late = [row["test_accuracy"] for row in rows[-MEDIAN_OF:]]
     return {
@@ -135,11 +135,11 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
 
 
 HIGHEST_OF_OTHERS = 0.25
-"""Test accuracy that no other arm of the demo reaches."""
+"""Test accuracy that no other arm of the demo may reach."""
 
 
 def is_as_promised(outcomes: Mapping[str, Outcome]) -> bool:
-    """The last arm, of the highest peak, generalises for good, and nothing else."""
+    """Whether only the last arm, with the highest peak, generalises for good."""
     *others, highest = outcomes.values()
     return highest.stays and all(
         other.highest < HIGHEST_OF_OTHERS and other.diverged_at is None
@@ -148,11 +148,11 @@ def is_as_promised(outcomes: Mapping[str, Outcome]) -> bool:
 
 
 def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
-    """Who generalised and when, who collapsed, who did nothing.
+    """A sentence on the arms: which generalised and when, and which failed.
 
     Args:
-      outcomes: by what was done to each, such as "re-warmed to 0.01".
-      rewarm_step: when that began.
+      outcomes: the outcome of each arm, by a name such as "re-warmed to 0.01".
+      rewarm_step: the update at which the arms began to differ.
     """
     parts = [
         f"the one {name} generalised after {own.first_step - rewarm_step} updates "
@@ -177,7 +177,7 @@ def sentence(outcomes: Mapping[str, Outcome], rewarm_step: int) -> str:
 
 
 def title(outcomes: Mapping[str, Outcome]) -> str:
-    """Returns a picture's title, which says what can be seen in it."""
+    """Returns a picture's title, which says what it shows."""
     stay = [name for name, own in outcomes.items() if own.stays]
     if not stay:
         return "A network that has memorised: none of its copies generalises for good"

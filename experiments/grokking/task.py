@@ -1,4 +1,4 @@
-"""The tasks (Power et al., 2022): the pairs to train on or hold out, and their labels.
+"""The tasks (Power et al., 2022): training pairs, test pairs and their labels.
 
 Power et al., "Grokking: generalization beyond overfitting on small algorithmic
 datasets", https://arxiv.org/abs/2201.02177.
@@ -16,7 +16,7 @@ from experiments.grokking.config import Operation
 
 
 class Pairs(NamedTuple):
-    """Pairs of numbers to combine, or of the numbers of permutations."""
+    """Pairs of numbers or of permutations, given by their numbers."""
 
     x: jax.Array  # (n,) int32
     y: jax.Array  # (n,) int32
@@ -36,13 +36,13 @@ def split_pairs(key: jax.Array, num_elements: int, num_train: int) -> Split:
     symmetry scores about the training fraction on the test set.
 
     Args:
-      key: of the shuffle.
-      num_elements: how many numbers there are; the pairs are its square.
-      num_train: how many to train on.
+      key: the key of the shuffle.
+      num_elements: number of elements; the number of pairs is its square.
+      num_train: number of training pairs.
 
     Returns:
-      The training pairs in the order of their index x * num_elements + y, and the
-      test pairs likewise: gathers from tables then walk through memory forwards.
+      The training pairs and the test pairs, both in the order of their index
+      x * num_elements + y, so that gathers from tables read memory forwards.
     """
     order = jax.random.permutation(key, num_elements**2)
     train, test = jnp.sort(order[:num_train]), jnp.sort(order[num_train:])
@@ -54,7 +54,7 @@ def _pairs(index: jax.Array, num_elements: int) -> Pairs:
 
 
 def labels(pairs: Pairs, modulus: int, operation: Operation = "addition") -> jax.Array:
-    """The results of an operation modulo p (S5: the product), shape (n,)."""
+    """The results of an operation modulo p (with S5, the products), shape (n,)."""
     x, y = pairs
     match operation:
         case "addition":

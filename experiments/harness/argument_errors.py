@@ -1,7 +1,7 @@
 """Explains in one line why tyro refused some arguments.
 
-All that depends on how tyro reports is in here. It prints boxes whose layout follows
-the terminal; they are captured in one fixed layout and read.
+Only this module depends on the form of tyro's reports. Tyro prints boxes in a layout
+that follows the terminal; here they are captured in a fixed layout and read.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ _KINDS = {"INT": "an integer", "FLOAT": "a number", "STR": "a text", "PATH": "a 
 
 
 def flag_of(name: str) -> str:
-    """The flag of a field: `a_b.c_d` is `--a-b.c-d`."""
+    """The flag of a field: `--a-b.c-d` for `a_b.c_d`."""
     return "--" + name.replace("_", "-")
 
 
 @contextlib.contextmanager
 def captured(printed: io.StringIO) -> Iterator[None]:
-    """Captures what the parser prints, laid out the same on every terminal.
+    """Captures what the parser prints, in the same layout on every terminal.
 
-    It decides on colours and boxes by stdout and on the width by `COLUMNS`.
+    The parser takes colours and boxes from stdout and the width from `COLUMNS`.
     """
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "80"
@@ -44,17 +44,17 @@ def explain(stop: SystemExit, printed: str, argv: Sequence[str]) -> str:
     """Explains why parsing stopped.
 
     Args:
-      stop: What tyro raised.
-      printed: What it printed, as `captured`.
-      argv: What it parsed.
+      stop: The exception that tyro raised.
+      printed: The text that it printed, from `captured`.
+      argv: The arguments that it parsed.
     """
     return _post_init_message(stop) or _parser_message(printed, argv)
 
 
 def explain_empty(argv: Sequence[str]) -> str | None:
-    """Explains an empty value, as a shell leaves of a variable that is not set.
+    """Explains an empty value, which a shell makes of a variable that is not set.
 
-    As a path it would be the working directory.
+    An empty path would mean the working directory.
     """
     for before, token in zip(["", *argv], argv, strict=False):
         if token == "" or (token.startswith("--") and token.endswith("=")):
@@ -64,7 +64,7 @@ def explain_empty(argv: Sequence[str]) -> str | None:
 
 
 def explain_unknown(unknown: Sequence[str], config_class: type) -> str:
-    """Explains arguments that no field takes; the first flag among them is named."""
+    """Explains arguments that no field takes, by the first flag among them."""
     flags = [token for token in unknown if token.startswith("-")]
     if not flags:
         return f"unexpected argument {unknown[0]!r}"
@@ -106,7 +106,7 @@ def _parser_message(printed: str, argv: Sequence[str]) -> str:
 
 
 def _given_values(flag: str, argv: Sequence[str]) -> str:
-    """What followed the last use of `flag`, as typed."""
+    """The values after the last use of `flag`, as typed."""
     values: list[str] = []
     current = ""
     for token in argv:

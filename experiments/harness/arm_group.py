@@ -1,4 +1,4 @@
-"""Arms of one family that one program runs: their run directory and their training."""
+"""Arms of one family that share a program: their run directory and their training."""
 
 import dataclasses
 import functools
@@ -23,25 +23,25 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Arms that one program runs; the config of their directory."""
+    """Arms that share a program, as the config of their run directory."""
 
     arms: Mapping[str, Mapping[str, Any]]
-    """By name, the settings that differ from the defaults: so a field that is added
-    later, with a default that changes nothing, does not part a run from its config."""
+    """The settings of each arm, by name, that differ from the defaults. So a run keeps
+    its config when a field is added later with a default that changes nothing."""
     seeds: tuple[int, ...]
-    """Every arm is run with each."""
+    """The seeds of every arm."""
     all_settings: Mapping[str, Mapping[str, Any]]
-    """By name, every setting, for the reader."""
+    """All settings of each arm, by name, for the reader."""
 
     @property
     def digest(self) -> str:
-        """A digest of what decides the results."""
+        """A digest of the settings that decide the results."""
         text = files.dump_json({"arms": self.arms, "seeds": self.seeds})
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
     def members(self) -> list[dict[str, Any]]:
-        """The labels of each run: `arm` and `seed`."""
+        """The labels `arm` and `seed` of each run."""
         return [{"arm": arm, "seed": seed} for arm in self.arms for seed in self.seeds]
 
     def part(self, arms: Sequence[str], seeds: Sequence[int]) -> "Group":
@@ -71,7 +71,7 @@ class Unit(NamedTuple):
 def groups(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[Group]:
-    """Sorts arms by the program they need, in the order of their first arms."""
+    """Groups arms by the program they need, in the order of their first arms."""
     by_program: dict[tuple[Any, ...], dict[str, Any]] = {}
     for arm, config in arms.items():
         shape = tuple(
@@ -97,7 +97,7 @@ def unit_in(family: Family[Any], group: Group, directory: Path) -> Unit:
 
 
 def is_finished(family: Family[Any], unit: Unit) -> bool:
-    """Whether all members have come to their end.
+    """Whether all members are finished.
 
     Raises:
       UserError: they were run with other defaults.
@@ -120,14 +120,14 @@ def train(
     title: str,
     checkpoint_seconds: float | None = None,
 ) -> None:
-    """Trains the members of a unit to their end, or what of it is left to do.
+    """Trains the members of a unit to their last step, or continues that.
 
     Args:
-      family: of the arms.
-      unit: which members, and where.
-      arms: the config of each.
-      title: what to call it where the user is told that it begins.
-      checkpoint_seconds: least time between two checkpoints; None is the usual.
+      family: the family of the arms.
+      unit: the members and their directory.
+      arms: the config of each arm, by name.
+      title: the unit's name in the message that it begins.
+      checkpoint_seconds: least time between two checkpoints; None for the default.
     """
     code, configs = family.code(), [arms[arm] for arm in unit.group.arms]
     loaded = code.load(configs[0])
@@ -137,7 +137,7 @@ def train(
             f"{configs[0].num_steps} updates each",
             file=sys.stderr,
         )
-        if run.summary is None:  # another process may have been quicker
+        if run.summary is None:  # unless another process was faster
             members = [
                 dataclasses.replace(config, seed=seed, num_seeds=1)
                 for config in configs
@@ -152,7 +152,7 @@ def opened(
     log: Sequence[registry.Name] = (),
     checkpoint_seconds: float | None = None,
 ) -> RunDirectory:
-    """The run directory of a unit, to be entered; `log` names trackers."""
+    """The run directory of a unit, not yet entered; `log` names trackers."""
     first = family.config_class(**next(iter(unit.group.arms.values())))
     return RunDirectory(
         unit.path,
@@ -167,13 +167,13 @@ def opened(
 
 
 def _refuse_other_defaults(family: Family[Any], unit: Unit) -> None:
-    """Settings that no arm sets are not in the name of the directory."""
+    """Compares the defaults, which are not in the name of the directory."""
     group, path = unit
     try:
         there = dict((read_config(path) or {})["all_settings"])
         known = {arm: {**family.before, **dict(there[arm])} for arm in group.arms}
     except (OSError, ValueError, KeyError, TypeError):
-        return  # nothing that could be compared; opening it says what is wrong
+        return  # nothing to compare; opening the directory reports what is wrong
     here = files.to_json(group.all_settings)
     differ = dict.fromkeys(
         f"{name} is {known[arm][name]} there and {now} here"
@@ -189,12 +189,12 @@ def _refuse_other_defaults(family: Family[Any], unit: Unit) -> None:
 
 
 def _settings(family: Family[Any], config: Any) -> dict[str, Any]:
-    """All that an arm runs with, but for what the group or its directory says."""
+    """All settings of an arm, except those of the group or its directory."""
     return settings(config, {"seed", "num_seeds", *family.ignored})
 
 
 def _changed(family: Family[Any], config: Any) -> dict[str, Any]:
-    """What an arm sets itself."""
+    """The settings that differ from the defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return {
         name: value

@@ -1,8 +1,8 @@
-"""Several arms and seeds of one family in few groups, one for each program.
+"""Runs several arms and seeds of one family, in one group for each program.
 
-Arms that differ in numbers only share a compiled program and a run directory, which is
-continued after an interruption like that of a single run; or the directories of their
-parts, where several processes share the work.
+Arms that differ only in numbers share a compiled program and a run directory, which is
+continued after an interruption like that of a single run. If several processes share
+the work, each part of the group has a directory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from experiments.harness.trackers.following import catch_up
 def run(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
 ) -> None:
-    """Trains every arm with every seed, or what of it is left to do.
+    """Trains every arm with every seed, or the runs that are left.
 
     Raises:
-      UserError: some of it was run with other defaults, or under other settings of JAX
-        while something is left to do: arms are compared with each other.
+      UserError: some runs had other defaults. Or they had other settings of JAX and
+        some runs are left, which would then not compare.
     """
     log = next(iter(arms.values())).log
     registry.require(log)
@@ -49,7 +49,7 @@ def run(
 def units(
     family: Family[Any], arms: Mapping[str, Any], seeds: Sequence[int], directory: Path
 ) -> list[Unit]:
-    """What has to be run, by one process after the other or by several at once."""
+    """The units to run, by one process in turn or by several at once."""
     return [
         unit
         for group in groups(family, arms, seeds)
@@ -63,7 +63,7 @@ def rows(
     """The metrics of finished runs, one row for each evaluation, arm and seed.
 
     Raises:
-      UserError: some are not finished.
+      UserError: some runs are not finished.
     """
     for group in groups(family, arms, seeds):
         path = arm_group.unit_in(family, group, directory).path
@@ -83,10 +83,10 @@ def cost(
 
 
 def check_settings(family: Family[Any], todo: Sequence[Unit]) -> None:
-    """Compares the settings of JAX that units were run under with those now.
+    """Compares the settings of JAX in the runs of units with those now.
 
     Raises:
-      UserError: they differ, while something is left to do.
+      UserError: they differ, and some runs are left.
     """
     finished = all([arm_group.is_finished(family, unit) for unit in todo])
     for unit in todo:

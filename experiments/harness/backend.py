@@ -1,17 +1,19 @@
 """The harness's decisions that depend on the backend; a model's are in its layers.
 
-Accelerators want one large program and batched operators; but convolutions whose
-kernels differ from member to member are grouped ones, and slow on a GPU: an update of
-the small CNN takes .48 ms for each of 30 members one after the other and .68 at once
-(an H200, `benchmarks/accelerator`). XLA's CPU backend differs in measured ways. Inside
-a `while` body (`lax.scan`, `lax.map`) it runs convolutions more than ten times slower
-than outside (a training step of a small CNN: 367 ms against 26 ms on 2 cores). Mapping
-over the members of a sweep one after the other keeps each member in cache: eight seeds
-took 0.98 times eight single runs by `lax.map` and 1.17 times by `vmap`
-(`benchmarks/sweep.py`). Slices of a batch, which do not depend on each other, occupy
-several cores and stay in cache. And of its two libraries for convolutions, YNNPACK
-takes up to three times as long as Eigen for the gradients of wide kernels, but is the
-faster one where channels are few (`benchmarks/images/convolutions.py`).
+Accelerators are fastest with one large program and batched operators, except for
+convolutions with a kernel for each member. These become grouped convolutions, which are
+slow on a GPU: an update of the small CNN takes .48 ms for each of 30 members one after
+the other and .68 at once (an H200, `benchmarks/accelerator`).
+
+XLA's CPU backend differs in measured ways. Inside a `while` body (`lax.scan`,
+`lax.map`) it runs convolutions more than ten times slower than outside (a training step
+of a small CNN: 367 ms against 26 ms on 2 cores). Mapping over the members of a sweep
+one after the other keeps each member in cache: eight seeds took 0.98 times eight single
+runs by `lax.map` and 1.17 times by `vmap` (`benchmarks/sweep.py`). Slices of a batch do
+not depend on each other, so they use several cores and stay in cache. XLA has two
+libraries for convolutions: YNNPACK takes up to three times as long as Eigen for the
+gradients of wide kernels, but is faster with few channels
+(`benchmarks/images/convolutions.py`).
 """
 
 import functools
@@ -25,24 +27,24 @@ from experiments.harness.messages import UserError
 
 CPU_SLICE = 16
 WIDE = 64
-"""From so many channels on, Eigen's convolutions are the faster ones."""
+"""Number of channels from which on Eigen's convolutions are faster."""
 YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
-"""XLA's option: the kinds of operators that go to YNNPACK."""
+"""XLA's option for the kinds of operators that go to YNNPACK."""
 
 
 _CHOOSING = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES")
-"""Variables that say which devices there are to be."""
+"""Environment variables that choose the devices."""
 
 
 def require_platform() -> None:
-    """Raises `UserError` if the platform that the user asks for is not here.
+    """Raises `UserError` if the platform that the user asks for is missing.
 
-    Called before a directory is made, for it is what touches the devices first.
+    Call it before a directory is made. It is the first to use the devices.
     """
     try:
         jax.devices()
     except (RuntimeError, AssertionError, ValueError) as error:
-        # A plugin that is missing ends in either of the first two.
+        # A missing plugin raises either of the first two.
         asked = {name: os.environ[name] for name in _CHOOSING if os.environ.get(name)}
         if not asked:
             raise
@@ -56,7 +58,7 @@ def require_platform() -> None:
 
 
 def _platforms_here() -> list[str]:
-    """What JAX finds if it may choose."""
+    """The platforms that JAX finds if it may choose."""
     logging.getLogger("jax").setLevel(logging.ERROR)
     jax.config.update("jax_platforms", None)
     try:
@@ -77,7 +79,7 @@ def members_at_once(*, has_convolutions: bool) -> bool:
 
 
 def examples_at_once(num_examples: int) -> int:
-    """How many examples of a batch go through convolutions at a time."""
+    """Number of examples of a batch that go through convolutions at a time."""
     return (
         min(num_examples, CPU_SLICE) if jax.default_backend() == "cpu" else num_examples
     )
@@ -87,21 +89,21 @@ def narrowest_convolution(params: Any) -> int:
     """Outputs of the narrowest convolution of a network.
 
     Args:
-      params: a pytree of arrays, or of their shapes; the kernels of convolutions are
-        those with four axes, the last of them their outputs.
+      params: a pytree of arrays or of their shapes. Arrays with four axes are kernels
+        of convolutions; the last axis is that of the outputs.
     """
     shapes = (leaf.shape for leaf in jax.tree.leaves(params))
     return min(shape[-1] for shape in shapes if len(shape) == 4)
 
 
 def convolution_options(channels: int) -> dict[str, str]:
-    """Options to compile a program with whose time goes to convolutions.
+    """Options of the compiler for a program that is mostly convolutions.
 
     Args:
-      channels: outputs of the narrowest convolution.
+      channels: number of outputs of the narrowest convolution.
 
     Returns:
-      `compiler_options` for `jax.jit`; empty where the backend has no choice.
+      `compiler_options` for `jax.jit`; empty if the backend has no choice.
     """
     if jax.default_backend() != "cpu":
         return {}
@@ -113,7 +115,7 @@ def convolution_options(channels: int) -> dict[str, str]:
 
 @functools.cache
 def _is_known(option: str, value: str) -> bool:
-    """Whether this XLA has an option; experimental ones come and go."""
+    """Whether this version of XLA has an option; experimental options come and go."""
     try:
         jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
     except jax.errors.JaxRuntimeError:

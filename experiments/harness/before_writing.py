@@ -1,7 +1,7 @@
-"""What would refuse a run later is looked for before anything is written.
+"""Checks for all that would stop a run later, before anything is written.
 
-`run_directory` calls it with the lock in hand; `saved_steps` decides which checkpoint
-there is to go on from.
+`run_directory` calls it while it holds the lock. `saved_steps` chooses the checkpoint
+from which the run continues.
 """
 
 from pathlib import Path
@@ -24,14 +24,14 @@ _FILES = (CONFIG, METRICS, SUMMARY, FINISHED, CLOCK)
 
 
 def look(top: Path) -> Choice:
-    """What an unfinished run has to go on from; changes nothing.
+    """Chooses the checkpoint of an unfinished run; changes nothing.
 
     Args:
-      top: Its directory.
+      top: The directory of the run.
 
     Raises:
-      UserError: Something is out of reach, a link where something would be written, or
-        damaged where nothing is left to compute it from.
+      UserError: A file is out of reach, a link that would be written through, or
+        damaged and cannot be computed again.
     """
     directory = top / CHECKPOINTS
     for path in (top / name for name in _FILES):
@@ -51,7 +51,7 @@ def look(top: Path) -> Choice:
         )
     choice = saved_steps.choose(directory, metrics)
     if choice == Choice() and _num_evaluations(metrics) > 1:
-        # The first evaluation of a run is followed by a checkpoint at once.
+        # A run saves its first checkpoint right after its first evaluation.
         raise UserError(
             f"{directory} is empty: put back what it held, or remove {METRICS} to "
             "start from the first step"
@@ -67,7 +67,7 @@ def look(top: Path) -> Choice:
 
 
 def _num_evaluations(metrics: bytes) -> int:
-    """How many steps have rows, lines that cannot be read counted as one."""
+    """Number of steps with rows; lines that cannot be read count as one."""
     steps = set()
     for line in metrics.split(b"\n")[:-1]:
         try:

@@ -1,9 +1,9 @@
 """Checkpoints that are whole or not used: a thin layer on orbax.
 
-`saved_steps` says which of them are whole, by files that lie beside orbax's.
+`saved_steps` finds the whole checkpoints, by files beside those of orbax.
 
-Saving is synchronous: it takes tens of milliseconds once in a while, and an error
-surfaces where it happens.
+Saving is synchronous: it takes tens of milliseconds once in a while, and errors are
+raised where they happen.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from experiments.harness.saved_steps import Choice, Covered
 
 
 class Restored(NamedTuple):
-    """What a checkpoint held."""
+    """The contents of a checkpoint."""
 
     step: int
     state: Any
@@ -40,9 +40,10 @@ class Checkpoints:
     """The newest checkpoints of one run.
 
     Args:
-      directory: Created when it is first used, if it does not exist.
-      keep: How many to keep; two, so that one remains when the newest is damaged.
-      read_only: Change nothing: what cannot be used stays where it is.
+      directory: Created at the first use, if it does not exist.
+      keep: Number of checkpoints to keep; two, so that one remains if the newest is
+        damaged.
+      read_only: Whether to change nothing and leave damaged checkpoints in place.
     """
 
     def __init__(self, directory: Path, *, keep: int = 2, read_only: bool = False):
@@ -55,13 +56,14 @@ class Checkpoints:
         """Writes a checkpoint; when it returns, the checkpoint is whole.
 
         Args:
-          step: Its name; greater than that of all saved before.
-          state: A pytree of arrays, `None` and typed keys among them.
-          covered: How much of the metrics file, already on disk, it covers.
+          step: The step of the state, later than all saved before; names the
+            checkpoint.
+          state: A pytree of arrays, typed keys and `None`.
+          covered: The part of the metrics file, already on disk, that it covers.
 
         Raises:
           OSError: The disk is full or not writable; older checkpoints are untouched.
-          ValueError: There is a checkpoint of this or a later step.
+          ValueError: A checkpoint of this or a later step exists.
         """
         with _quiet(), _disk_errors(self._directory):
             saved = self._manager().save(step, args=ocp.args.StandardSave(state))
@@ -75,11 +77,12 @@ class Checkpoints:
         Args:
           target: A state of the same structure, concrete or abstract; arrays come
             back with its shardings.
-          choice: By `saved_steps.choose`; by default whatever the metrics are.
+          choice: The result of `saved_steps.choose`; by default one that ignores
+            metrics.
 
         Raises:
-          UserError: The checkpoint was written with another structure of the state, or
-            one is out of reach.
+          UserError: The checkpoint has another structure of the state, or a checkpoint
+            is out of reach.
         """
         if choice is None:
             choice = saved_steps.choose(self._directory)
@@ -99,7 +102,7 @@ class Checkpoints:
             self._opened = None
 
     def _manager(self) -> ocp.CheckpointManager:
-        """Orbax's, once it is known that nothing is in its way."""
+        """Orbax's manager, after a check that nothing is in its way."""
         if self._opened is None:
             with _quiet(), _disk_errors(self._directory):
                 self._opened = self._open()
@@ -127,8 +130,8 @@ class Checkpoints:
             )
 
     def _clear(self, choice: Choice) -> None:
-        """Moves away what is in the way of going on from the checkpoint chosen."""
-        self.close()  # orbax remembers which steps there were
+        """Moves away checkpoints that prevent continuing from the chosen one."""
+        self.close()  # orbax remembers the steps
         for step in choice.unfinished:
             shutil.rmtree(self._directory / str(step))
         aside = self._directory.parent / ASIDE
@@ -148,7 +151,7 @@ def _start(choice: Choice) -> str:
 
 
 def _signature(state: Any) -> dict[str, str]:
-    """Path -> dtype and shape, for every leaf."""
+    """The dtype and shape of every leaf, by path."""
     leaves = jax.tree.leaves_with_path(state)
     return {
         jax.tree_util.keystr(path): f"{_dtype(leaf)}{np.shape(leaf)}"
@@ -171,10 +174,9 @@ def _check_signature(step: int, saved: dict[str, str], wanted: dict[str, str]) -
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences orbax's threads: what they have to say comes as an exception as well.
+    """Silences orbax's threads, because their errors are also raised as exceptions.
 
-    After an exception they stay silent, for those still at work would each report it
-    again.
+    After an exception they stay silent; otherwise each thread would report it again.
     """
     logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [log.level for log in logs]

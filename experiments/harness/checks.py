@@ -11,18 +11,18 @@ INT32_MAX = 2**31 - 1
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 Ranges: TypeAlias = Sequence[tuple[Mapping[str, float], Sequence[str]]]
 FLOAT32_TINY = 2.0**-126
-"""Below it devices may take a number for 0."""
+"""The smallest number that no device takes for 0."""
 
 
 def check_numbers(config: Any, *, apart: Collection[str] = ()) -> None:
     """Raises `ValueError` unless devices can hold each number of a config.
 
-    They count in 32 bits and compute in float32. Whatever else a field allows, this
-    comes first, so that later checks can compute with the numbers.
+    Devices count in 32 bits and compute in float32. Call it before other checks, so
+    that those can compute with the numbers.
 
     Args:
       config: a dataclass.
-      apart: fields that have another range.
+      apart: fields that are not checked here.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -61,7 +61,7 @@ def check_range(
 
     Args:
       name: The field, with dots for nested dataclasses: `"optimizer.learning_rate"`.
-      value: Its value.
+      value: The field's value.
       above: Exclusive lower bound.
       at_least: Inclusive lower bound.
       below: Exclusive upper bound.
@@ -82,11 +82,11 @@ def check_range(
 
 
 def check_ranges(config: Any, ranges: Ranges) -> None:
-    """Raises `ValueError` unless the fields of a config lie in ranges; None does.
+    """Raises `ValueError` unless the fields of a config lie in ranges or are None.
 
     Args:
       config: a dataclass.
-      ranges: bounds, as of `check_range`, and the fields that have them.
+      ranges: pairs of bounds, as in `check_range`, and the names of their fields.
     """
     for bounds, names in ranges:
         for name in names:

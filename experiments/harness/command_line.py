@@ -1,8 +1,8 @@
-"""From command-line arguments to a config, and from mistakes to one line.
+"""Turns command-line arguments into a config, and mistakes into one line.
 
-A mistake of the user is exactly one line on stderr that names the flag, the value and
-what is allowed (exit code 2); a condition of the machine that the user can change is
-one line that says what to change (exit code 1). A bug keeps its traceback.
+A mistake of the user gives exactly one line on stderr with the flag, the value and what
+is allowed (exit code 2). A condition of the machine that the user can change gives one
+line that says what to change (exit code 1). A bug keeps its traceback.
 
 This module imports neither jax nor tyro at the top, so that `--help` stays quick.
 """
@@ -26,9 +26,9 @@ from experiments.harness.messages import UserError, print_line, warn
 _Config = typing.TypeVar("_Config")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space is left."""
+"""Errors that mean that no space is left."""
 LEAST_COLUMNS = 40
-"""The narrowest help, in columns."""
+"""Width of the narrowest help, in columns."""
 _AWAY = (
     errno.EIO,
     errno.ESTALE,
@@ -93,14 +93,14 @@ def parse(
         if not unknown:
             try:
                 return _expanded(config)
-            except RuntimeError as error:  # ~ of somebody who is not here
+            except RuntimeError as error:  # ~ of an unknown user
                 raise refused(prog, str(error)) from None
         message = argument_errors.explain_unknown(unknown, config_class)
     raise refused(prog, message)
 
 
 def _widen() -> None:
-    """Gives help room for its columns, which it never ends to fold into less."""
+    """Widens a narrow terminal, on which tyro would never finish folding the help."""
     if shutil.get_terminal_size().columns < LEAST_COLUMNS:
         os.environ["COLUMNS"] = str(LEAST_COLUMNS)
 
@@ -108,9 +108,9 @@ def _widen() -> None:
 def run(main: Callable[[], object]) -> int:
     """Calls `main` and returns the exit code for the shell.
 
-    Use as `sys.exit(run(main))`. `UserError` and operating-system errors that a user
-    can mend (no space, no permission) give one line and 1, an interrupt gives one line
-    and 130; every other exception is a bug and passes through.
+    Use it as `sys.exit(run(main))`. `UserError` and errors of the operating system that
+    a user can correct (no space, no permission) give one line and 1. An interrupt gives
+    one line and 130. Every other exception is a bug and passes through.
     """
     _open_streams()
     with interrupts.handled():
@@ -128,11 +128,11 @@ def _exit_code(main: Callable[[], object]) -> int:
         print_line(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        interrupts.check()  # where there was a signal, its line comes last
+        interrupts.check()  # after a signal, its line comes last
         print_line(interrupts.LINE)
         return interrupts.CODE
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; nothing more can be said.
+        # The reader of our output (`| head`) is gone, so nothing can be printed.
         return 1
     except OSError as error:
         advice = _advice(error)
@@ -149,9 +149,9 @@ def _exit_code(main: Callable[[], object]) -> int:
 
 
 def during_imports() -> None:
-    """Gives a command that imports jax before `run` its line where that fails."""
+    """Prints the line of an error for a command that imports jax before `run`."""
     interrupts.during_imports()
-    if sys.argv[0] != "-m":  # as Python has it until the module of the command is found
+    if sys.argv[0] != "-m":  # Python's value until it finds the command's module
         return
     report = sys.excepthook
 
@@ -167,7 +167,7 @@ def during_imports() -> None:
 
 
 def _ended_import_of_jax(error: BaseException) -> bool:
-    """Whether it is the environment that jax refuses, while it is imported."""
+    """Whether jax refused the environment while it was imported."""
     places = [
         frame.f_code.co_name
         for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -188,10 +188,10 @@ def _say_why_jax_ended(error: BaseException) -> None:
 
 
 def _open_streams() -> None:
-    """Makes the streams of the process usable, whatever it was started with.
+    """Makes the process's streams usable, whatever it was started with.
 
-    The number of one that is closed would be that of the next file that is opened, into
-    which a library would then print. What an encoding lacks is spelt out.
+    If a stream is closed, the next file that is opened gets its number, and a library
+    would print into that file. Characters that an encoding lacks are escaped.
     """
     closed = sys.stdout is None
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -220,13 +220,13 @@ def _drop_unwritable_streams() -> None:
 
 
 def refused(prog: str, message: str) -> SystemExit:
-    """Says what is wrong with the arguments, for the caller to raise."""
+    """Prints what is wrong with the arguments; the caller raises the result."""
     print_line(f"{prog}: {message}; see {prog} --help")
     return SystemExit(2)
 
 
 def _expanded(config: typing.Any) -> typing.Any:
-    """With the home directory for the `~` that a shell leaves after `--flag=`."""
+    """The config with `~` expanded, which a shell leaves after `--flag=`."""
     paths = {
         field.name: value.expanduser()
         for field in dataclasses.fields(config)
@@ -236,7 +236,7 @@ def _expanded(config: typing.Any) -> typing.Any:
 
 
 def _advice(error: OSError) -> str | None:
-    """One line for an error that the user can mend, None for any other."""
+    """One line for an error that the user can correct; None for any other."""
     what = error.strerror or str(error)
     where = f" ({os.fspath(error.filename)!s})" if error.filename else ""
     again = "run the same command again to continue"

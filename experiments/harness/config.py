@@ -1,4 +1,4 @@
-"""What every run can be asked for, whatever it computes."""
+"""The options that every run has, whatever it computes."""
 
 import dataclasses
 from collections.abc import Collection
@@ -10,22 +10,22 @@ from experiments.harness.trackers import registry as trackers
 
 _NUMBERS = "numbers"
 MOST_SEEDS = 10_000
-"""Members are objects of Python as well, one by one."""
+"""The most seeds of a config: Python also keeps an object for each."""
 
 
 def per_member(default: Any, *numbers: str) -> Any:
     """A field in which the members of one compiled program may differ.
 
     Args:
-      default: of the field.
-      *numbers: what the program reads in its place, the field or properties of the
-        config that follow from it; without any, the field.
+      default: the field's default.
+      *numbers: names of what the program reads in place of the field: the field itself
+        or properties that follow from it. By default, the field.
     """
     return dataclasses.field(default=default, metadata={_NUMBERS: numbers})
 
 
 def per_member_fields(config: Any) -> dict[str, tuple[str, ...]]:
-    """Those of a config or of its class, and the numbers that are read for each."""
+    """Such fields of a config or its class, and the numbers read for each."""
     return {
         field.name: field.metadata[_NUMBERS] or (field.name,)
         for field in dataclasses.fields(config)
@@ -37,23 +37,22 @@ def per_member_fields(config: Any) -> dict[str, tuple[str, ...]]:
 class RunConfig:
     """The part of a config that the harness reads; a family adds its own fields.
 
-    A family whose default or meaning differs declares a field again.
+    A family may declare a field again with another default or meaning.
     """
 
     seed: int = 0
-    """All that is random is drawn with this seed."""
+    """Seed of all that is random."""
     num_seeds: int = 1
-    """This many runs, of seed, seed + 1 and so on, are trained in one program and
+    """Number of seeds: seed, seed + 1 and so on. One program trains the runs of all,
     divided among the devices."""
     eval_every: int = 50
-    """The network is evaluated once every this many updates."""
+    """Number of updates between two evaluations of the network."""
     checkpoint_seconds: float = 5.0
     """Two checkpoints are at least this many seconds apart."""
     run_directory: Path | None = None
-    """The run is kept here; by default in runs/<experiment>/<digest of the
-    settings>."""
+    """Directory of the run; by default runs/<experiment>/<digest of the settings>."""
     log: tuple[trackers.Name, ...] = ()
-    """Metrics go to these trackers as well, while it runs: docs/tracking.md."""
+    """Trackers that get the metrics while the run goes on: see docs/tracking.md."""
 
     def __post_init__(self) -> None:
         """Checks these fields.
@@ -86,4 +85,4 @@ def settings(config: Any, ignored: Collection[str]) -> dict[str, Any]:
 
 
 IGNORED = ("run_directory", "checkpoint_seconds", "log")
-"""What may differ between a run and its continuation without changing a result."""
+"""Fields that may differ between a run and its continuation: they change no result."""

@@ -1,7 +1,7 @@
-"""Files of a size that is known before: room for them is looked for, then taken.
+"""Files of a known size: checks that the disk has room, and takes it at once.
 
-Otherwise a disk that fills up later would end the process without a word, since what is
-written through memory has nobody to tell.
+These files are written through memory. If the disk filled up later, such a write would
+end the process without a message.
 """
 
 import os
@@ -20,8 +20,8 @@ def require(path: Path, size: int) -> None:
     """Raises `UserError` unless the disk has room for some bytes.
 
     Args:
-      path: where, in a directory that need not exist yet.
-      size: how many.
+      path: the path of the bytes; its directory need not exist yet.
+      size: number of bytes.
     """
     path = path.absolute()
     place = next(at for at in (path, *path.parents) if at.exists())
@@ -35,7 +35,7 @@ def require(path: Path, size: int) -> None:
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Bytes in a new file, which is as they are written; one of before is replaced.
+    """An array of bytes in a new file, which changes with it; replaces an old file.
 
     Raises:
       OSError: the disk is full; no file is left.
@@ -54,7 +54,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def array_of(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Bytes in a file that `new_array` made; None where it is not there or another.
+    """The array in a file of `new_array`; None if there is none or of another shape.
 
     Raises:
       UserError: the path is a link, out of reach or no file.

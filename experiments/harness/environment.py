@@ -1,8 +1,8 @@
-"""What a run was computed with: settings of JAX, versions, commit and devices.
+"""The environment of a run: settings of JAX, versions, commit and devices.
 
-Some settings decide what is drawn and in which precision: under others it is another
-run. XLA chooses its programs by version, device and number of threads, and they round
-differently: a run that continues elsewhere is right, but its last bits may differ.
+Some settings of JAX decide random numbers and precision; if they change, it is another
+run. XLA chooses its programs by version, device and number of threads, and these round
+differently. A run that continues elsewhere is right, but its last bits may differ.
 """
 
 import enum
@@ -16,7 +16,7 @@ from typing import Any
 
 _PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy")
 _UNKNOWN = object()
-# What is drawn from a seed, and in which precision everything is computed.
+# Settings that decide random numbers and precision.
 _DECISIVE = (
     "jax_default_prng_impl",
     "jax_threefry_partitionable",
@@ -27,7 +27,7 @@ _DECISIVE = (
     "jax_numpy_dtype_promotion",
     "jax_default_matmul_precision",
 )
-# Other programs for the same numbers.
+# Settings that decide only how results are rounded.
 _ROUNDING = (
     "jax_disable_jit",
     "jax_use_direct_linearize",
@@ -40,14 +40,14 @@ _ROUNDING = (
 def decisive_settings() -> dict[str, Any]:
     """The settings of JAX that decide results, as JSON.
 
-    As this thread has them now, set by the environment, by `jax.config` or by a context
-    manager. One that this version of JAX does not know is left out.
+    They are those of this thread now, set by the environment, by `jax.config` or by a
+    context manager. Settings that this version of JAX does not know are left out.
     """
     return _settings(_DECISIVE)
 
 
 def describe() -> dict[str, Any]:
-    """Versions, commit of the checkout, devices and what else rounds, as JSON."""
+    """Versions, commit, devices and all else that decides rounding, as JSON."""
     import jax
 
     device = jax.devices()[0]
@@ -73,7 +73,7 @@ def differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yields (dotted name, old value, new value) where two nested mappings differ.
 
-    A name that one side lacks has the value None there.
+    A name that one side lacks has the value None on that side.
     """
     for key in dict.fromkeys([*old, *new]):
         before, after = old.get(key), new.get(key)
@@ -102,7 +102,7 @@ def _version(package: str) -> str | None:
 
 
 def available_cores() -> int:
-    """Cores this process may use, which is what XLA's thread pool follows."""
+    """Number of cores that this process may use, as XLA's thread pool does."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""A family of runs: what the harness must know of an experiment to run it.
+"""A family of runs: the description of an experiment that the harness needs.
 
-From the command line to files, whatever is computed; `harness.arm_groups` runs several
-arms. This module and what it imports leave jax alone, so that `--help` stays quick.
+This module runs one config from the command line to its files; `harness.arm_groups`
+runs several arms. It does not import jax, so that `--help` stays quick.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from experiments.harness.trackers.following import catch_up, following
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 Rows = Sequence[dict[str, Any]]
-"""Rows of `metrics.jsonl`: one for each evaluation and seed."""
+"""Rows of `metrics.jsonl`, one for each evaluation and seed."""
 
 
 class Code(Protocol):
-    """What a family computes; `harness.members.ArrayCode` where it is pure."""
+    """The computations of a family; `harness.members.ArrayCode` if they are pure."""
 
     def load(self, config: Any) -> Any:
-        """Reads what runs need, such as data, before a directory is made for them."""
+        """Reads the inputs of runs, such as data, before their directory is made."""
         ...
 
     def train(
@@ -40,14 +40,14 @@ class Code(Protocol):
         labels: Sequence[Mapping[str, Any]],
         loaded: Any,
     ) -> Mapping[str, Any]:
-        """Takes members to their end, and says how long it took.
+        """Trains members to their last step and returns how long it took.
 
         Args:
-          run: an entered directory of an unfinished run.
-          configs: one for each member, with its seed; they differ in `per_member`
-            fields only.
-          labels: what identifies each member, for its rows of metrics.
-          loaded: by `load`.
+          run: the entered directory of an unfinished run.
+          configs: one config for each member, with its seed; they differ only in
+            `per_member` fields.
+          labels: labels that identify each member in its rows of metrics.
+          loaded: the result of `load`.
         """
         ...
 
@@ -58,9 +58,9 @@ class Code(Protocol):
         ...
 
     def summarize(self, rows: Rows, config: Any) -> dict[str, Any]:
-        """What became of one seed, in numbers, given its rows.
+        """The summary of one seed, in numbers, from its rows.
 
-        An `outcome` takes the place of the family's, where more is known than rows say.
+        An `outcome` in it replaces the family's, if it knows more than the rows.
         """
         ...
 
@@ -71,44 +71,44 @@ class Code(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Family(Generic[ConfigT]):
-    """How the runs of one experiment are made."""
+    """The description of one experiment, from which the harness makes its runs."""
 
     name: str
-    """Names its command, its run directories and the figure of a run."""
+    """Name of its command, its run directories and the figure of a run."""
     config_class: type[ConfigT]
-    """A class that has `num_steps`, as a field or a property."""
+    """Class of its configs, with `num_steps` as a field or a property."""
     code: Callable[[], Code]
-    """Imports what is needed to run, such as jax."""
+    """Imports all that a run needs, such as jax, and returns the code."""
     group_name: Callable[[ConfigT], str]
-    """Some words for the directory of several arms that one program runs."""
+    """Makes the first words of the name of a group's directory."""
     run_seconds: Callable[[ConfigT], float]
-    """An estimate of how long one seed takes on two cores."""
+    """Estimates the time of one seed on two cores."""
     cost: str
-    """What that estimate is made from, in words."""
+    """Basis of that estimate, in words."""
     describe: Callable[[Mapping[str, Any], ConfigT], str]
-    """A seed's summary in words."""
+    """Puts a seed's summary into words."""
     in_words: Callable[[Rows, ConfigT], str] = outcomes.in_words
-    """What became of one seed, given its rows: its `outcome`. Says "diverged at update
-    N" or "collapsed at update N" where it did, which figures count."""
+    """Makes the `outcome` of one seed from its rows. If training failed, it says
+    "diverged at update N" or "collapsed at update N"; figures count these words."""
     memory: Callable[[ConfigT], Needs] = lambda _: Needs()
-    """What one seed takes of memory at the least; nothing where it is not known."""
+    """Least memory of one seed; nothing if that is not known."""
     disk: Callable[[ConfigT], int] = lambda _: 0
-    """Bytes of one seed on disk besides its checkpoints (`RunDirectory.array`)."""
+    """Bytes of one seed on disk beside its checkpoints (`RunDirectory.array`)."""
     cautions: Callable[[ConfigT], Iterable[str]] = lambda _: ()
-    """What a user should know before a run of these settings: a warning for each."""
+    """Warnings for a user before a run of these settings."""
     rate: str = "learning_rate"
-    """The field to lower where training diverges."""
+    """Field that a user should lower if training diverges."""
     data: Collection[str] = ()
-    """Fields that say where data are, and decide no result."""
+    """Fields that say where data are and change no result."""
     resolve: Callable[[ConfigT], ConfigT] = lambda config: config
-    """Adds what is only known when the data are looked at, such as how many there are;
-    may raise `UserError`."""
+    """Adds what only the data tell, such as the number of examples; may raise
+    `UserError`."""
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What held in runs that were made before a field existed, where that is not the
-    field's default now."""
+    """Values of fields in runs from before the fields existed, if they differ from
+    today's defaults."""
     package: str | None = None
-    """Of several families, whose names are sub-commands of it; by default it is
-    `experiments.<name>`."""
+    """Package of several families, with their names as sub-commands; by default
+    `experiments.<name>`, without sub-commands."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ class Family(Generic[ConfigT]):
         return (*IGNORED, *self.data)
 
     def about(self, config: Any) -> dict[str, Any]:
-        """What a run directory says of itself beside its config."""
+        """Facts that a run directory keeps beside its config."""
         return {"experiment": self.name, "num_steps": config.num_steps}
 
     @property
@@ -127,7 +127,7 @@ class Family(Generic[ConfigT]):
 
     @property
     def directory(self) -> str:
-        """Where its runs are kept by default, under `runs`."""
+        """Default directory of its runs, under `runs`."""
         return f"{self.package}/{self.name}" if self.package else self.name
 
 
@@ -135,8 +135,8 @@ def main(family: Family[Any], argv: Sequence[str] | None = None) -> tuple[Any, P
     """Parses a config, runs it and prints a line for each seed.
 
     Args:
-      family: of the config.
-      argv: what follows the command; by default, of this process.
+      family: the family of the config.
+      argv: the arguments of the command; by default those of this process.
 
     Returns:
       The config, and the directory of its run.
@@ -150,8 +150,8 @@ def main(family: Family[Any], argv: Sequence[str] | None = None) -> tuple[Any, P
 
 
 def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> str:
-    """A seed's summary in words, or what is wrong with one of somebody else."""
-    # Runs of before have none.
+    """A seed's summary in words, or that another program wrote it."""
+    # Older runs have no outcome.
     became = f"{entry['outcome']}; " if "outcome" in entry else ""
     try:
         return f"{became}{family.describe(files.restore_floats(entry), config)}"
@@ -160,24 +160,24 @@ def _described(family: Family[Any], entry: Mapping[str, Any], config: Any) -> st
 
 
 def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, Any]]]:
-    """Runs a config, or continues or only reports it, whatever its directory holds.
+    """Runs a config: starts it, continues it or, if it is finished, reports it.
 
     Args:
-      family: what it is of.
-      config: as of `Family.resolve`.
+      family: the family of the config.
+      config: a config after `Family.resolve`.
 
     Returns:
       The run's directory, and a summary for each seed.
 
     Raises:
-      UserError: what it needs is missing, or the directory is another run's.
+      UserError: its data or devices are missing, or the directory is another run's.
     """
     registry.require(config.log)
     code = family.code()
     path = config.run_directory or default_path(
         family.directory, config, family.ignored
     )
-    # Before a directory is made, which would be of no use without data.
+    # Before the directory is made, which is useless without data.
     seeds = range(config.seed, config.seed + config.num_seeds)
     fits = functools.partial(_is_of, seeds)
     loaded = None
@@ -199,7 +199,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
         if directory.summary is not None:
             catch_up(directory.path, config.log)
         if directory.summary is None:
-            if loaded is None:  # the summary could not be read
+            if loaded is None:  # because the summary could not be read
                 loaded = code.load(config)
             totals = code.train(
                 directory,
@@ -230,7 +230,7 @@ def run(family: Family[ConfigT], config: ConfigT) -> tuple[Path, list[dict[str, 
 
 
 def _check_rows(path: Path, rows: Rows, seeds: Collection[int], config: Any) -> None:
-    """Refuses metrics that are not of this run, whole: of somebody else, or cut."""
+    """Refuses metrics that are incomplete or not of this run."""
     steps: dict[Any, list[Any]] = {seed: [] for seed in seeds}
     names = set(rows[0]) if rows else set()
     for row in rows:
@@ -256,7 +256,7 @@ def _is_numbers(row: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def figure_may_fail(path: Path) -> Iterator[None]:
-    """Says that a figure is not written, where it may not be: the results are there."""
+    """Warns if a figure cannot be written; the results are complete without it."""
     try:
         yield
     except (OSError, UserError) as error:
@@ -264,7 +264,7 @@ def figure_may_fail(path: Path) -> Iterator[None]:
             raise
         why = error.strerror if isinstance(error, OSError) else error
         warn(f"the figure {path} was not written: {why}")
-    except KeyError as error:  # metrics of somebody else
+    except KeyError as error:  # metrics that another program wrote
         warn(f"the figure {path} was not written: the metrics have no {error}")
 
 
@@ -281,14 +281,14 @@ def require_machine(
     num_members: int,
     path: Path | None = None,
 ) -> None:
-    """Raises `UserError` unless the devices are there, and members have room.
+    """Raises `UserError` unless the devices exist and have room for all members.
 
     Args:
-      family: of the config.
-      config: of one of them.
-      num_members: how many there are.
-      path: of the run directory, which may have its room already; None if there is
-        none.
+      family: the family of the config.
+      config: the config of one member.
+      num_members: number of members.
+      path: path of the run directory, which may already have its files; None if there
+        is no directory.
     """
     from experiments.harness import backend
 
@@ -305,7 +305,7 @@ def _defaults(family: Family[Any]) -> dict[str, Any]:
 
 
 def warn_of_divergence(rows: Rows, rate: str = "learning_rate") -> None:
-    """Says for each seed when its loss was no longer a number."""
+    """Warns, for each seed that diverged, of the first step with a loss not finite."""
     for seed in dict.fromkeys(row["seed"] for row in rows):
         step = outcomes.diverged_at([row for row in rows if row["seed"] == seed])
         if step is not None:

@@ -1,13 +1,11 @@
 """Files that are whole or absent, and JSON that any reader accepts.
 
-A file written here is never seen half-written, whenever the process is killed: it is
-written under another name, forced to disk and renamed. JSON has no numbers for what is
-not finite, so those are the strings "NaN", "Infinity" and "-Infinity", which `float`
-reads back.
+A file is never half-written, whenever the process is killed: it is written under
+another name, forced to disk and renamed. JSON has no numbers that are not finite, so
+these are the strings "NaN", "Infinity" and "-Infinity", which `float` reads back.
 
-A file that is there and cannot be read is out of reach: it may be whole, on storage
-that is away, so it never counts as absent or damaged. Nothing is written through a
-link.
+A file that exists and cannot be read is out of reach. It may be whole, on storage that
+is away, so it never counts as absent or damaged. Nothing is written through a link.
 """
 
 import contextlib
@@ -33,10 +31,10 @@ _SEAL = "seal"
 
 @contextlib.contextmanager
 def in_reach(path: Path) -> Iterator[None]:
-    """Turns errors of the system while something is read into one line.
+    """Turns errors of the system while a file is read into one line.
 
     Raises:
-      UserError: What is there cannot be read.
+      UserError: The file exists and cannot be read.
     """
     try:
         yield
@@ -53,10 +51,10 @@ def in_reach(path: Path) -> Iterator[None]:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """The contents of a file, or None where nothing has this name.
+    """The contents of a file, or None if nothing has this name.
 
     Raises:
-      UserError: Something has, and it is out of reach or no file.
+      UserError: Something has this name, and it is out of reach or no file.
     """
     if not is_file(path):
         return None
@@ -68,7 +66,7 @@ def is_file(path: Path) -> bool:
     """Whether there is a file of this name; False if nothing has it.
 
     Raises:
-      UserError: Something has, and it is out of reach or no file.
+      UserError: Something has this name, and it is out of reach or no file.
     """
     if not is_there(path):
         return False
@@ -82,7 +80,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has this name, a link to nothing included."""
+    """Whether something has this name, even a link to nothing."""
     with in_reach(path):
         try:
             path.lstat()
@@ -92,7 +90,7 @@ def is_there(path: Path) -> bool:
 
 
 def free_name(path: Path) -> Path:
-    """The path, or with .1, .2 and so on after it, where nothing has this name."""
+    """The path, or the first of path.1, path.2 and so on that nothing has."""
     number, free = 0, path
     while is_there(free):
         number += 1
@@ -101,7 +99,7 @@ def free_name(path: Path) -> Path:
 
 
 def refuse_link(path: Path) -> None:
-    """Refuses to write where it would change a file that has another name as well."""
+    """Refuses a link, because writing would change a file with another name, too."""
     if path.is_symlink():
         raise UserError(
             f"{path} is a link, and nothing is written through one: put the file "
@@ -128,10 +126,10 @@ def open_own(path: Path) -> BinaryIO:
 
 
 def parse_json(data: bytes) -> Any:
-    """Any JSON.
+    """The value of any JSON.
 
     Raises:
-      ValueError: It is none.
+      ValueError: It is no JSON.
     """
     try:
         return json.loads(data)
@@ -140,12 +138,12 @@ def parse_json(data: bytes) -> Any:
 
 
 def digest(data: bytes) -> str:
-    """What tells whether bytes are still the same."""
+    """A digest that tells whether bytes are still the same."""
     return hashlib.sha256(data).hexdigest()
 
 
 def seal(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with a checksum of them, for `unseal`."""
+    """Values with their checksum, for `unseal`."""
     return {**values, _SEAL: digest(dump_json(dict(values)).encode())}
 
 
@@ -153,8 +151,8 @@ def unseal(data: bytes) -> dict[str, Any]:
     """The values of a JSON object, without their seal.
 
     Raises:
-      ValueError: It is none, or not what was sealed. One without a seal passes: it is
-        of before there were seals.
+      ValueError: It is no JSON object, or not what was sealed. An object without a seal
+        passes, because older versions did not seal.
     """
     values = parse_json(data)
     if not isinstance(values, dict):
@@ -177,13 +175,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which replaces `path` once the block has come to its end.
+    """A file to write, which replaces `path` at the end of the block.
 
     Raises:
       UserError: It is a link.
     """
     refuse_link(path)
-    # Of this process, for others may write the same.
+    # Named after this process, because others may write the same file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -242,8 +240,8 @@ def open_for_append(path: Path, size: int | None = None) -> BinaryIO:
 
     Args:
       path: Created if it does not exist.
-      size: The number of bytes to keep; by default all up to the last whole line, so
-        that a line cut short by a kill is dropped.
+      size: The number of bytes to keep. By default all up to the last whole line, which
+        drops a line cut short by a kill.
     """
     file = open_own(path)
     if size is None:
@@ -261,13 +259,13 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
     Raises:
       UserError: The file is out of reach.
-      ValueError: A line, whose number it says, is no JSON object.
+      ValueError: A line is no JSON object; the message has its number.
     """
     return parse_json_lines(read_bytes(path) or b"")
 
 
 def parse_json_lines(data: bytes) -> list[dict[str, Any]]:
-    """As `read_json_lines`, of the contents of a file."""
+    """The rows in the contents of a file, as in `read_json_lines`."""
     lines = data.split(b"\n")[:-1]
     return [_parse_line(number, line) for number, line in enumerate(lines, start=1)]
 
@@ -283,7 +281,7 @@ def _parse_line(number: int, line: bytes) -> dict[str, Any]:
 
 
 def restore_floats(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an object, the three strings for non-finite floats as floats."""
+    """The values of an object, with floats for the three strings of non-finite ones."""
     return {
         key: _NON_FINITE.get(value, value) if isinstance(value, str) else value
         for key, value in row.items()

@@ -1,4 +1,4 @@
-"""Finds run directories; what else lies beside them is passed over."""
+"""Finds run directories and skips everything else beside them."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -19,22 +19,22 @@ from experiments.harness.run_files import (
 )
 
 _BESIDE_METRICS = {CHECKPOINTS, CLOCK, FINISHED}
-"""With metrics, any of these tells a run directory that has lost its config."""
+"""Names of which any, with metrics, marks a run directory that has lost its config."""
 
 
 def find(directories: Iterable[Path], *, parts: bool = True) -> Iterator[Path]:
     """Yields the run directories in and under some directories, each once.
 
-    In the order given, and of names below. Links are followed, as a run may lie behind
-    one.
+    They come in the order given, and below that by name. Links are followed, because a
+    run may lie behind one.
 
     Args:
-      directories: Where to look.
-      parts: Yield also what another run directory below has gathered: the parts of a
-        group, and a group of which a larger one has all parts.
+      directories: Directories to look in.
+      parts: Whether to yield also runs that another run directory below has gathered:
+        the parts of a group, and a group with all its parts in a larger one.
 
     Raises:
-      UserError: One of those given cannot be listed.
+      UserError: One of the given directories cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     for directory in directories:
@@ -73,7 +73,7 @@ def _under(path: Path, seen: set[tuple[int, int]], parts: bool) -> Iterator[Path
 
 
 def _held_twice(paths: Collection[Path]) -> set[Path]:
-    """Of the directories in one, groups and parts that a group has gathered."""
+    """The groups and parts among some directories that another group has gathered."""
     folder = next((path for path in paths if path.name == PARTS), None)
     if folder is None:
         return set()
@@ -91,7 +91,7 @@ def _gathered(path: Path) -> set[str]:
     try:
         return set(read_summary(path, is_filled)[GATHERED])
     except (UserError, TypeError, KeyError):
-        return set()  # unfinished, damaged, or one that was trained
+        return set()  # unfinished, damaged, or trained by one process
 
 
 def _is_directory(entry: "os.DirEntry[str]") -> bool:
@@ -102,7 +102,7 @@ def _is_directory(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_run(path: Path, names: set[str]) -> bool:
-    """Whether files are of a run, be it a damaged one."""
+    """Whether files are those of a run, even a damaged one."""
     if METRICS in names and names & _BESIDE_METRICS:
         return True
     if CONFIG not in names:

@@ -1,7 +1,7 @@
 """The text of `--help`, from the docstrings below the fields of a config.
 
-tyro breaks a line of help wherever the docstring has a line break, because it looks for
-the indentation before it takes it away (1.0.17). So it is given each text as one line.
+tyro 1.0.17 breaks a line of help wherever the docstring has a line break. So tyro gets
+each text as one line.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 
 def with_help_in_one_line(config_class: type) -> Any:
-    """A dataclass to show the help of; it checks nothing."""
+    """A copy of a dataclass for tyro to show the help of; it checks nothing."""
     import tyro
 
     hints = typing.get_type_hints(config_class, include_extras=True)
@@ -29,7 +29,7 @@ def with_help_in_one_line(config_class: type) -> Any:
 
 
 def first_sentence(config_class: type) -> str:
-    """What a config is for, in its docstring's first line."""
+    """The first line of a config's docstring."""
     return (config_class.__doc__ or "").strip().partition("\n")[0]
 
 

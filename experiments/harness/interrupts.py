@@ -1,9 +1,9 @@
 """Ctrl-C as one line, whenever it comes.
 
-An exception would not do: a library may swallow it, make another of it, or crash where
-it passes through code that is not Python's. So the process ends at once, except while a
-run directory is held, which is left in order. This module imports next to nothing, for
-it is the first to be imported.
+An exception is not enough: a library may swallow it, replace it, or crash when it
+passes through code that is not Python. So the process ends at once, except while it
+holds a run directory, which is left in order. This module imports next to nothing,
+because it is imported first.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _held: list[bool] = []
 def during_imports() -> None:
     """Gives a command its line while it still imports what it needs."""
     on_main = threading.current_thread() is threading.main_thread()
-    # As Python has it until the module of the command is found.
+    # Python's value until it finds the command's module.
     if sys.argv[0] == "-m" and on_main:
         _handle()
 
@@ -55,7 +55,7 @@ def handled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Lets an interrupt unwind what is in this block; a second one does not."""
+    """Lets one interrupt unwind the block; a second interrupt ends the process."""
     _held.append(True)
     try:
         yield
@@ -64,20 +64,20 @@ def held() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raises again what some library has swallowed."""
+    """Raises again an interrupt that a library has swallowed."""
     if _seen:
         raise KeyboardInterrupt
 
 
 def leave() -> None:
-    """Ends the process, with no more said by threads that are cut short."""
+    """Ends the process without messages from threads that are cut short."""
     with contextlib.suppress(OSError):
         os.write(2, f"{LINE}\n".encode())
     os._exit(CODE)
 
 
 def _handle() -> None:
-    """Unless a parent has said to ignore interrupts."""
+    """Sets the handler, unless a parent process ignores interrupts."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _note)
 

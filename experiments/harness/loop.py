@@ -1,8 +1,8 @@
 """The training loop: compiled chunks of steps, yielded as they finish.
 
-A chunk is some steps followed by one evaluation. Its boundaries depend on the config
-only, never on where a run was killed, so that a continued run evaluates at the same
-steps. The loop knows nothing of files: consumers read what it yields.
+A chunk is some steps followed by one evaluation. Its boundaries depend only on the
+config, never on where a run was killed, so a continued run evaluates at the same steps.
+The loop writes no files: its consumers do.
 """
 
 import dataclasses
@@ -17,16 +17,16 @@ from experiments.harness import backend, sweep
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """What the loop yields at a boundary."""
+    """The result of a chunk, which the loop yields at its end."""
 
     step: int
-    """Steps done."""
+    """Number of steps done."""
     metrics: Any
-    """What the evaluation returned, on the host."""
+    """Results of the evaluation, on the host."""
     state: Any
-    """The state, where it was asked for and at the end; elsewhere None."""
+    """The state, if it was asked for or at the end; else None."""
     includes_compilation: bool
-    """Whether a program was compiled since the chunk before, for honest rates."""
+    """Whether a program was compiled since the last chunk, which distorts rates."""
 
 
 class ChunkFn(Protocol):
@@ -51,18 +51,18 @@ def run_chunks(
     """Runs chunks from `start_step` to `num_steps` and yields after each.
 
     The next chunk is dispatched before the metrics of the last are read, so that the
-    device never waits for the host. Only where the state itself is needed does the
-    loop wait: there the consumer has it until it asks for the next chunk, which may
+    device never waits for the host. The loop waits only if the state itself is needed.
+    The consumer may then use the state until it asks for the next chunk, which may
     donate its buffers.
 
     Args:
-      chunk_fn: See `compile_chunk`; anything with its signature will do.
+      chunk_fn: A function as made by `compile_chunk`.
       state: The state at `start_step`. It may be donated: do not use it afterwards.
       *inputs: Passed to every chunk.
-      start_step: 0 or a boundary, as given by a checkpoint.
-      num_steps: Where to stop; the last chunk may be shorter.
-      steps_per_chunk: Boundaries are its multiples.
-      needs_state: Asked once at each boundary; True to have the state yielded there.
+      start_step: 0 or a boundary, such as that of a checkpoint.
+      num_steps: The step to stop at; the last chunk may be shorter.
+      steps_per_chunk: Number of steps from one boundary to the next.
+      needs_state: Called once at each boundary; returns whether to yield the state.
 
     Raises:
       ValueError: `start_step` is not a boundary.
@@ -99,21 +99,22 @@ def compile_chunk(
     has_convolutions: bool = False,
     compiler_options: Mapping[str, Any] | None = None,
 ) -> ChunkFn:
-    """Compiles steps and an evaluation into a chunk, as the backend likes it best.
+    """Compiles steps and an evaluation into a chunk, in the backend's fastest form.
 
-    One program scans over the steps and maps over the members of a sweep; where that
-    would be slow (`backend.loops_in_program`) each step is a dispatch of its own. The
-    state's buffers are donated.
+    One program scans over the steps and maps over the members of a sweep. If that would
+    be slow (`backend.loops_in_program`), each step is dispatched by itself. The state's
+    buffers are donated.
 
     Args:
-      step_fn: `(state, *inputs) -> state`, one step of one member. What changes from
-        step to step (keys, counters, running means) lives in the state.
-      evaluate_fn: `(state, *inputs) -> (state, metrics)`, of one member; metrics are a
-        pytree of arrays. The state may keep what the next evaluation compares with.
-      in_axes: None for a single run. For a sweep 0 or None for the state and each
-        input: whether it has the members' axis or is shared (see `sweep.over_members`).
+      step_fn: `(state, *inputs) -> state`, one step of one member. All that changes
+        from step to step (keys, counters, running means) is in the state.
+      evaluate_fn: `(state, *inputs) -> (state, metrics)` for one member; metrics are a
+        pytree of arrays. The state may keep values for the next evaluation.
+      in_axes: None for a single run. For a sweep, 0 or None for the state and each
+        input: 0 if it has the members' axis, None if it is shared (see
+        `sweep.over_members`).
       has_convolutions: Whether the steps convolve.
-      compiler_options: For `jax.jit`.
+      compiler_options: The option of that name of `jax.jit`.
 
     Returns:
       A function for `run_chunks`.
@@ -154,7 +155,7 @@ def compile_chunk(
 
 
 def _placed(chunk_fn: ChunkFn, in_axes: Sequence[int | None]) -> ChunkFn:
-    """Puts the arguments of a sweep where they run, whatever they came from."""
+    """Puts the arguments of a sweep on the devices that run them."""
 
     def run(state: Any, *inputs: Any, num_steps: int) -> tuple[Any, Any]:
         placed = [

@@ -1,4 +1,4 @@
-"""The matrices among the parameters: what norms are of, and what projection holds."""
+"""The matrices among the parameters, which have norms and are projected."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def scaled_matrices(params: Any, factor: Any) -> Any:
 
 
 def of_matrices(params: Any, tree: Any) -> Any:
-    """A tree of the parameters' structure, with None where those are no matrices."""
+    """A tree of the parameters' structure, with None for those that are no matrices."""
     return jax.tree.map(
         lambda is_matrix, leaf: leaf if is_matrix else None,
         masks.matrices(params),

@@ -1,6 +1,6 @@
-"""The array path: runs that are pure functions, as the members of one program.
+"""Runs of pure functions, as the members of one program.
 
-What cannot be traced, such as an emulator, has no members and trains in its own way.
+Runs that cannot be traced, such as those with an emulator, have their own training.
 """
 
 import collections
@@ -21,15 +21,14 @@ from experiments.harness.run_directory import RunDirectory
 
 ACCURACIES = ("train_accuracy", "test_accuracy")
 Hyperparameters: TypeAlias = Any
-"""The numbers of `hyperparameters`, by attribute; shape () or, of several, (members,)
-before their own."""
+"""The numbers of `hyperparameters`, by attribute; several members add a first axis."""
 
 
 class Experiment(Protocol):
     """One config as pure functions of one member.
 
-    `hyper` holds the numbers in which members may differ, `fixed` what a member keeps
-    from its start to its end (such as its split), `shared` what all of them read.
+    `hyper` holds the numbers in which members may differ, `fixed` the constants of one
+    member (such as its split), and `shared` the inputs of all members.
     """
 
     @property
@@ -39,11 +38,11 @@ class Experiment(Protocol):
 
     @property
     def compiler_options(self) -> Mapping[str, Any]:
-        """Options that `jax.jit` compiles with."""
+        """Options of the compiler for `jax.jit`."""
         ...
 
     def init(self, seed: jax.Array, hyper: Any, *shared: Any) -> tuple[Any, Any]:
-        """The state of step 0, and what is fixed."""
+        """The state of step 0, and the constants of the member."""
         ...
 
     def step(self, state: Any, hyper: Any, fixed: Any, *shared: Any) -> Any:
@@ -58,7 +57,7 @@ class Experiment(Protocol):
 
 
 class Members(NamedTuple):
-    """What several runs start from; every leaf has the members' axis."""
+    """The initial values of several runs; every leaf has the members' axis."""
 
     state: Any
     hyper: Any
@@ -66,13 +65,13 @@ class Members(NamedTuple):
 
 
 def hyperparameters(config: Any) -> Hyperparameters:
-    """What a step reads of a config's per-member fields: a named tuple of arrays."""
+    """The numbers of per-member fields that a step reads, as a tuple of arrays."""
     names = [name for read in per_member_fields(config).values() for name in read]
     numbers = {name: np.asarray(getattr(config, name)) for name in names}
     return _named_tuple(tuple(numbers))(**numbers)
 
 
-# Once for each, since the types of two pytrees of one structure must be one.
+# Cached, because two pytrees of one structure must have the same type.
 @functools.cache
 def _named_tuple(names: tuple[str, ...]) -> Any:
     return collections.namedtuple("Hyperparameters", names)
@@ -81,10 +80,10 @@ def _named_tuple(names: tuple[str, ...]) -> Any:
 def init_members(
     experiment: Experiment, configs: Sequence[Any], *shared: Any
 ) -> Members:
-    """Initialises a run for each config, of its seed and its numbers."""
+    """Initialises a run for each config, from its seed and its numbers."""
     hyper = sweep.stack([hyperparameters(config) for config in configs])
     seeds = jnp.asarray([config.seed for config in configs], jnp.uint32)
-    # Compiled inside, not around: where members are a loop in Python, it would unroll.
+    # Compiled inside: around, it would unroll a loop over the members in Python.
     init_all = sweep.over_members(
         jax.jit(experiment.init, compiler_options=dict(experiment.compiler_options)),
         in_axes=(0, 0, *(None for _ in shared)),
@@ -108,18 +107,18 @@ def train_members(
     """Trains members to their last step.
 
     Args:
-      run: an entered directory of an unfinished run.
-      experiment: what a step is.
-      members: where they begin; the buffers of the state may be donated.
-      *shared: what all of them read.
-      labels: what identifies each member, for its rows of metrics.
+      run: the entered directory of an unfinished run.
+      experiment: the functions of a member.
+      members: the initial values; the buffers of the state may be donated.
+      *shared: the inputs of all members.
+      labels: labels that identify each member in its rows of metrics.
       num_steps: updates of the whole run.
       eval_every: updates between evaluations.
       start_step: the step of `members`.
       shown: names of metrics to show beside the progress.
 
     Returns:
-      `Progress.totals()`: how long it took.
+      The rate and the time of the run, `Progress.totals()`.
     """
     chunk = loop.compile_chunk(
         experiment.step,
@@ -147,13 +146,13 @@ class ArrayCode(Generic[ConfigT]):
     """The code of a family whose runs are pure functions: see `family.Code`."""
 
     experiment: Callable[[ConfigT], Experiment]
-    """Makes a config's experiment; per-member fields come in as hyperparameters."""
+    """Makes a config's experiment; per-member fields are its hyperparameters."""
     summarize: Callable[[Rows, ConfigT], dict[str, Any]]
-    """What became of one seed, given its rows."""
+    """Makes the summary of one seed from its rows."""
     draw: Callable[[Rows, ConfigT, Path], None]
     """Writes the figure of a run."""
     load: Callable[[ConfigT], Sequence[Any]] = lambda _: ()
-    """What all members read."""
+    """Loads the inputs of all members."""
     shown: Sequence[str] = ACCURACIES
     """Names of metrics to show beside the progress."""
 
@@ -164,7 +163,7 @@ class ArrayCode(Generic[ConfigT]):
         labels: Sequence[Mapping[str, Any]],
         loaded: Sequence[Any],
     ) -> dict[str, float | None]:
-        """Trains members, given a config for each."""
+        """Trains members; each has a config."""
         experiment = self.experiment(configs[0])
         return train_members(
             run,
@@ -184,7 +183,7 @@ class ArrayCode(Generic[ConfigT]):
         num_rounds: int = 5,
         num_steps: int = 10,
     ) -> dict[str, float]:
-        """Measures the time of one step of each config; all of them load alike."""
+        """Measures the time of one step of each config; all have the same inputs."""
         loaded = self.load(next(iter(configs.values())))
         turns = {
             name: self._steps(config, loaded, num_steps)
@@ -198,7 +197,7 @@ class ArrayCode(Generic[ConfigT]):
     def _steps(
         self, config: ConfigT, loaded: Sequence[Any], num_steps: int
     ) -> Callable[[], Any]:
-        """Some steps of one member, dispatched as the loop dispatches them."""
+        """A function that runs some steps of one member, dispatched as in the loop."""
         experiment = self.experiment(config)
         one = init_members(experiment, [config], *loaded)
         state, *inputs = sweep.unstack(one)[0]

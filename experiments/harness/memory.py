@@ -1,9 +1,9 @@
-"""Whether a run fits into memory, before any of it is taken.
+"""Checks that a run fits into memory before it takes any.
 
-What a run needs is estimated from its settings, at the least: a run that fits is never
-refused, and what is refused would have been killed without a word. A machine that does
-not say what it has is not asked further. This module imports jax only where it needs
-the devices, like `harness.family`.
+The least memory of a run is estimated from its settings. So a run that fits is never
+refused, and a run that is refused would have been killed without a message. If a
+machine does not report its memory, nothing is checked. Like `harness.family`, this
+module imports jax only when it needs the devices.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from experiments.harness.messages import UserError
 
 _GIGABYTE = 1e9
-_NO_LIMIT = 2**60  # what the first version of cgroups says for none
+_NO_LIMIT = 2**60  # cgroups v1 reports more than this for no limit
 
 
 class Needs(NamedTuple):
-    """Bytes of a run, at the least."""
+    """Least memory of a run, in bytes."""
 
     shared: int = 0
-    """Once, such as data."""
+    """Bytes that all members share, such as data."""
     member: int = 0
     """Bytes of each member from start to end, such as its parameters."""
     step: int = 0
@@ -34,8 +34,8 @@ def require(needs: Needs, num_members: int = 1) -> None:
     """Raises `UserError` if the members of one program do not fit.
 
     Args:
-      needs: of one of them.
-      num_members: how many there are.
+      needs: the needs of one member.
+      num_members: number of members.
     """
     at_once = _at_once(num_members, needs.has_convolutions)
     total = needs.shared + num_members * needs.member + at_once * needs.step
@@ -63,7 +63,7 @@ def available() -> int | None:
         return min(_host_limits(), default=None)
     try:
         stats = [device.memory_stats() or {} for device in devices]
-    except jax.errors.JaxRuntimeError:  # a platform need not say it
+    except jax.errors.JaxRuntimeError:  # a platform need not report it
         return None
     limits = [own.get("bytes_limit") for own in stats]
     known = [limit for limit in limits if limit]
@@ -78,7 +78,7 @@ def _at_once(num_members: int, has_convolutions: bool) -> int:
 
 
 def _host_limits() -> Iterator[int]:
-    """What is free on the machine with its swap, and what a container may have."""
+    """The free memory and swap of the machine, and the limits of a container."""
     meminfo = _read("/proc/meminfo")
     free = [
         1024 * int(line.split()[1])
@@ -97,7 +97,7 @@ def _host_limits() -> Iterator[int]:
 
 
 def _cgroup_limits(root: Path, path: str, name: str) -> Iterator[int]:
-    """Limits of a group and of its parents; inside a container, of the root."""
+    """Limits of a cgroup and of its parents; inside a container, of the root."""
     folder = root / path.strip("/")
     for parent in (folder, *folder.parents):
         text = _read(parent / name).strip()

@@ -1,4 +1,4 @@
-"""What a user is told besides results: one line at a time, on stderr."""
+"""Messages to the user besides results: one line at a time, on stderr."""
 
 import contextlib
 import sys
@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 def tell(message: str) -> None:
-    """Prints one line on stderr, for what a user should know of the run."""
+    """Prints a message about the run as one line on stderr."""
     print_line(message)
 
 
@@ -19,7 +19,7 @@ def warn(message: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text as one line without what a terminal would take for a command."""
+    """A text as one line, without characters that control a terminal."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 def print_line(text: str) -> None:
     """Prints a text on stderr, as one line whatever it holds.
 
-    Where stderr is closed or full, nobody can be told, and the run goes on.
+    If stderr is closed or full, the text is lost and the run goes on.
     """
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:

@@ -1,4 +1,4 @@
-"""What became of training, as far as it is the same for every family."""
+"""Outcomes of training that are the same for every family."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 FAILURES = ("diverged", "collapsed")
-"""What may become of a run that a reader has to know, as families say it."""
+"""Failures of a run that a reader has to know, in the words of the families."""
 
 
 def diverged_at(rows: Sequence[Mapping[str, Any]]) -> int | None:
@@ -19,7 +19,7 @@ def diverged_at(rows: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def by_run(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of several arms and seeds, by a name of each."""
+    """The rows of several arms and seeds, by a name for each run."""
     runs: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         runs.setdefault(f"{row['arm']}, seed {row['seed']}", []).append(row)
@@ -27,16 +27,16 @@ def by_run(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def in_words(rows: Sequence[Mapping[str, Any]], config: Any) -> str:
-    """What became of one run, where a family knows no more than its loss."""
+    """The outcome of one run, for a family that knows only its loss."""
     step = diverged_at(rows)
     return "finished" if step is None else f"diverged at update {step}"
 
 
 def sentence(became: Mapping[str, str]) -> str:
-    """How many runs diverged or collapsed, and the first of each.
+    """A sentence that says how many runs diverged or collapsed, and the first of each.
 
     Args:
-      became: by the name of a run, what became of it: "diverged at update 100".
+      became: the outcome of each run, such as "diverged at update 100", by its name.
     """
     parts = []
     for failure in FAILURES:

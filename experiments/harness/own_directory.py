@@ -1,6 +1,6 @@
-"""A directory of one's own: made if it is not there, and locked.
+"""A directory for one process: made if it does not exist, and locked.
 
-Whatever goes wrong before work begins leaves no directory and no lock behind.
+An error before work begins leaves no directory and no lock behind.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ class InUseError(UserError):
 
 
 class Holder(NamedTuple):
-    """Who says that a lock is theirs."""
+    """The process that holds a lock."""
 
     process: int
     machine: str | None
-    """None where it is this one."""
+    """Name of its machine; None for this one."""
 
 
 @contextlib.contextmanager
 def made(path: Path) -> Iterator[None]:
-    """Makes a directory; removes it again if it is left empty by an exception."""
+    """Makes a directory; removes it again if an exception leaves it empty."""
     new = [at for at in (path, *path.parents) if not at.exists()]
     try:
         _make(path)
@@ -45,7 +45,7 @@ def made(path: Path) -> Iterator[None]:
 def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError:  # as /proc says it
+    except FileNotFoundError:  # such as below /proc
         raise UserError(f"{path} cannot be created: choose another directory") from None
 
 
@@ -62,7 +62,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if new:  # while it is ours
+            if new:  # while we hold the lock
                 path.unlink(missing_ok=True)
             raise
     finally:
@@ -72,7 +72,7 @@ def locked(path: Path) -> Iterator[None]:
 def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # One that gave up may have removed the file that was opened here.
+        # A process that gave up may have removed the file that was opened here.
         ours = os.path.samestat(os.fstat(file.fileno()), path.stat())
     except (BlockingIOError, FileNotFoundError):
         ours = False
@@ -89,7 +89,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
 def require_free(path: Path) -> None:
     """Raises `InUseError` if another process has the lock of a file.
 
-    Only `locked` keeps it from others; this spares what would be done before in vain.
+    Only `locked` keeps others out; this check saves work that would be in vain.
     """
     if holder(path) is not None:
         with files.open_own(path) as file:
@@ -97,10 +97,10 @@ def require_free(path: Path) -> None:
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the lock of a file, without taking it; None if nobody seems to.
+    """The holder of a file's lock; None if there seems to be none. Does not take it.
 
-    A process of another machine cannot be looked at, so it counts as holding the lock
-    that has its name.
+    A process of another machine cannot be checked, so it counts as the holder if the
+    lock has its name.
 
     Raises:
       UserError: The file is out of reach.
@@ -123,14 +123,14 @@ def _has_open(process: int, path: Path) -> bool:
         if Path("/proc/self/fd").exists():
             return False
     except OSError:
-        pass  # somebody else's process
+        pass  # another user's process
     return _is_alive(process)
 
 
 def _is_same(number: Path, path: Path) -> bool:
     try:
         return number.samefile(path)
-    except OSError:  # closed meanwhile
+    except OSError:  # closed in the meantime
         return False
 
 

@@ -1,9 +1,9 @@
 """A group in parts, for several processes or machines, gathered when all are done.
 
-Each part is a run directory of its own. That a part was made is noted before anybody
-runs it, and a member belongs to the first part that was made for it: so nothing is run
-twice, whatever is asked for later. Members of one program do not depend on each other,
-so that what is gathered is what one process would have written.
+Each part has its own run directory. A part is noted before it runs, and a member
+belongs to the first part that was made for it. So nothing is run twice, whatever a
+later command asks for. Members of one program do not depend on each other, so the
+gathered files are those that one process would have written.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ Member = tuple[str, int]
 
 
 def units(family: Family[Any], group: Group, directory: Path) -> list[Unit]:
-    """What has to be run for a group: its parts where it has some, else itself.
+    """The units to run for a group: its parts, or the group itself if it has none.
 
     Args:
-      family: of its arms.
-      group: which.
-      directory: where its run directory is, and those of its parts in a folder.
+      family: the family of its arms.
+      group: the group.
+      directory: the directory of its run directory and of the folder of its parts.
     """
     whole = arm_group.unit_in(family, group, directory)
     made = _made(family, group, directory)
@@ -59,9 +59,9 @@ def make(
     A group that one process has begun to run stays whole. Enter `lock` before.
 
     Args:
-      family: of its arms.
-      group: which.
-      directory: where it is.
+      family: the family of its arms.
+      group: the group.
+      directory: the directory of its run directory.
       num_arms: most arms of a part; None for all.
       num_seeds: most seeds of a part; None for all.
     """
@@ -76,7 +76,7 @@ def make(
 
 
 def complete(family: Family[Any], group: Group, directory: Path) -> None:
-    """Makes one part of what has none, if a group has parts."""
+    """Makes one part of the members without a part, if the group has parts."""
     made = _made(family, group, directory)
     if made and _in_parts(group, made):
         with lock(directory):
@@ -84,13 +84,13 @@ def complete(family: Family[Any], group: Group, directory: Path) -> None:
 
 
 def gather(family: Family[Any], group: Group, directory: Path) -> bool:
-    """Whether a group is finished, which it is when its parts are.
+    """Puts a group's finished parts together; returns whether the group is finished.
 
-    What they hold is put together in the run directory of the group, as one process
-    would have left it, but for checkpoints.
+    The run directory of the group then has the files that one process would have left,
+    except for checkpoints.
 
     Raises:
-      UserError: something is in the way of it.
+      UserError: a part is damaged or differs, or the directory is in use.
     """
     whole = arm_group.unit_in(family, group, directory)
     if arm_group.is_finished(family, whole):
@@ -102,7 +102,7 @@ def gather(family: Family[Any], group: Group, directory: Path) -> bool:
     _check_machines(made)
     runs = _rows(made, group)
     summaries = {part.path.name: read_summary(part.path, is_filled) for part in made}
-    # Nothing is there but what a gathering that was killed has left.
+    # The directory has at most the files of a gathering that was killed.
     files.refuse_link(whole.path / METRICS)
     (whole.path / METRICS).unlink(missing_ok=True)
     with arm_group.opened(family, whole) as run:
@@ -116,14 +116,14 @@ def gather(family: Family[Any], group: Group, directory: Path) -> bool:
 
 @contextlib.contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """In this context no other process makes parts in a directory."""
+    """Keeps other processes from making parts in a directory, within the context."""
     own = directory / PARTS
     with own_directory.made(own), own_directory.locked(own / ".lock"):
         yield
 
 
 def _is_begun(whole: Unit) -> bool:
-    """Whether a group is being run as a whole; while it is gathered it is not."""
+    """Whether a group has begun to run as a whole; gathering does not count."""
     return any((whole.path / CHECKPOINTS).glob("*"))
 
 
@@ -136,7 +136,7 @@ def _made(family: Family[Any], group: Group, directory: Path) -> list[Unit]:
         if noted is None or any(
             arms.get(arm) != own for arm, own in noted["arms"].items()
         ):
-            continue  # of another figure or another version of this one
+            continue  # of another figure or of another version of this figure
         part = group.part(list(noted["arms"]), noted["seeds"])
         unit = arm_group.unit_in(family, part, directory / PARTS)
         if set(part.seeds) & set(group.seeds) and _note(unit.path) == path:
@@ -166,7 +166,7 @@ def _in_parts(
     num_arms: int | None = None,
     num_seeds: int | None = None,
 ) -> list[Group]:
-    """The members of a group that are in no part yet, in parts."""
+    """Divides the members of a group that are in no part yet."""
     taken = {member for unit in made for member in _members(unit.group)}
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for arm in group.arms:
@@ -191,7 +191,7 @@ def _members(group: Group) -> list[Member]:
 
 
 def _rows(made: Sequence[Unit], group: Group) -> list[list[dict[str, Any]]]:
-    """The rows of each member of a group, out of its parts."""
+    """The rows of each member of a group, from its parts."""
     rows: dict[Member, list[dict[str, Any]]] = {}
     for unit in made:
         for row in read_rows(unit.path):
@@ -207,10 +207,10 @@ def _rows(made: Sequence[Unit], group: Group) -> list[list[dict[str, Any]]]:
 
 
 def _check_machines(made: Sequence[Unit]) -> None:
-    """Says where parts were run with other versions or on other devices.
+    """Warns if parts were run with other versions or on other devices.
 
     Raises:
-      UserError: they were run under other settings of JAX than are set now.
+      UserError: they were run under other settings of JAX than those now.
     """
     for unit in made:
         if others := ", ".join(other_settings(unit.path)):

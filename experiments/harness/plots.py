@@ -1,7 +1,7 @@
 """Figures in one style, drawn without pyplot's global state.
 
 The palette is that of Okabe and Ito, which people with any colour vision can tell
-apart; yellow, too pale for lines, is left out.
+apart. Yellow is left out, because it is too pale for lines.
 """
 
 import io
@@ -35,8 +35,8 @@ def figure(
     Args:
       rows: Rows of axes.
       columns: Columns of axes.
-      width: Of one of the axes, in inches.
-      height: Of one of the axes, in inches.
+      width: Width of one of the axes, in inches.
+      height: Height of one of the axes, in inches.
     """
     drawn = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(drawn)
@@ -58,7 +58,7 @@ def label(ax: Axes, *, title: str = "", x: str, y: str) -> None:
 
 def log_scale(ax: Axes) -> None:
     """Makes the vertical axis logarithmic, unless nothing on it is positive."""
-    if np.isfinite(ax.dataLim.minposy):  # infinite where there is none
+    if np.isfinite(ax.dataLim.minposy):  # infinite if there is none
         ax.set_yscale("log")
 
 
@@ -67,15 +67,15 @@ def line_with_spread(
 ) -> None:
     """Draws every seed faintly and their median boldly.
 
-    Where a seed is not a number the median is not drawn: seeds that diverged are not
-    averaged away.
+    The median is not drawn at points where a seed is not a number, so that seeds that
+    diverged do not disappear in it.
 
     Args:
-      ax: Where to draw.
+      ax: The axes to draw on.
       x: Shape (points,).
       ys: Shape (seeds, points).
-      label: For the legend.
-      color: By default the next of the palette.
+      label: The label in the legend.
+      color: By default the next colour of the palette.
     """
     ys = np.atleast_2d(np.asarray(ys, dtype=float))
     (bold,) = ax.plot(x, np.median(ys, axis=0), color=color, linewidth=2, label=label)

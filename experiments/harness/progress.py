@@ -1,8 +1,7 @@
 """Shows the rate and the time left, and keeps the clock of a run.
 
-The rate leaves out intervals in which a program was compiled. Clock times go to a file
-of their own, session by session, so that a run that was stopped and continued knows
-how long it took in all.
+The rate leaves out intervals in which a program was compiled. Clock times go to a
+separate file, session by session, so a run that was continued knows its total time.
 """
 
 import contextlib
@@ -23,15 +22,15 @@ _MOST = 1e12
 class Progress:
     """A context manager that shows progress on stderr.
 
-    On a terminal it is a bar; elsewhere a plain line now and then.
+    It draws a bar on a terminal, and elsewhere prints a line now and then.
 
     Args:
       num_steps: The step at which the run ends.
-      start_step: Where this session starts.
-      clock_path: A JSON-lines file that adds up the sessions; None keeps no clock.
-      quiet: Show nothing.
-      unit: What a step is, where it is not an update.
-      stream: Where to show; stderr by default.
+      start_step: The step at which this session starts.
+      clock_path: A JSON-lines file with the times of all sessions; None for no clock.
+      quiet: Whether to show nothing.
+      unit: The name of a step.
+      stream: The stream to write to; stderr by default.
       plain_seconds: Least time between two plain lines.
       now: A clock in seconds.
     """
@@ -81,12 +80,12 @@ class Progress:
     def update(
         self, step: int, text: str = "", *, includes_compilation: bool = False
     ) -> None:
-        """Takes note of a finished chunk.
+        """Notes a finished chunk.
 
         Args:
-          step: Steps done.
-          text: Shown at the end of the line, such as a loss.
-          includes_compilation: Leaves the interval since the last update uncounted.
+          step: Number of steps done.
+          text: Text for the end of the line, such as a loss.
+          includes_compilation: Whether to leave this interval out of the rate.
         """
         now = self._now()
         if not includes_compilation:
@@ -114,7 +113,7 @@ class Progress:
         return earlier + self._now() - self._started
 
     def totals(self) -> dict[str, float | None]:
-        """What the summary holds: `steps_per_second` and `wall_seconds`."""
+        """The entries of the summary: `steps_per_second` and `wall_seconds`."""
         rate = self.steps_per_second
         return {
             "steps_per_second": None if rate is None else float(f"{rate:.4g}"),
@@ -136,7 +135,7 @@ class Progress:
 
 
 class _Bar:
-    """A bar on a terminal, drawn only when told to: no thread takes time from jax."""
+    """A bar on a terminal, drawn without a thread, which would take time from jax."""
 
     def __init__(self, stream: TextIO):
         from rich import console, progress
@@ -162,7 +161,7 @@ class _Bar:
 
 
 class _Clock:
-    """Seconds of each session, one line for each update."""
+    """The file of the seconds of each session, one line for each update."""
 
     def __init__(self, path: Path):
         lines = _whole_lines(path)
@@ -183,7 +182,7 @@ class _Clock:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any] | None]:
-    """The lines of a clock, None for one that is none: no clock stops a run."""
+    """The lines of a clock; None for a damaged line, which must not stop a run."""
     return [_line(text) for text in (files.read_bytes(path) or b"").split(b"\n")[:-1]]
 
 

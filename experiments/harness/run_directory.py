@@ -1,14 +1,14 @@
 """One run on disk, so that the same command continues it.
 
 A directory belongs to one config, to one choice of the settings of JAX that decide
-results and, at any moment, to one process. What lies in `metrics.jsonl` depends on
-these only: clock times go elsewhere, and a run that continues first cuts the file back
-to what its checkpoint covers. So a run killed at any moment and continued leaves the
-same bytes as one never stopped.
+results and, at any moment, to one process. The contents of `metrics.jsonl` depend only
+on these: clock times go elsewhere, and a run that continues first cuts the file back to
+the rows that its checkpoint covers. So a run that is killed at any moment and continued
+leaves the same bytes as one that was never stopped.
 
-What a run will read is read before anything is computed. A file that is out of reach
-ends the command and changes nothing; one that is damaged is replaced where what it held
-can be computed again, and named where it cannot. `docs/reliability.md` has the whole.
+All files are read before anything is computed. A file that is out of reach ends the
+command and changes nothing. A damaged file is replaced if its contents can be computed
+again, and named if not. See `docs/reliability.md`.
 """
 
 import contextlib
@@ -68,33 +68,33 @@ _LEFTOVERS = re.compile(r"\.lock|\.config\.json(\.\d+)?\.tmp")
 class RunDirectory:
     """A context manager for the directory of one run.
 
-    On entering, `summary` is the summary of a finished run (nothing is locked then and
-    nothing should be computed; a line says where the settings of JAX are others than it
-    ran under), or None. Otherwise the directory is locked until the exit, also for a
-    process that dies by `kill -9`.
+    If the run is finished, `summary` is its summary after entering. Nothing is locked
+    then, nothing should be computed, and a line says if the settings of JAX now differ.
+    Otherwise `summary` is None, and the directory is locked until the exit or until the
+    process dies.
 
     Args:
       path: Created if it does not exist.
-      config: A dataclass; all of it decides the results, except `ignored`.
+      config: A dataclass; all fields decide the results, except `ignored`.
       ignored: Names of fields that may differ when the run continues, such as the path
-        itself or how to show progress.
-      before: What a field meant in runs that were made before it existed; by default
-        that the config is another.
-      about: For readers of the directory, where the config does not say it: the
-        `experiment` and its `num_steps`.
-      followed_by: Called with the path where metrics go on, for what reads them while
-        they grow; entered then, and left before the lock is.
-      checkpoint_seconds: Least time between two checkpoints; the first of a session
-        is at its first evaluation, so that a run gets on however often it is killed.
+        or how to show progress.
+      before: Values of fields in runs from before the fields existed; by default such a
+        run has another config.
+      about: Facts for readers of the directory that the config lacks: the `experiment`
+        and its `num_steps`.
+      followed_by: Makes a context manager from the path for readers of growing metrics;
+        entered when metrics go on, and left before the lock is released.
+      checkpoint_seconds: Least time between two checkpoints. The first of a session
+        is at its first evaluation, so a run makes progress however often it is killed.
       saving_share: Largest part of the time spent on saving, however large the state.
-      summary_fits: Whether a summary can be this config's. It decides for runs of
-        before digests of summaries were kept.
+      summary_fits: Whether a summary can be this config's, for old runs without a
+        digest of the summary.
 
     Raises:
       UserError: The path is a file, holds something else, another config or an
         unfinished run under other settings of JAX, or another process uses it. Or a
-        file of it is out of reach, a link where something would be written, or damaged
-        where nothing is left to compute it from.
+        file in it is out of reach, a link that would be written through, or damaged and
+        cannot be computed again.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class RunDirectory:
                 + (under if self._other_settings else "")
             )
             return self
-        # With what takes long to import, while nothing has to be left in order.
+        # Slow imports come first, while no lock is held.
         from experiments.harness import checkpoints  # noqa: F401
 
         now = files.to_json(environment.describe())
@@ -149,7 +149,7 @@ class RunDirectory:
             stack.enter_context(interrupts.held())
             stack.enter_context(own_directory.made(self.path))
             stack.enter_context(own_directory.locked(self.path / LOCK))
-            # Another process may have been here before the lock was ours.
+            # Another process may have written before we got the lock.
             saved = self._inspect()
             if self.summary is None:
                 self._choice = before_writing.look(self.path)
@@ -168,25 +168,24 @@ class RunDirectory:
 
     @property
     def clock_path(self) -> Path:
-        """Where clock times go."""
+        """The file of clock times."""
         return self.path / CLOCK
 
     def restore(self, state: Any, step: int = 0) -> tuple[Any, int]:
         """Returns the state to start from and its step; call it before `record`.
 
-        On a finished run it gives the final state.
+        For a finished run that is the final state.
 
         Args:
-          state: The state to begin with; what is read takes its structure and
-            shardings.
+          state: The initial state; a restored state has its structure and shardings.
           step: The step of that state.
 
         Returns:
           The newest usable checkpoint and its step, or (`state`, `step`).
 
         Raises:
-          UserError: The run ran to its end under other settings of JAX, so nothing can
-            go on from there.
+          UserError: The run was finished under other settings of JAX, so it cannot
+            continue.
         """
         self._refuse_other_settings()
         from experiments.harness.checkpoints import Checkpoints
@@ -206,7 +205,7 @@ class RunDirectory:
         return (restored.state, restored.step) if restored else (state, step)
 
     def _continue_metrics(self, size: int) -> None:
-        """Opens the metrics where they go on."""
+        """Opens the metrics at the byte where the run continues."""
         path = self.path / METRICS
         metrics = files.read_bytes(path) or b""
         if metrics[size:] and (self._choice.damaged or self._choice.uncovered):
@@ -228,8 +227,8 @@ class RunDirectory:
         """Appends metrics, and saves a checkpoint if a state is given.
 
         Args:
-          step: Becomes the first key of each line; the others follow in sorted order,
-            which is the order in which jax returns dictionaries.
+          step: The first key of each line; the others follow in sorted order, as in
+            dictionaries from jax.
           rows: One mapping of numbers and labels for each line.
           state: The state that these metrics complete. Both come in one call because
             a checkpoint covers exactly the metrics recorded before it.
@@ -250,30 +249,30 @@ class RunDirectory:
         size = os.fstat(self._metrics.fileno()).st_size
         self._checkpoints.save(step, state, Covered(size, self._recorded.hexdigest()))
         self._saved_at = time.monotonic()
-        # The first save starts orbax up, which says nothing of the next.
+        # The first save also starts orbax, so its time does not predict the next.
         if self._num_saves:
             self._save_seconds = self._saved_at - started
         self._num_saves += 1
 
     def array_path(self, name: str) -> Path:
-        """Where `array` keeps a file."""
+        """The path of a file of `array`."""
         return self.path / ARRAYS / name
 
     def array(self, name: str, shape: tuple[int, ...], *, is_new: bool) -> "np.ndarray":
-        """Bytes in a file, for what is too large to be in a checkpoint.
+        """An array of bytes in a file, for data too large for a checkpoint.
 
-        They are as they were written, also after `kill -9`, and so may be newer than
-        the checkpoint: what is there belongs to the caller, who overwrites nothing
-        that the last two checkpoints need (see `session.run_to_end`), and keeps in the
-        state what tells a damage.
+        The bytes stay as they were written, also after `kill -9`, so they may be newer
+        than the checkpoint. The caller must not overwrite bytes that the last two
+        checkpoints need (see `session.run_to_end`), and keeps in the state what reveals
+        damage.
 
         Args:
-          name: of the file.
-          shape: of the array, of uint8.
-          is_new: whether what may be there counts for nothing.
+          name: the name of the file.
+          shape: the shape of the array, of uint8.
+          is_new: whether to ignore an existing file.
 
         Raises:
-          UserError: it should be there and is not, or is out of reach.
+          UserError: it should exist and does not, or is out of reach.
           OSError: the disk is full; all of the file is taken at once.
         """
         path = self.array_path(name)
@@ -286,7 +285,7 @@ class RunDirectory:
         return array
 
     def checkpoint_due(self, step: int) -> bool:
-        """Whether to save at this step; depends on the clock, as no result does."""
+        """Whether to save at this step; depends on the clock, unlike any result."""
         wait = max(self._checkpoint_seconds, self._save_seconds / self._saving_share)
         return not self._num_saves or time.monotonic() - self._saved_at >= wait
 
@@ -310,11 +309,11 @@ class RunDirectory:
         files.write_atomically(self.path / FINISHED, f"{sealed}\n".encode())
         files.write_atomically(self.path / SUMMARY, data)
         self.summary = files.parse_json(data)
-        # Of use only to go on, and large.
+        # Large, and needed only to continue.
         shutil.rmtree(self.path / ARRAYS, ignore_errors=True)
 
     def _inspect(self) -> dict[str, Any] | None:
-        """Refuses what is not this run; returns its saved description, if any."""
+        """Refuses a directory of another run; returns its description, if any."""
         if not self.path.exists():
             if self.path.is_symlink():
                 raise UserError(
@@ -336,7 +335,7 @@ class RunDirectory:
         return saved
 
     def _refuse_no_run(self) -> None:
-        """Refuses files that are not of a run, or of one that says not of which."""
+        """Refuses files that belong to no run, or to a run that has lost its config."""
         names = set(os.listdir(self.path))
         if names & {METRICS, CHECKPOINTS, SUMMARY}:
             raise UserError(
@@ -396,7 +395,7 @@ class RunDirectory:
         changed = [
             f"{name} was {before} and is {after}"
             for name, before, after in environment.differences(
-                # What older directories do not say is taken to be as it is now.
+                # Facts that older directories lack are assumed to be as now.
                 {"rounding": now["rounding"], **before},
                 now,
             )
@@ -406,7 +405,7 @@ class RunDirectory:
 
 
 def damaged_array(path: Path) -> UserError:
-    """Says that a file of `RunDirectory.array` is not what it was."""
+    """The error for a file of `RunDirectory.array` that is not as it was written."""
     return UserError(
         f"{path} is gone or damaged, and no checkpoint holds what it held: put back a "
         "copy of it, or name a new directory"
@@ -414,7 +413,7 @@ def damaged_array(path: Path) -> UserError:
 
 
 def _refuse_undecodable(path: Path) -> None:
-    """Refuses names that the libraries of checkpoints would read as others."""
+    """Refuses names that the libraries of checkpoints would misread."""
     whole = os.path.realpath(path)
     try:
         same = os.fsencode(whole) == whole.encode()

@@ -1,6 +1,6 @@
-"""What a run directory says, read without a lock: by a run itself and by others.
+"""Reads the files of a run directory without a lock, for runs and for others.
 
-A file that is out of reach ends the command; `docs/reliability.md` has the whole.
+A file that is out of reach ends the command; see `docs/reliability.md`.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from experiments.harness.messages import UserError
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 LOCK, CLOCK = ".lock", "clock.jsonl"
 CHECKPOINTS, ASIDE = "checkpoints", "unusable_checkpoints"
-# What is too large to be in a checkpoint.
+# Data too large for a checkpoint.
 ARRAYS = "arrays"
-# Groups that are run in parts have these in a folder beside, and in their summary.
+# A group in parts has them in this folder beside it, and lists them in its summary.
 PARTS, GATHERED = "parts", "gathered"
 # Written before the summary: digests of the summary and of the metrics.
 FINISHED = "finished.json"
@@ -26,22 +26,22 @@ VERSION = 1
 
 
 def is_filled(summary: Any) -> bool:
-    """What can be said of any summary."""
+    """Whether a summary is not empty, the check for any family."""
     return isinstance(summary, dict | list) and bool(summary)
 
 
 def default_path(experiment: str, config: Any, ignored: Collection[str]) -> Path:
-    """runs/<experiment>/<digest of the settings>: the same settings find it again."""
+    """The path runs/<experiment>/<digest of the settings>, equal for equal settings."""
     text = files.dump_json(files.to_json(settings(config, ignored)))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Path("runs") / experiment / digest[:10]
 
 
 def is_finished(path: Path, summary_fits: Callable[[Any], bool] = is_filled) -> bool:
-    """Whether a directory holds a run that has come to its end.
+    """Whether a directory holds a finished run.
 
     Raises:
-      UserError: A file that says so is out of reach.
+      UserError: A file that tells is out of reach.
     """
     return read_summary(path, summary_fits) is not None
 
@@ -56,26 +56,25 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
-    """The config that a directory was made for, if it is one of ours."""
+    """The config that a directory was made for, if it is a run directory."""
     saved = read_description(path / CONFIG)
     return saved["config"] if saved else None
 
 
 def other_settings(path: Path) -> list[str]:
-    """What differs, in words, between the settings of JAX that a run had and those now.
+    """The differences, in words, between the settings of JAX of a run and those now.
 
-    Nothing where they are alike, or where there is no run or one of before they were
-    recorded.
+    Nothing if they are alike, if there is no run, or if an old run did not record them.
     """
     saved = read_description(path / CONFIG)
     return differing_settings(saved) if saved else []
 
 
 def differing_settings(saved: Mapping[str, Any]) -> list[str]:
-    """What `other_settings` says, of a description that was read."""
+    """The result of `other_settings` for a description that was read."""
     here = environment.decisive_settings()
     there = saved.get(SETTINGS, {})
-    # Of settings that one version of JAX lacks, nothing is known.
+    # Settings that one version of JAX lacks cannot be compared.
     return [
         f"{name} is {there[name]} there and {now} here"
         for name, now in here.items()
@@ -84,10 +83,10 @@ def differing_settings(saved: Mapping[str, Any]) -> list[str]:
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
-    """The contents of a `config.json` that this module wrote, else None.
+    """The contents of a `config.json` of this program, else None.
 
     Raises:
-      UserError: It is out of reach, of a newer version, or lacks what it needs.
+      UserError: It is out of reach, of a newer version, or incomplete.
     """
     try:
         saved = files.parse_json(files.read_bytes(path) or b"")
@@ -109,7 +108,7 @@ def read_description(path: Path) -> dict[str, Any] | None:
 
 
 def read_summary(path: Path, fits: Callable[[Any], bool]) -> Any:
-    """The summary of a finished run; None if it is not finished or not as written."""
+    """The summary of a finished run; None if it is missing or damaged."""
     data = files.read_bytes(path / SUMMARY)
     try:
         summary = files.parse_json(data or b"")
@@ -122,7 +121,7 @@ def read_summary(path: Path, fits: Callable[[Any], bool]) -> Any:
 
 
 def _read_mark(path: Path) -> dict[str, Any] | None:
-    """The digests of a finished run; None if there are none, or not as written."""
+    """The digests of a finished run; None if they are missing or damaged."""
     try:
         mark = files.unseal(files.read_bytes(path / FINISHED) or b"")
     except ValueError:
@@ -131,7 +130,7 @@ def _read_mark(path: Path) -> dict[str, Any] | None:
 
 
 def read_metrics(path: Path, expected: str | None = None) -> bytes:
-    """The bytes of the metrics, if they are those expected or of the finished run."""
+    """The bytes of the metrics, checked by the expected or the finished digest."""
     data = files.read_bytes(path / METRICS) or b""
     mark = _read_mark(path)
     if expected is None and mark is not None:
@@ -142,7 +141,7 @@ def read_metrics(path: Path, expected: str | None = None) -> bytes:
 
 
 def parse_metrics(path: Path, data: bytes) -> list[dict[str, Any]]:
-    """The rows in the metrics of a directory; raises `UserError` if they are none."""
+    """The rows in the metrics of a directory; raises `UserError` if damaged."""
     try:
         return files.parse_json_lines(data)
     except ValueError as error:

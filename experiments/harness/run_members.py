@@ -1,7 +1,7 @@
 """The members of a run directory: each arm and seed, with its config and its metrics.
 
-Read without a lock, so also while the run goes on: of metrics that grow, whole lines
-count only.
+They are read without a lock, so also while the run goes on. Only whole lines of growing
+metrics count.
 """
 
 import os
@@ -16,28 +16,28 @@ _BLOCK = 1 << 16
 
 
 class Member(NamedTuple):
-    """What tells one run of a directory from the others."""
+    """The labels that identify one run of a directory."""
 
     arm: str
-    """Empty where there are no arms."""
+    """Name of its arm; empty if there are no arms."""
     seed: int | None
-    """None in runs that do not say it."""
+    """Its seed; None if the run does not record it."""
 
     @property
     def name(self) -> str:
-        """In words: `projected, seed 3`."""
+        """The member in words, such as `projected, seed 3`."""
         parts = [self.arm] if self.arm else []
         return ", ".join(parts + [f"seed {self.seed}"] * (self.seed is not None))
 
 
 def of_row(row: Mapping[str, Any]) -> Member:
-    """Whose a row of metrics is."""
+    """The member of a row of metrics."""
     arm, seed = row.get("arm", ""), row.get("seed")
     return Member(str(arm), seed if type(seed) is int else None)
 
 
 def of_config(config: Mapping[str, Any]) -> list[Member]:
-    """The members that a directory was made for, as far as its config says."""
+    """The members that a directory was made for, from its config."""
     arms, seeds = config.get("arms"), config.get("seeds")
     if isinstance(arms, Mapping) and isinstance(seeds, list):
         return [of_row({"arm": arm, "seed": seed}) for arm in arms for seed in seeds]
@@ -58,7 +58,7 @@ def config_of(member: Member, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def outcome(summary: Any, member: Member) -> str:
-    """What a summary says became of a member, in words; empty if it says nothing."""
+    """The outcome of a member in a summary, in words; empty if it has none."""
     entries = summary if isinstance(summary, list) else [summary]
     own = [
         str(entry["outcome"])
@@ -71,7 +71,7 @@ def outcome(summary: Any, member: Member) -> str:
 
 
 def last_rows(path: Path) -> dict[Member, dict[str, Any]]:
-    """The last row of each member; empty if nothing was recorded yet.
+    """The last row of each member; empty if nothing is recorded yet.
 
     Raises:
       UserError: The metrics are out of reach, or their end is damaged.
@@ -86,7 +86,7 @@ def last_rows(path: Path) -> dict[Member, dict[str, Any]]:
             start = max(0, size - length)
             file.seek(start)
             data = file.read(size - start)
-            if start:  # the first line is cut
+            if start:  # the first line may be cut
                 data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
             rows = parse_metrics(path, data)
             # A process may have been stopped within the last step.

@@ -1,9 +1,10 @@
-"""Which checkpoint a run goes on from, decided by reading only.
+"""Chooses the checkpoint from which a run continues, by reading only.
 
-Beside the files that orbax writes for a step lies one of ours, written last: how many
-bytes of metrics the checkpoint covers and their digest, what the state looks like, and
-the names and a digest of orbax's files. Without it the checkpoint was never finished.
-The files are compared before orbax reads them, for data cut short may read as zeros.
+Beside orbax's files for a step lies a file of ours, written last. It has the number of
+bytes of metrics that the checkpoint covers and their digest, the structure of the
+state, and the names and a digest of orbax's files. Without it the checkpoint was never
+finished. The files are compared before orbax reads them, because data cut short may
+read as zeros.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from experiments.harness.messages import UserError
 
 ABOUT = "about.json"
 _ORBAX = "_CHECKPOINT_METADATA"
-"""Tells a checkpoint of orbax from a directory of somebody else."""
+"""File that identifies a checkpoint of orbax."""
 
 
 class Covered(NamedTuple):
@@ -27,11 +28,11 @@ class Covered(NamedTuple):
 
     num_bytes: int
     digest: str | None
-    """None in checkpoints of before it was noted."""
+    """Digest of these metrics; None in old checkpoints."""
 
 
 class About(NamedTuple):
-    """What was noted of a checkpoint when it was whole."""
+    """The facts that were noted of a checkpoint when it was whole."""
 
     step: int
     leaves: dict[str, str]
@@ -40,26 +41,26 @@ class About(NamedTuple):
 
 @dataclasses.dataclass
 class Choice:
-    """What there is to go on from."""
+    """The checkpoints of a run, and the one to continue from."""
 
     usable: About | None = None
-    """The newest of them."""
+    """The newest usable checkpoint."""
     unfinished: list[int] = dataclasses.field(default_factory=list)
     damaged: dict[int, str] = dataclasses.field(default_factory=dict)
-    """Other steps, and what is wrong with their own files."""
+    """Damaged steps, and what is wrong with their own files."""
     uncovered: dict[int, str] = dataclasses.field(default_factory=dict)
-    """Newer steps, themselves whole, and what is wrong with the metrics they cover."""
+    """Newer whole steps, and what is wrong with the metrics that they cover."""
 
 
 def choose(directory: Path, metrics: bytes | None = None) -> Choice:
     """Looks for the newest usable checkpoint; changes nothing.
 
     Args:
-      directory: Of all steps.
-      metrics: What a checkpoint has to agree with; None leaves it unchecked.
+      directory: The directory of all steps.
+      metrics: The metrics that a checkpoint has to match; None for no check.
 
     Raises:
-      UserError: Something is out of reach.
+      UserError: A file is out of reach.
     """
     choice = Choice()
     for step in _steps(directory):
@@ -69,7 +70,7 @@ def choose(directory: Path, metrics: bytes | None = None) -> Choice:
         top = directory / str(step)
         data = files.read_bytes(top / ABOUT)
         if data is None and number == 0 and files.is_there(top / _ORBAX):
-            choice.unfinished.append(step)  # only the last can be
+            choice.unfinished.append(step)  # only the newest can be
             continue
         try:
             about = _about(step, data)
@@ -83,7 +84,7 @@ def choose(directory: Path, metrics: bytes | None = None) -> Choice:
             Covered(about["metrics_bytes"], about.get("metrics_digest")),
         )
         if choice.usable is not None:
-            continue  # an older one, which orbax reads as well
+            continue  # an older one, of the form that orbax also reads
         wrong = None if metrics is None else _mismatch(own, metrics)
         if wrong is None:
             choice.usable = own
@@ -107,7 +108,7 @@ def note(directory: Path, step: int, leaves: dict[str, str], covered: Covered) -
 
 
 def _steps(directory: Path) -> list[int]:
-    """The steps there are, the newest first."""
+    """The steps in a directory, the newest first."""
     if not files.is_there(directory):
         return []
     with files.in_reach(directory):
@@ -118,7 +119,7 @@ def _steps(directory: Path) -> list[int]:
                 raise UserError(
                     f"{directory / name} is no checkpoint of this program: move it away"
                 )
-            os.scandir(directory / name).close()  # or it is no directory
+            os.scandir(directory / name).close()  # raises if it is no directory
     return sorted(map(int, names), reverse=True)
 
 
@@ -134,20 +135,20 @@ def _about(step: int, data: bytes | None) -> dict[str, Any]:
     except ValueError:
         raise ValueError("its description is not what was saved") from None
     kinds = {"metrics_bytes": int, "leaves": dict, "digest": str}
-    names = about.get("names", [])  # in those of before they were kept, none
+    names = about.get("names", [])  # old checkpoints have none
     if (
         any(type(about.get(name)) is not kind for name, kind in kinds.items())
         or not isinstance(names, list)
         or not all(isinstance(name, str) for name in names)
     ):
         raise ValueError("its description is not what was saved")
-    if about.get("step", step) != step:  # as is a copy, or one renamed
+    if about.get("step", step) != step:  # a copy, or renamed
         raise ValueError(f"it is that of step {about['step']}")
     return about
 
 
 def _check_files(top: Path, about: dict[str, Any]) -> None:
-    """Compares orbax's files with what they were.
+    """Compares orbax's files with those that were saved.
 
     Raises:
       ValueError: They are not the same.
@@ -156,13 +157,13 @@ def _check_files(top: Path, about: dict[str, Any]) -> None:
     for name in about.get("names", ()):
         path = top / name
         if path.is_dir():
-            files.read_bytes(path)  # says so
+            files.read_bytes(path)  # raises if out of reach
     if about["digest"] != _digest(top):
         raise ValueError("its files are not what was saved")
 
 
 def _mismatch(about: About, metrics: bytes) -> str | None:
-    """Why the metrics are not those before a checkpoint."""
+    """The reason why metrics are not those before a checkpoint, or None."""
     missing = about.covered.num_bytes - len(metrics)
     if missing > 0:
         return f"{missing} bytes of the metrics before it are gone"
@@ -214,6 +215,6 @@ def _digest(top: Path) -> str:
 
 
 def set_aside(path: Path, directory: Path) -> None:
-    """Moves something to look at where nothing has its name."""
+    """Moves a file or directory to a free name in a directory, to inspect later."""
     directory.mkdir(exist_ok=True)
     shutil.move(path, files.free_name(directory / path.name))

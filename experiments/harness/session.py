@@ -1,7 +1,7 @@
-"""Takes a run from wherever it is to its last step: the wiring of the other parts.
+"""Runs a run from wherever it is to its last step, with the other modules.
 
-Restore, run chunks, record each, save now and then, show progress. Every experiment
-does this the same way; what differs comes in as pure functions and labels.
+It restores, runs chunks, records each, saves now and then and shows progress. This is
+the same for every experiment; functions and labels are arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,20 @@ def run_to_end(
     """Continues a run to its end.
 
     Args:
-      run: An entered directory of an unfinished run.
+      run: The entered directory of an unfinished run.
       chunk_fn: See `loop.compile_chunk`; its metrics are a dictionary.
-      state: The state to begin with; its buffers may be donated.
+      state: The initial state; its buffers may be donated.
       *inputs: Passed to every chunk.
       num_steps: Steps of the whole run.
       steps_per_chunk: Steps between two evaluations.
-      start_step: The step of `state`; not 0 where a run goes on from another's end.
-      most_unsaved: Most steps between two checkpoints, however little time they take,
-        where a step overwrites what older checkpoints need (`RunDirectory.array`); at
-        least `steps_per_chunk`. Of the last two one is kept as long again.
-      labels: For a sweep, what identifies each member; one row is recorded for each.
-        None for a single run.
+      start_step: The step of `state`; not 0 if a run continues from the end of another.
+      most_unsaved: Most steps between two checkpoints, however short their time; at
+        least `steps_per_chunk`. For steps that overwrite what older checkpoints need
+        (`RunDirectory.array`). A checkpoint is kept for up to twice as many steps.
+      labels: For a sweep, labels that identify each member; one row is recorded for
+        each. None for a single run.
       shown: Names of metrics to show beside the progress (means over the members).
-      quiet: Show no progress.
+      quiet: Whether to show no progress.
 
     Returns:
       The final state, and `Progress.totals()`.

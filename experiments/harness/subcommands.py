@@ -1,6 +1,6 @@
-"""One command of several families, each a word after it.
+"""One command for several families, with the family's name as first argument.
 
-This module leaves jax and tyro alone, so that `--help` stays quick.
+This module does not import jax or tyro, so that `--help` stays quick.
 """
 
 import difflib
@@ -26,10 +26,10 @@ def main(
 
     Args:
       prog: the command as a user types it, for messages and help.
-      about: what all of them are, in a sentence.
-      families: with different names.
+      about: a sentence about all families, for the help.
+      families: the families, with different names.
       argv: the arguments, without the program's name; by default those of this process.
-      run: what is done with a family and the other arguments.
+      run: runs a family with the other arguments.
 
     Raises:
       SystemExit: with code 2 after one line on stderr, or 0 after `--help`.

@@ -1,8 +1,8 @@
 """Sweeps are arrays: seeds and numeric hyper-parameters along a leading axis.
 
-A function of one member becomes a function of all, on every device, with the members'
-results equal to those of a plain loop over them. The experiment keeps exactly its own
-members at all times; whatever the devices need beyond that stays in here.
+A function of one member becomes a function of all, on every device. The results equal
+those of a plain loop over the members. Members that are added to fill the devices stay
+inside this module.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def unstack(tree: Any) -> list[Any]:
 
 
 def fork(state: Any, num: int) -> Any:
-    """Gives `num` members the same state; keys are copied too, so split them after."""
+    """Gives `num` members the same state; keys are copied, too, so split them after."""
     return jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (num, *jnp.shape(leaf))), state
     )
@@ -65,16 +65,15 @@ def over_members(
 ) -> Callable[..., Any]:
     """Maps a pure function over the leading axis of its arguments, on all devices.
 
-    Accelerators run the members of a device at once (`vmap`), CPUs one after the other
-    (`lax.map`, or a Python loop where `lax.map` would be slow), and so do GPUs where
-    members convolve: see `harness.backend`. With several devices
-    the members are divided among them, unless they are a loop in Python; the last is
-    repeated until the division comes out even and the repetitions are dropped from the
-    result.
+    Accelerators run the members of a device at once (`vmap`). CPUs run them one after
+    the other (`lax.map`, or a Python loop if `lax.map` would be slow), and so do GPUs
+    if members convolve: see `harness.backend`. Several devices divide the members among
+    them, unless the members are a loop in Python. The last member is repeated until the
+    division is even, and the repetitions are dropped from the result.
 
     Args:
       fn: A function of pytrees.
-      in_axes: For each argument 0 (has the axis) or None (shared); or one for all.
+      in_axes: 0 (has the axis) or None (shared) for each argument, or one for all.
       has_convolutions: Whether `fn` convolves.
 
     Returns:
@@ -98,12 +97,12 @@ def over_members(
 def in_slices(
     fn: Callable[..., Any], args: Sequence[Any], *, size: int, has_convolutions: bool
 ) -> Any:
-    """Calls a function of many examples on some at a time, so that memory suffices.
+    """Calls a function of many examples on some at a time, to save memory.
 
     Args:
-      fn: of arrays whose leading axes are the examples, to arrays of that kind.
+      fn: a function of arrays to arrays; their leading axes are the examples.
       args: its arguments; each has a leading axis of the same length.
-      size: how many examples at a time; the last slice may be shorter.
+      size: number of examples at a time; the last slice may be shorter.
       has_convolutions: whether `fn` convolves.
 
     Returns:
@@ -116,7 +115,7 @@ def in_slices(
         starts = range(0, num, size)
         parts = [fn(*_rows(args, slice(s, s + size))) for s in starts]
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-    # One example of `lax.map` is a batch of one; `batch_size` of them run at once.
+    # `lax.map` sees batches of one example, and runs `batch_size` of them at once.
     return jax.lax.map(
         lambda row: jax.tree.map(
             lambda leaf: leaf[0],
@@ -130,7 +129,7 @@ def in_slices(
 def place(tree: Any, *, in_axes: int | None = 0) -> Any:
     """Puts members on the devices that will run them (None: everything on all).
 
-    Does nothing on one device. Members that do not divide evenly are on all devices.
+    It does nothing on one device. Members that do not divide evenly are on all devices.
     """
     mesh = _mesh()
     if mesh is None:
@@ -158,7 +157,7 @@ def _axes(in_axes: InAxes, num_args: int) -> tuple[int | None, ...]:
 def _call_member(
     fn: Callable[..., Any], axes: Sequence[int | None], shared: list, member: list
 ) -> Any:
-    """Calls `fn` with shared and own arguments back in their places."""
+    """Calls `fn` with shared and own arguments in their original places."""
     own, common = iter(member), iter(shared)
     return fn(*(next(own if axis == 0 else common) for axis in axes))
 

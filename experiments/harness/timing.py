@@ -1,4 +1,4 @@
-"""Times of several things that are compared with one another."""
+"""Measures the times of several functions, to compare them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +10,14 @@ import jax
 def seconds_in_turns(
     runs: Mapping[str, Callable[[], Any]], *, num_rounds: int
 ) -> dict[str, list[float]]:
-    """Measures each once in every round.
+    """Measures each function once in every round.
 
-    They take turns, so that what else the machine does hits all alike and none for
-    long.
+    They take turns, so that other work of the machine affects all alike.
 
     Args:
-      runs: functions without arguments, compiled before; a round waits until what they
-        return is ready.
-      num_rounds: how often each has its turn.
+      runs: functions without arguments, already compiled, by name; a round waits for
+        their results.
+      num_rounds: number of rounds.
 
     Returns:
       Seconds of each round, by name.

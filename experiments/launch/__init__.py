@@ -1,1 +1,1 @@
-"""Figures on many machines: runs as jobs of an engine that exists, by submitit."""
+"""Figures on many machines: runs as jobs of Slurm or of this machine, by submitit."""

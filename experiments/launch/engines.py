@@ -1,4 +1,4 @@
-"""Where jobs run: submitit's executors, and what becomes of jobs, in words."""
+"""The engines that run jobs, from submitit, and the states of jobs in words."""
 
 import contextlib
 import dataclasses
@@ -19,11 +19,11 @@ from experiments.launch.options import Options
 from experiments.launch.work import PATIENCE_SECONDS, Piece, Work
 
 ARRAY = 500
-"""Jobs of one submission: clusters allow a thousand, if nothing else is said."""
+"""Most jobs of one submission; the default limit of clusters is a thousand."""
 CONTROLLERS = "controllers.err"
-"""What submitit says of processes of this machine, beside their own logs."""
+"""File for submitit's messages about processes of this machine."""
 NO_LIMIT = 10**7
-"""Minutes."""
+"""Minutes that stand for no limit."""
 TIMED_OUT = "reached its time limit (--minutes) and was not queued again"
 ENDED = {
     "TIMEOUT": f"{TIMED_OUT}: its step may be longer than Slurm's warning",
@@ -35,9 +35,9 @@ ENDED = {
     "REVOKED": "was taken back by the cluster",
     "DEADLINE": "reached its deadline",
 }
-"""What a state of Slurm means. FAILED says less than the job's own words."""
+"""The meaning of Slurm's states. FAILED is missing: the job's own words say more."""
 OF_MEMORY = re.compile("memory limit|oom.kill|out of memory", re.IGNORECASE)
-"""What Slurm says into the log of a job, where its state is FAILED or CANCELLED."""
+"""Slurm's words in the log of a FAILED or CANCELLED job that ran out of memory."""
 RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
 """The last line of a traceback."""
 OVER = {*ENDED, "COMPLETED", "FAILED"}
@@ -52,38 +52,38 @@ class State:
 
     is_over: bool
     words: str
-    """What it does or why it waits; if it is over, how it ended, as far as known."""
+    """What the job does, why it waits or, if it is over, how it ended."""
 
 
 class Engine(Protocol):
-    """What runs jobs."""
+    """A system that runs jobs."""
 
     patience_seconds: float
-    """For so long a job waits for what others have."""
+    """Time that a job waits for run directories that others have."""
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
-        """The pieces of each job."""
+        """Divides pieces among jobs."""
         ...
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
-        """Hands works over, and yields each with its job as soon as it has one.
+        """Submits works, and yields each with its job as soon as it has one.
 
         Raises:
-          UserError: the rest was refused.
+          UserError: the engine refused the remaining works.
         """
         ...
 
 
 class UnknownError(Exception):
-    """The engine does not answer; its message says what it said instead."""
+    """The engine does not answer; the message is what it printed instead."""
 
 
 def by_name(options: Options, folder: Path) -> Engine:
-    """The engine that is asked for.
+    """The engine that the options name.
 
     Args:
-      options: what is asked for.
-      folder: for what jobs say, where all machines see it.
+      options: the options of the launch.
+      folder: the folder for the output of jobs, which all machines see.
     """
     submitit()
     if options.engine == "slurm":
@@ -92,7 +92,7 @@ def by_name(options: Options, folder: Path) -> Engine:
 
 
 def submitit() -> Any:
-    """The library.
+    """The library submitit.
 
     Raises:
       UserError: it is not installed.
@@ -123,11 +123,11 @@ class Slurm:
         self._folder = folder
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
-        """One each."""
+        """Gives each job one piece."""
         return [[piece] for piece in pieces]
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
-        """Queues works; Slurm says what it does not like."""
+        """Queues works, and reports why Slurm refuses any."""
         own = self._options
         executor = submitit().SlurmExecutor(self._folder, own.requeues)
         limits = {
@@ -140,7 +140,7 @@ class Slurm:
             job_name="nap_optax",
             time=own.minutes,
             cpus_per_task=own.cpus,
-            # Since Slurm 22.05 a step does not take this over from its job.
+            # Since Slurm 22.05 a step does not inherit this from its job.
             srun_args=[f"--cpus-per-task={own.cpus}"],
             signal_delay_s=_warning_seconds(own.minutes),
             additional_parameters={"requeue": True, **further},
@@ -150,7 +150,7 @@ class Slurm:
         for index, some in enumerate(arrays):
             most = _share(own.at_once, index, len(arrays)) if own.at_once else len(some)
             executor.update_parameters(array_parallelism=most)
-            printed = io.StringIO()  # submitit repeats what sbatch says
+            printed = io.StringIO()  # submitit prints sbatch's errors
             try:
                 with contextlib.redirect_stderr(printed):
                     jobs = executor.submit_array(some)
@@ -165,11 +165,12 @@ class Slurm:
 
 
 class Local:
-    """Processes of this machine, each of which goes through all pieces.
+    """Processes of this machine; each goes through all pieces.
 
-    The lock of a run directory decides who has it, so that none waits for another, and
-    what is left by one that was killed is found by the others, who wait as long as it
-    lives: on one machine a lock ends with its process.
+    The lock of a run directory decides which process trains it, so no process has to
+    wait for another. If one is killed, the others find the pieces that it has left.
+    They wait as long as the holder of a lock lives, because on one machine a lock ends
+    with its process.
     """
 
     patience_seconds = math.inf
@@ -180,13 +181,13 @@ class Local:
         self._at_once = options.at_once or max(1, environment.available_cores() // 2)
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
-        """All to each, who begins somewhere else."""
+        """Gives each process all pieces, beginning with another piece."""
         number = min(self._at_once, len(pieces))
         starts = [index * len(pieces) // number for index in range(number)]
         return [[*pieces[start:], *pieces[:start]] for start in starts]
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
-        """Starts works; they live on when this process ends, but for Ctrl-C."""
+        """Starts works; they outlive this process, except after Ctrl-C."""
         gpus = self._options.gpus
         for index, work in enumerate(works):
             executor = submitit().LocalExecutor(self._folder)
@@ -194,17 +195,17 @@ class Local:
             if gpus:
                 own = range(index * gpus, (index + 1) * gpus)
                 executor.update_parameters(gpus_per_node=gpus, visible_gpus=list(own))
-            # On Ctrl-C what controls a process would print a traceback.
+            # On Ctrl-C submitit's controllers would print a traceback.
             with _stderr_in(self._folder / CONTROLLERS):
                 job = executor.submit(work)
             yield work, Job("local", job.job_id, str(self._folder))
 
 
 def states(jobs: Collection[Job]) -> dict[Job, State]:
-    """The states of those jobs that are known.
+    """The states of the jobs that their engine knows.
 
     Raises:
-      UnknownError: nothing can be known now.
+      UnknownError: the engine does not answer.
     """
     queued = {job for job in jobs if job.engine == "slurm"}
     local = set(jobs) - queued
@@ -216,13 +217,13 @@ def states(jobs: Collection[Job]) -> dict[Job, State]:
 
 
 def how_it_ended(job: Job, state: State | None) -> str:
-    """What became of a job that is over, from what it or its engine said."""
+    """The end of a job, in words, from its result, its engine or its log."""
     from submitit.core.utils import JobPaths, pickle_load
 
     path = JobPaths(job.folder, job_id=job.number).result_pickle
     try:
         outcome, said = pickle_load(path)
-    except Exception:  # one that is damaged may raise anything
+    except Exception:  # a damaged result may raise anything
         return _by_its_log(job, state)
     if outcome == "success":
         return "; ".join(said) or "ended"
@@ -234,7 +235,7 @@ def how_it_ended(job: Job, state: State | None) -> str:
 
 @contextlib.contextmanager
 def _stderr_in(path: Path) -> Iterator[None]:
-    """Processes that are started in this context print their errors into a file."""
+    """Sends the errors of processes that are started in this context to a file."""
     own = os.dup(2)
     try:
         with path.open("ab") as file:
@@ -246,7 +247,7 @@ def _stderr_in(path: Path) -> Iterator[None]:
 
 
 def _by_its_log(job: Job, state: State | None) -> str:
-    """What became of a job that could not leave a result."""
+    """The end of a job that could not leave a result."""
     log = _tail(job.log)
     if OF_MEMORY.search(log):
         return ENDED["OUT_OF_MEMORY"]
@@ -259,7 +260,7 @@ def _by_its_log(job: Job, state: State | None) -> str:
 
 
 def _queue() -> dict[str, State]:
-    """What Slurm knows of one's jobs; of those that ended it forgets in minutes."""
+    """The states of the user's jobs in Slurm, which forgets ended jobs in minutes."""
     command = ["squeue", "--me", "--array", "--noheader", "--states=all"]
     command.append("--format=%i|%T|%r")
     try:
@@ -281,23 +282,23 @@ def _state(state: str, reason: str) -> State:
 
 
 def _option(text: str) -> tuple[str, str | bool]:
-    """An option of sbatch as submitit takes it: one that has no value is True."""
+    """An option of sbatch as submitit takes it: True for an option without a value."""
     name, equals, value = text.partition("=")
     return name.replace("-", "_"), value if equals else True
 
 
 def _share(at_once: int, index: int, num_arrays: int) -> int:
-    """How many jobs of an array run at once, for Slurm limits each array by itself."""
+    """Most jobs of one array at once, because Slurm limits each array by itself."""
     return max(1, at_once // num_arrays + (index < at_once % num_arrays))
 
 
 def _warning_seconds(minutes: int) -> int:
-    """How long before its end a job is warned, to be queued again."""
+    """Seconds before its time limit at which a job is warned, to be queued again."""
     return min(120, 60 * minutes // 4)
 
 
 def _refusal(printed: str, error: Exception) -> str:
-    """What sbatch said."""
+    """The error that sbatch printed."""
     lines = re.findall(r"^sbatch: error: (.*)$", printed, re.MULTILINE)
     return ", ".join(dict.fromkeys(lines)) or _last_line(str(error))
 
@@ -316,7 +317,7 @@ def _last_line(text: str | None) -> str:
 
 
 def _lives(job: Job) -> bool:
-    """Whether the process of a local job is one, and this job."""
+    """Whether the process of a local job lives and is this job's."""
     try:
         arguments = Path(f"/proc/{job.number}/cmdline").read_bytes().split(b"\0")
     except OSError:

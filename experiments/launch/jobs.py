@@ -1,4 +1,4 @@
-"""Which job has which unit of a figure, noted in the figure's directory."""
+"""Notes the jobs of each unit of a figure, in the figure's directory."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -17,13 +17,13 @@ class Job:
 
     engine: str
     number: str
-    """As the engine calls it."""
+    """The engine's number of the job."""
     folder: str
-    """Where submitit keeps its output."""
+    """Folder of its output, kept by submitit."""
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """The file of its output."""
         return Path(self.folder) / f"{self.number}_0_log.err"
 
 
@@ -42,7 +42,7 @@ def read(directory: Path) -> dict[str, tuple[Job, ...]]:
 
 
 def write(directory: Path, jobs: Mapping[str, Collection[Job]]) -> None:
-    """Adds to what is noted, or replaces it."""
+    """Adds jobs to the notes of a directory, or replaces those of the same units."""
     noted = {**read(directory), **jobs}
     text = files.dump_json(
         {name: [dataclasses.asdict(job) for job in own] for name, own in noted.items()},

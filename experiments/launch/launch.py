@@ -1,4 +1,4 @@
-"""Submits what is missing of some figures, waits for it and puts it together."""
+"""Submits the missing runs of some figures, waits for them and gathers them."""
 
 import contextlib
 import dataclasses
@@ -21,14 +21,14 @@ from experiments.reproduce.request import Request
 
 
 def launch(options: Options) -> bool:
-    """Submits what is missing and, if that is asked for, waits for all of it.
+    """Submits the missing runs and, with `options.wait`, waits for all of them.
 
     Returns:
-      Whether all figures are finished, and put together.
+      Whether all figures are finished and their parts put together.
 
     Raises:
-      UserError: another launch of one of the figures is at work, what they need is
-        missing, or the engine refuses a job.
+      UserError: another launch of one of the figures is at work, their data or a
+        package is missing, or the engine refuses a job.
     """
     registry.require(options.log)
     engine = engines.by_name(options, _folder(options))
@@ -50,12 +50,12 @@ def launch(options: Options) -> bool:
 
 
 def _folder(options: Options) -> Path:
-    """Where jobs and submitit keep what they say."""
+    """Directory of the logs of jobs and of submitit."""
     return ((options.run_directory or RUNS) / "jobs").resolve()
 
 
 def _tasks(request: Request, options: Options) -> list[Task]:
-    """The units of a figure, with the jobs that they had."""
+    """The units of a figure, with the jobs that they have had."""
     own = request
     own.make_parts(options.arms_per_job, options.seeds_per_job)
     units = own.units()
@@ -68,7 +68,7 @@ def _tasks(request: Request, options: Options) -> list[Task]:
 
 
 def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
-    """Submits those that are neither finished nor at work."""
+    """Submits the tasks that are neither finished nor at work."""
     left = [task for task in tasks if not task.is_finished]
     try:
         states = engines.states({job for task in left for job in task.jobs})
@@ -104,7 +104,7 @@ def _submit(tasks: Sequence[Task], options: Options, engine: Engine) -> None:
 
 
 def _note(new: Sequence[Task]) -> None:
-    """Notes the jobs of those that have been submitted."""
+    """Notes the jobs of the tasks that have been submitted."""
     by_directory: dict[Path, dict[str, tuple[Job, ...]]] = {}
     for task in new:
         if task.jobs:
@@ -115,7 +115,7 @@ def _note(new: Sequence[Task]) -> None:
 
 
 def _are_gathered(requests: Sequence[Request]) -> bool:
-    """Whether all figures are finished; one that is damaged comes after the others.
+    """Whether all figures are finished; reports damaged ones after the others.
 
     Raises:
       UserError: some are damaged.

@@ -1,4 +1,4 @@
-"""What a launch can be asked for."""
+"""The options of a launch."""
 
 import dataclasses
 from typing import Literal
@@ -11,7 +11,7 @@ from experiments.reproduce.options import RunOptions
 from experiments.reproduce.request import Request
 
 SHORTEST = 5
-"""Minutes: Slurm warns a job up to two minutes before its end."""
+"""Least minutes of a job: Slurm warns it up to two minutes before its end."""
 MOST = 10**6
 OWN = {
     "array": "--at-once",
@@ -31,40 +31,40 @@ OWN = {
 class Options(RunOptions):
     """Runs the arms and seeds of figures as jobs, on a cluster or on this machine.
 
-    The same command submits what is missing, never what is queued, running or finished.
-    When all is done, `python -m experiments.reproduce` draws and judges.
+    The same command, given again, submits only runs that are neither queued, running
+    nor finished. When all are done, `python -m experiments.reproduce` draws and judges.
     """
 
     figures: tyro.conf.Positional[tuple[str, ...]] = ()
-    """The figures have these names; `python -m experiments.reproduce --list` shows
-    all."""
+    """Names of the figures; `python -m experiments.reproduce --list` shows all."""
     engine: Literal["slurm", "local"] = "slurm"
-    """Jobs are queued by Slurm, or are processes of this machine."""
+    """What runs the jobs: Slurm, which queues them, or this machine (local), as
+    processes."""
     arms_per_job: int = 1
-    """A job trains this many arms in one program, if they share one; 0 is all."""
+    """Number of arms that a job trains in one program, if they share one; 0 is all."""
     seeds_per_job: int = 1
-    """A job trains this many seeds of each of its arms; 0 is all."""
+    """Number of seeds that a job trains of each of its arms; 0 is all."""
     at_once: int = 0
-    """At most this many jobs of a launch run at once, but one of every 500 always may;
-    0 leaves it to Slurm, and is one process for every two cores with the local
-    engine."""
+    """Most jobs of a launch that run at once; one of every 500 may always run. 0 leaves
+    it to Slurm; with the local engine, 0 is one process for every two cores."""
     wait: bool = True
-    """The command ends when the jobs have. Ctrl-C ends it earlier; it does not end jobs
-    of Slurm, but those of the local engine."""
+    """Waits until the jobs have ended. Ctrl-C stops the command earlier; jobs of Slurm
+    go on, those of the local engine stop."""
     checkpoint_seconds: float = 60.0
     """Two checkpoints of a run are at least this many seconds apart."""
     partition: str = ""
-    """(slurm) Jobs are sent to this partition; by default to that of the cluster."""
+    """(slurm) Partition for the jobs; by default the cluster's own default."""
     minutes: int = 60
-    """(slurm) A job that runs for longer goes back into the queue and continues."""
+    """(slurm) Time limit of a job, in minutes. A job that needs longer goes back into
+    the queue and continues."""
     requeues: int = 100
-    """(slurm) It does so at most this many times."""
+    """(slurm) Most times that a job goes back into the queue."""
     memory_gb: float = 0.0
-    """(slurm) A job has this much memory; 0 is what the cluster gives."""
+    """(slurm) Memory of a job, in GB; 0 is what the cluster gives."""
     cpus: int = 2
-    """(slurm) A job has this many cores."""
+    """(slurm) Number of cores of a job."""
     gpus: int = 0
-    """A job has this many GPUs."""
+    """Number of GPUs of a job."""
     sbatch: tuple[str, ...] = ()
     """(slurm) Further options of sbatch, such as account=plasticity exclusive."""
 
@@ -104,6 +104,6 @@ class Options(RunOptions):
 
     @property
     def requests(self) -> list[Request]:
-        """What is asked for of each figure."""
+        """The request for each figure."""
         names = dict.fromkeys(self.figures)
         return [self.request(name, registry.find(name)) for name in names]

@@ -1,4 +1,4 @@
-"""Looks after what was submitted, until it is finished or no job has it any more."""
+"""Waits for submitted units until they are finished or have no job any more."""
 
 import collections
 import dataclasses
@@ -17,25 +17,25 @@ from experiments.reproduce.request import Request
 
 POLL_SECONDS = 10.0
 SEEN_LOST = 2
-"""A unit is lost if it is unfinished and without a job in as many looks: file systems
-of clusters show late what another machine has written."""
+"""Number of looks in which a lost unit is unfinished and without a job. One is too few,
+because file systems of clusters show late what another machine has written."""
 
 
 @dataclasses.dataclass
 class Task:
-    """A unit of a figure, while it is looked after."""
+    """A unit of a figure that is waited for."""
 
     request: Request
     unit: Unit
     jobs: tuple[Job, ...] = ()
-    """Those that have it, or had it last."""
+    """The jobs that train it, or were the last to do so."""
     is_finished: bool = False
     seen_lost: int = 0
-    """In so many looks, one after the other."""
+    """Number of successive looks in which it seemed lost."""
 
     @property
     def piece(self) -> Piece:
-        """What is sent of it."""
+        """The piece to send to a job."""
         return Piece(self.request, self.unit.path)
 
     @property
@@ -48,14 +48,14 @@ class Task:
         return any(job in states and not states[job].is_over for job in self.jobs)
 
     def look(self) -> None:
-        """Looks whether it is finished."""
+        """Updates whether it is finished."""
         self.is_finished = self.is_finished or arm_group.is_finished(
             self.request.family, self.unit
         )
 
 
 def wait(tasks: Sequence[Task]) -> None:
-    """Waits, and says what becomes of tasks and of jobs that are lost."""
+    """Waits, and reports the progress of tasks and the end of lost jobs."""
     said = ""
     while True:
         line = _look(tasks)
@@ -68,7 +68,7 @@ def wait(tasks: Sequence[Task]) -> None:
 
 
 def _look(tasks: Sequence[Task]) -> str:
-    """Looks at everything; returns how far it is, in words."""
+    """Looks at all tasks; returns their progress in words."""
     left = {job for task in tasks if not task.is_finished for job in task.jobs}
     try:
         states = engines.states(left)
@@ -91,7 +91,7 @@ def _look(tasks: Sequence[Task]) -> str:
 
 
 def _tell_lost(lost: Sequence[Task], states: Mapping[Job, State]) -> None:
-    """Says how the jobs ended of units that are not finished; each job once."""
+    """Reports how the jobs of unfinished units ended, each job once."""
     of_jobs: dict[Job, list[Task]] = {}
     for task in lost:
         for job in task.jobs:

@@ -1,4 +1,4 @@
-"""What a job does: trains units, each in its run directory, and may be stopped anytime.
+"""The work of a job: it trains units in their run directories, and may be stopped.
 
 An object of this module is pickled, sent to a machine and called there.
 """
@@ -17,25 +17,25 @@ from experiments.harness.run_files import LOCK
 from experiments.reproduce.request import Request
 
 PATIENCE_SECONDS = 300.0
-"""For so long a job of a cluster waits for a run directory that another process has:
-the file system may keep a lock for a while after a machine has disappeared."""
+"""Time that a job of a cluster waits for a run directory that another process has. The
+file system may keep a lock for a while after a machine has disappeared."""
 POLL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """A unit by its place, for it is looked up where it is trained."""
+    """A unit, named by its path, because it is looked up on the job's machine."""
 
     request: Request
     path: Path
     """Its run directory."""
 
     def train(self, checkpoint_seconds: float) -> None:
-        """Trains what is left to do of it.
+        """Trains the unit to its last step.
 
         Raises:
-          InUseError: another process is at it.
-          UserError: it cannot be run here, or has gone.
+          InUseError: another process trains it.
+          UserError: it cannot be run here, or is gone.
         """
         own = self.request
         units = own.units()
@@ -46,7 +46,7 @@ class Piece:
             return
         if arm_group.is_finished(own.family, unit):
             return
-        own_directory.require_free(unit.path / LOCK)  # before data are loaded for it
+        own_directory.require_free(unit.path / LOCK)  # before loading data
         arm_groups.check_settings(own.family, units)
         arm_group.require_room(own.family, unit, own.arms)
         arm_group.train(
@@ -60,22 +60,22 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Pieces that one job trains, in this order; others may share them."""
+    """Pieces that one job trains, in this order; other jobs may share them."""
 
     pieces: tuple[Piece, ...]
     checkpoint_seconds: float
     patience_seconds: float = PATIENCE_SECONDS
-    """It goes on trying for so long while others have all that is left."""
+    """Time that it keeps trying while other jobs have all pieces that are left."""
 
     def __call__(self) -> list[str]:
-        """Trains them.
+        """Trains the pieces.
 
         Returns:
-          A line for each that another process still has.
+          A line for each piece that another process still has.
 
         Raises:
-          UserError: some cannot be run here; the others were.
-          Exception: some failed otherwise, for a reason that the log has.
+          UserError: some pieces cannot be run here; the others were run.
+          Exception: some pieces failed otherwise; the log has the reasons.
         """
         failed: list[Exception] = []
         left, in_use = list(self.pieces), list[str]()
@@ -100,7 +100,7 @@ class Work:
         return in_use
 
     def _error_of(self, piece: Piece) -> Exception | None:
-        """Trains one; what it raises is no reason not to train the others."""
+        """Trains one piece; returns its error, so that the others are still trained."""
         from submitit.core.utils import UncompletedJobError
 
         try:
@@ -114,14 +114,14 @@ class Work:
         return None
 
     def checkpoint(self) -> Any:
-        """What is queued again where a job is stopped: the same, which continues."""
+        """The work to queue again when a job is stopped: the same, which continues."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def _together(failed: Sequence[Exception]) -> Exception:
-    """One exception, with every reason in its only line."""
+    """Joins exceptions to one, with all reasons in one line."""
     if len(failed) == 1:
         return failed[0]
     if all(isinstance(error, UserError) for error in failed):

@@ -16,17 +16,17 @@ PROG = "python -m experiments.reproduce"
 class Options(RunOptions):
     """Runs a figure, draws it with the paper's numbers and judges each claim.
 
-    The same command continues what was interrupted; a finished figure is drawn and
-    judged again. The exit code is 0 if every claim holds, 1 if one does not.
+    The same command continues interrupted runs; it draws and judges a finished figure
+    again. The exit code is 0 if every claim holds, 1 if one does not.
     """
 
     figure: tyro.conf.Positional[str] = ""
-    """The figure has this name, such as lyle2025/fig3; --list shows all. The name of
-    a module of your own does as well, if it has a FIGURE."""
+    """Name of the figure, such as lyle2025/fig3 (--list shows all), or of your own
+    module that has a FIGURE."""
     draw_only: bool = False
-    """Nothing is run: what has been run is drawn and judged."""
+    """Runs nothing; draws and judges what has been run."""
     list: bool = False
-    """Every figure of the papers is listed, with what it claims and what it takes."""
+    """Lists every figure of the papers, with what it claims and how long it takes."""
 
     def __post_init__(self) -> None:
         """Checks the name.
@@ -36,7 +36,7 @@ class Options(RunOptions):
         """
         super().__post_init__()
         if self.list and self.figure:
-            raise ValueError("list stands alone: it has every figure")
+            raise ValueError("list shows every figure: leave out the figure's name")
         if not self.list:
             registry.check_scale(registry.find(self.figure), self.scale)
 

@@ -1,4 +1,4 @@
-"""Claims and their judgement: one number for each seed, and a bound on their median."""
+"""Claims and their verdicts: one number for each seed, and a bound on the median."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ class Claim:
     says: str
     """The claim and what is measured, in words."""
     measure: Callable[[Runs], np.ndarray]
-    """One number for each seed; infinity for what never happens."""
+    """Gives one number for each seed; infinity if an event never happens."""
     at_least: float | None = None
     at_most: float | None = None
     paper: str = ""
-    """What the paper's figure shows, read off it."""
+    """The paper's result, read off its figure."""
 
     @property
     def expected(self) -> str:
@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def spread(self) -> str:
-        """Median, and lowest and highest seed."""
+        """The median, the lowest and the highest seed."""
         return spread(self.measured)
 
     @property
@@ -65,7 +65,7 @@ class Verdict:
 
 
 def judge(claim: Claim, runs: Runs) -> Verdict:
-    """Measures a claim; NaN, as of a ratio of two that never happen, never holds."""
+    """Measures a claim. It never holds for NaN, such as a ratio of two infinities."""
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.asarray(claim.measure(runs), float)
         middle = float(np.median(values))  # NaN between -inf and inf as well
@@ -97,7 +97,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def spread(values: Sequence[float] | np.ndarray, never: str = "never") -> str:
-    """Median, lowest and highest; what is not a number is left out."""
+    """The median, the lowest and the highest value, without NaN."""
     values = np.asarray(values, float)
     if np.isnan(values).any():
         left = values[~np.isnan(values)]
@@ -110,7 +110,7 @@ def spread(values: Sequence[float] | np.ndarray, never: str = "never") -> str:
 
 
 def number(value: float, never: str = "never") -> str:
-    """A number as short as three digits allow; `never` for infinity."""
+    """A number in at most three digits; `never` for infinity."""
     if np.isinf(value):
         return never
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Panels in the papers' manner: seeds as faint lines, the paper's numbers as marks."""
+"""Draws panels: seeds as faint lines, the paper's numbers as marks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,17 +33,17 @@ def panel(
     paper_label: str = PAPER_LABEL,
     own_colors: Sequence[str] | None = None,
 ) -> None:
-    """Draws a metric of several arms, and over it what the paper's figure shows.
+    """Draws a metric of several arms, and over it the points of the paper's figure.
 
     Args:
-      ax: where to draw.
+      ax: the axes to draw on.
       runs: the metrics.
-      arms: what to draw, and its label.
-      metric: what is on the vertical axis.
-      paper: for each arm that has them, points (updates, value).
+      arms: the arms to draw, and their labels.
+      metric: the metric on the vertical axis.
+      paper: points (updates, value) for the arms that have any.
       since: for each arm, the update that becomes 0 on the horizontal axis.
-      paper_label: for the legend.
-      own_colors: of the arms; by default those that can be told apart.
+      paper_label: the label of the paper's points in the legend.
+      own_colors: colours of the arms; by default colours that can be told apart.
     """
     paper, since = paper or {}, since or {}
     own_colors = own_colors or colors(len(arms))
@@ -64,12 +64,12 @@ def by_constraint(
     *,
     constraints: Sequence[str] = CONSTRAINTS,
 ) -> Any:
-    """Test accuracy over updates: a panel for each constraint, by default two.
+    """Draws test accuracy over updates, with a panel for each constraint.
 
     Args:
       runs: the metrics.
-      paper: for each arm, whose name begins with the constraint and a comma, points.
-      constraints: in the order of the panels.
+      paper: points for each arm; an arm's name begins with its constraint and a comma.
+      constraints: the constraints in the order of the panels; by default two.
     """
     figure, axes = plots.figure(1, len(constraints), width=5.5, height=3.8)
     for ax, constraint in zip(axes[0], constraints, strict=True):
@@ -80,18 +80,19 @@ def by_constraint(
         log_updates(ax, smallest=100)
         ax.set(title=constraint, xlabel="updates", xlim=(0, None), ylim=(-0.03, 1.05))
     axes[0, 0].set(ylabel="test accuracy")
-    # Constraints may have fewer arms; the colours of those they share are the same.
+    # Some constraints may have fewer arms; shared arms have the same colours.
     fullest = max(axes[0], key=lambda ax: len(ax.lines))
     legend(axes[0, -1], of=fullest)
     return figure
 
 
 def seeds_by_group(ax: Any, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """A mark for each seed and a bar at the median, side by side in each place.
+    """Draws a mark for each seed and a bar at the median, side by side in each place.
 
     Args:
-      ax: where to draw.
-      groups: for each colour and place (the same places in all), values by seed.
+      ax: the axes to draw on.
+      groups: values by seed, for each colour and place; all colours have the same
+        places.
     """
     places: list[str] = []
     width = 0.8 / len(groups)
@@ -116,12 +117,12 @@ def points(text: str) -> Points:
 
 
 def log_updates(ax: Any, smallest: float) -> None:
-    """A logarithmic axis of updates: the paper's runs are a thousand times longer."""
+    """Makes the axis of updates logarithmic, for the paper's far longer runs."""
     ax.set_xscale("symlog", linthresh=smallest, linscale=0.5)
 
 
 def legend(ax: Any, title: str = "", of: Any = None) -> None:
-    """A legend to the right of the axes, where no line is; of other axes if named."""
+    """Draws a legend to the right of the axes, by default for these axes' lines."""
     handles, labels = (of or ax).get_legend_handles_labels()
     ax.legend(
         handles,
@@ -136,7 +137,7 @@ def legend(ax: Any, title: str = "", of: Any = None) -> None:
 
 
 def colors(number: int) -> list[str]:
-    """Colours that can be told apart; beyond eight they come again."""
+    """Colours that can be told apart; after eight they repeat."""
     palette = (*plots.PALETTE, "0.6")
     return [palette[index % len(palette)] for index in range(number)]
 

@@ -1,4 +1,4 @@
-"""What a figure is: arms at two scales, how they are run and drawn, what must hold."""
+"""The definition of a figure: arms at several scales, their drawing and claims."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -20,16 +20,16 @@ class Preset:
     """A figure at one scale."""
 
     arms: Mapping[str, Any]
-    """The config of each line, by a name that the claims and the drawing use."""
+    """The config of each arm, by a name that the claims and the drawing use."""
     num_seeds: int
-    """Every arm is run with the seeds 0, 1, …"""
+    """Number of seeds 0, 1, … of every arm."""
     claims: tuple[Claim, ...]
-    """What must hold at this scale."""
+    """The claims at this scale."""
     note: str = ""
-    """What differs from the paper's figure, or is left out."""
+    """Differences from the paper's figure, and what is left out."""
 
     def with_settings(self, apart: Mapping[str, Any]) -> "Preset":
-        """With settings that decide no result, in those arms that have them."""
+        """The preset with settings that change no result, in arms that have them."""
         arms = {}
         for name, config in self.arms.items():
             own = {field: apart[field] for field in apart if hasattr(config, field)}
@@ -47,7 +47,7 @@ class Figure:
     name: str
     """Its name on the command line, such as `lyle2025/fig3`."""
     title: str
-    """What it claims, in a line."""
+    """Its main claim, in a line."""
     family: Family[Any]
     """The family of its arms."""
     presets: Mapping[Scale, Preset]
@@ -55,6 +55,6 @@ class Figure:
     draw: Callable[[Runs, Preset], "Drawing"]
     """Draws the metrics, with the paper's numbers over them."""
     table: Callable[[Runs, Preset], str] | None = None
-    """A Markdown table of results, if lines alone do not tell."""
+    """Makes a Markdown table of results, if lines are not enough."""
     measure: Callable[[Preset], Mapping[str, Any]] | None = None
-    """What to measure once beside the runs (such as times): `Runs.extra`."""
+    """Measures, once, results beside the runs, such as times: `Runs.extra`."""

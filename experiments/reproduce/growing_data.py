@@ -1,4 +1,4 @@
-"""What the warm-start figures share: arms by initial fraction, gaps, panels."""
+"""Shared parts of the warm-start figures: arms by initial fraction, gaps, panels."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ from experiments.warm_start.figures import mark_data
 FRACTIONS = (0.1, 0.5, 1.0)
 SEEDS = 5
 PAPER: dict[str, Any] = {"learning_rate": 1e-2, "eval_every": 100}
-"""The paper's sizes, evaluated as often as its figure 5. Where it gives a line no rate,
-the rate is that of the laptop's scale."""
+"""The paper's sizes, evaluated as often as in its figure 5. If it gives no rate for a
+line, the rate is that of the laptop scale."""
 LAPTOP: dict[str, Any] = {
     "batch_size": 100,
     "epochs_per_phase": 8,
@@ -51,12 +51,12 @@ FASHION_NOTE = (
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A scale of a figure."""
+    """The sizes of a figure at one scale."""
 
     settings: Mapping[str, Any]
-    """Settings of all arms; a line's own come after them."""
+    """Settings of all arms; the settings of a line override them."""
     note: str = ""
-    """What differs from the paper's."""
+    """Differences from the paper's sizes."""
     num_seeds: int = SEEDS
     fewer: bool = False
     """Whether a figure may leave fractions out."""
@@ -71,8 +71,8 @@ CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
 MARGIN = 0.005
-"""Half a point: the least median difference that counts. Of a single accuracy on 5000
-images that is one standard error; differences are of pairs of runs on the same ones."""
+"""The least median difference that counts, half a point. That is one standard error of
+an accuracy on 5000 images; differences are between pairs of runs on the same images."""
 
 
 def name(line: str, fraction: float) -> str:
@@ -98,13 +98,14 @@ def arms(
 def final(runs: Runs, line: str, fraction: float) -> np.ndarray:
     """Test accuracy at the last evaluation, for each seed.
 
-    Every schedule has come down there; in short cycles those before it are far from it.
+    Every schedule has decayed there; in short cycles, earlier evaluations are far from
+    it.
     """
     return runs.late(name(line, fraction), last=1)
 
 
 def gap(runs: Runs, line: str) -> np.ndarray:
-    """Final test accuracy of a start with all data less that with a tenth, by seed."""
+    """Final test accuracy from all data minus that from a tenth of them, by seed."""
     return final(runs, line, 1.0) - final(runs, line, 0.1)
 
 
@@ -116,7 +117,7 @@ def gap_claim(
     at_most: float | None = None,
     paper: str,
 ) -> Claim:
-    """A bound on the gap of a line."""
+    """Claims a bound on the gap of a line."""
     return Claim(
         says=f"{line}: {says}: final test accuracy from 100 % less that from 10 %",
         measure=lambda runs: gap(runs, line),
@@ -127,7 +128,7 @@ def gap_claim(
 
 
 def better_claim(better: str, worse: str, fraction: float, paper: str) -> Claim:
-    """One line ends above another, from the same fraction, by half a point."""
+    """Claims that one line ends half a point above another, from the same fraction."""
     return Claim(
         says=f"{better} ends above {worse}, from {fraction:.0%}: difference of the "
         "final test accuracies",
@@ -140,7 +141,7 @@ def better_claim(better: str, worse: str, fraction: float, paper: str) -> Claim:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Where each arm stood when data came, where it ended, and its weights' norm."""
+    """A table of each arm's accuracy when data arrive and at the end, and its norm."""
     rows = []
     for arm, config in preset.arms.items():
         change = config.num_steps - config.phase_steps
@@ -159,7 +160,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def accuracies(values: np.ndarray) -> str:
-    """Median, lowest and highest, with three decimals."""
+    """The median, the lowest and the highest accuracy, with three decimals."""
     return f"{np.median(values):.3f} [{values.min():.3f}, {values.max():.3f}]"
 
 
@@ -171,14 +172,14 @@ def draw_lines(
     metrics: Mapping[str, str],
     paper: Mapping[str, drawing.Points] | None = None,
 ) -> Any:
-    """A column for each line and a row for each metric; a colour for each fraction.
+    """Draws a column per line, a row per metric and a colour per initial fraction.
 
     Args:
       runs: the metrics.
-      preset: of the figure.
-      lines: titles of the columns.
-      metrics: what is on the vertical axis, and its label.
-      paper: test accuracies of the paper's figure by arm, as of `points`.
+      preset: the preset of the figure.
+      lines: the lines, with the titles of the columns.
+      metrics: the metrics on the vertical axes, with their labels.
+      paper: test accuracies of the paper's figure by arm, from `points`.
     """
     titles = list(lines)
     figure, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
@@ -216,13 +217,14 @@ def draw_seeds(
     label: str,
     height: float,
 ) -> Any:
-    """One number for each seed, free and projected side by side.
+    """Draws one number for each seed, free and projected side by side.
 
     Args:
-      places: what is on the horizontal axis, and how it is written there.
-      measure: of a line, "<place>, free" or "<place>, projected", the values by seed.
-      label: of the vertical axis.
-      height: of the figure, in inches.
+      places: the places on the horizontal axis, with their labels.
+      measure: gives the values by seed of a line, "<place>, free" or
+        "<place>, projected".
+      label: the label of the vertical axis.
+      height: the height of the figure, in inches.
     """
     figure, axes = plots.figure(1, 1, width=8.0, height=height)
     groups = {
@@ -238,7 +240,7 @@ def draw_seeds(
 
 
 def at_the_end(values: Mapping[str, float]) -> dict[str, drawing.Points]:
-    """Points of the paper where only the last value of each arm is known."""
+    """Points of the paper for arms of which only the last value is known."""
     return {arm: [(1.0, value)] for arm, value in values.items()}
 
 
@@ -248,10 +250,10 @@ def points(
     """The paper's points of some arms on the axis of our runs.
 
     Args:
-      preset: of the figure.
-      arms: names.
-      paper: for arms that have them, (share of the run, value): phases of ours are
-        shorter, and the data come in the middle of both.
+      preset: the preset of the figure.
+      arms: names of arms.
+      paper: points (share of the run, value) for the arms that have any. Our phases are
+        shorter, but the data arrive in the middle of both.
 
     Returns:
       Points (updates, value).
@@ -276,19 +278,19 @@ def figure(
     note: str = "",
     **options: Any,
 ) -> Figure:
-    """A figure whose arms are lines times initial fractions, at each scale.
+    """Makes a figure with an arm for each line and initial fraction, at each scale.
 
     Args:
-      figure_name: as on the command line.
-      title: what it claims.
+      figure_name: its name on the command line.
+      title: its main claim.
       lines: settings of each line, at each scale.
       fractions: initial fractions.
-      fewer_fractions: those of the sizes that have fewer.
-      sizes: by scale.
-      claims_of: gives what must hold, from the arms of a scale.
-      draw: draws it.
-      note: what else differs from the paper's figure.
-      **options: of `Figure`.
+      fewer_fractions: initial fractions of the sizes that have fewer.
+      sizes: sizes by scale.
+      claims_of: makes the claims from the arms of a scale.
+      draw: draws the figure.
+      note: other differences from the paper's figure.
+      **options: other fields of `Figure`.
     """
 
     def preset(size: Size) -> Preset:
@@ -315,6 +317,6 @@ def _same_heights(axes: Any) -> None:
     for row in axes:
         low = min(ax.get_ylim()[0] for ax in row)
         high = max(ax.get_ylim()[1] for ax in row)
-        margin = 0.03 * (high - low)  # a constant line is not to lie on the axis
+        margin = 0.03 * (high - low)  # keeps a constant line off the axis
         for ax in row:
             ax.set_ylim(low - margin, high)

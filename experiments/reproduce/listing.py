@@ -12,7 +12,7 @@ PAPERS = {
 
 
 def overview() -> str:
-    """Every figure of the papers: what it claims, and what each preset takes."""
+    """Every figure of the papers: its main claim, and the cost of each preset."""
     figures = registry.known()
     lines = ["Times are estimates from 2 cores, in proportion to"]
     lines += dict.fromkeys(f"  {figure.family.cost}" for figure in figures.values())
@@ -29,7 +29,7 @@ def _presets(figure: Figure) -> list[str]:
 
 
 def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:
-    """What a preset takes: arms, seeds, updates and time."""
+    """The cost of a preset: arms, seeds, updates and time."""
     preset = figure.presets[scale]
     num_seeds = num_seeds or preset.num_seeds
     updates, seconds = arm_groups.cost(figure.family, preset.arms, num_seeds)
@@ -40,12 +40,12 @@ def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """One arm, two arms."""
+    """A number with its noun, such as "1 arm" or "2 arms"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader takes them."""
+    """A time in seconds, minutes, hours or days."""
     minutes = seconds / 60
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""What the commands that run figures can be asked for alike."""
+"""The options that all commands that run figures share."""
 
 import dataclasses
 from pathlib import Path
@@ -14,25 +14,25 @@ RUNS = Path("runs/reproduce")
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """Which runs of a figure, and where they and their data are."""
+    """The runs of a figure, and where they and their data are."""
 
     scale: Scale = "laptop"
-    """Sizes and lengths are shortened to fit a laptop, or the paper's own. Figures of
+    """Sizes and lengths: shortened to fit a laptop, or the paper's own. Figures of
     CIFAR-10 also have fashion, for those who have only Fashion-MNIST, and those of
-    Atari ale-short: a few of its games, and short."""
+    Atari ale-short: shorter runs on a few of its games."""
     seeds: int = 0
-    """Every arm is run with this many seeds; 0 is the preset's own number."""
+    """Number of seeds of every arm; 0 takes the preset's own number."""
     run_directory: Path | None = None
-    """The runs are kept here; by default in runs/reproduce/<figure>/<scale>."""
+    """Directory of the runs; by default runs/reproduce/<figure>/<scale>."""
     data_directory: Path | None = None
-    """Figures that need data read them from here: see the experiment's page."""
+    """Directory of the data, for figures that need any: see the experiment's page."""
     download: bool = False
-    """The data are fetched if they are missing."""
+    """Fetches the data if they are missing."""
     log: tuple[trackers.Name, ...] = ()
-    """Metrics go to these trackers as well, while it runs: docs/tracking.md."""
+    """Trackers that get the metrics while runs go on: see docs/tracking.md."""
 
     def __post_init__(self) -> None:
-        """Checks the number.
+        """Checks the number of seeds.
 
         Raises:
           ValueError: names the field, the value and what is allowed.
@@ -40,7 +40,7 @@ class RunOptions:
         check_range("seeds", self.seeds, at_least=0, at_most=MOST_SEEDS)
 
     def request(self, name: str, figure: Figure) -> Request:
-        """What is asked for of a figure; `name` finds it."""
+        """The request for a figure, which `registry.find` finds by `name`."""
         return Request(
             name=name,
             scale=self.scale,

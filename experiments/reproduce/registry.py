@@ -23,10 +23,10 @@ def known() -> dict[str, Figure]:
 
 
 def find(name: str) -> Figure:
-    """A figure by its name, or by the module of one's own whose `FIGURE` it is.
+    """A figure by its name, or by the name of a user's module with a `FIGURE`.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is no such figure.
     """
     if not name:
         raise ValueError(f"name a figure: {suggestion('')}")
@@ -43,7 +43,7 @@ def check_scale(figure: Figure, scale: Scale) -> None:
     if scale not in figure.presets:
         scales = ", ".join(figure.presets)
         raise ValueError(
-            f"scale must be one of {scales} for {figure.name}, not {scale}"
+            f"scale={scale}: must be one of {scales} for {figure.name} (--scale)"
         )
 
 

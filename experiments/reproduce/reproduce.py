@@ -1,4 +1,4 @@
-"""One figure from its runs to a drawing and a verdict."""
+"""Reproduces one figure, from its runs to a drawing and a verdict."""
 
 import dataclasses
 import sys
@@ -26,19 +26,19 @@ def reproduce(
     """Runs (or continues) a figure, draws it, judges it and prints the verdicts.
 
     Args:
-      figure: which.
-      scale: which preset.
-      directory: where runs, drawing and verdict go.
-      num_seeds: instead of the preset's.
-      draw_only: run nothing.
-      apart: settings of arms that change no result, such as where data are; those
-        that its experiment lacks are left out.
+      figure: the figure.
+      scale: the scale of the preset.
+      directory: the directory for runs, drawing and verdict.
+      num_seeds: number of seeds; by default the preset's.
+      draw_only: whether to run nothing.
+      apart: settings of arms that change no result, such as where data are; settings
+        that an experiment lacks are left out.
 
     Returns:
       The verdicts.
 
     Raises:
-      UserError: `draw_only`, and something has not been run.
+      UserError: `draw_only` is set, and some runs are missing.
     """
     preset = figure.presets[scale].with_settings(apart or {})
     seeds = range(num_seeds or preset.num_seeds)
@@ -72,13 +72,13 @@ def reproduce(
 def _extra(
     figure: Figure, preset: Preset, directory: Path, *, draw_only: bool
 ) -> dict[str, Any]:
-    """What is measured beside the runs, once; remove the file to measure again."""
+    """The measurements beside the runs, made once; remove the file to repeat them."""
     if figure.measure is None:
         return {}
     path = directory / "measured.json"
     of = list(preset.arms)
     saved = _saved_measurement(path)
-    if saved.get("of") == of:  # else it is of other arms, of a version before
+    if saved.get("of") == of:  # else it is of other arms, from an older version
         return saved["measured"]
     if draw_only:
         raise UserError(f"{path} is missing: run without --draw-only to measure it")
@@ -89,7 +89,7 @@ def _extra(
 
 
 def _saved_measurement(path: Path) -> dict[str, Any]:
-    """What was measured before; nothing if it is not as it was written."""
+    """The saved measurements; empty if they are damaged."""
     try:
         saved = files.parse_json(files.read_bytes(path) or b"")
     except ValueError:
@@ -105,7 +105,7 @@ def _write_verdict(
     outcome: str,
     directory: Path,
 ) -> None:
-    """Writes what programs read."""
+    """Writes the verdicts for programs to read."""
     verdict = {
         "figure": figure.name,
         "scale": scale,
@@ -124,7 +124,7 @@ def _write_claims(
     table: str,
     directory: Path,
 ) -> None:
-    """Writes what people read."""
+    """Writes the verdicts for people to read."""
     parts = [
         f"# {figure.name}, {scale}",
         figure.title,

@@ -1,4 +1,4 @@
-"""A figure as it is asked for: what finds its runs, here or on another machine."""
+"""A request for a figure, which finds its runs here or on another machine."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from experiments.reproduce.figure import Scale
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """Plain values only, for it is sent to other machines."""
+    """A request of plain values only, because it is sent to other machines."""
 
     name: str
-    """As `registry.find` knows it."""
+    """Name of the figure, as `registry.find` knows it."""
     scale: Scale
     num_seeds: int
     directory: Path
-    """Where its runs are."""
+    """Directory of its runs."""
     apart: Mapping[str, Any]
-    """Settings of arms that decide no result, such as where data are."""
+    """Settings of arms that change no result, such as where data are."""
 
     @property
     def family(self) -> Family[Any]:
@@ -32,17 +32,20 @@ class Request:
 
     @property
     def arms(self) -> Mapping[str, Any]:
-        """Their configs, by name."""
+        """The configs of its arms, by name."""
         preset = registry.find(self.name).presets[self.scale]
         return preset.with_settings(self.apart).arms
 
     @property
     def seeds(self) -> range:
-        """Every arm is run with these."""
+        """The seeds of every arm."""
         return range(self.num_seeds)
 
     def make_parts(self, arms_per_part: int, seeds_per_part: int) -> None:
-        """Divides its groups; hold `parts.lock` of the directory. 0 stands for all."""
+        """Divides its groups into parts; 0 stands for all.
+
+        The caller has to hold `parts.lock` of the directory.
+        """
         for group in self._groups():
             parts.make(
                 self.family,
@@ -53,13 +56,13 @@ class Request:
             )
 
     def require_data(self) -> None:
-        """Reads or fetches what it needs, to say here and now what is missing."""
+        """Reads or fetches its data, so that missing data are reported at once."""
         if self.family.data:
             self.family.code().load(next(iter(self.arms.values())))
 
     def is_gathered(self) -> bool:
-        """Puts finished parts together; whether it is as `reproduce` leaves it."""
-        # Of all groups, also behind one that is not finished.
+        """Puts finished parts together and returns whether all runs are complete."""
+        # A list, so that all groups are gathered, also after an unfinished one.
         return all(
             [
                 parts.gather(self.family, group, self.directory)
@@ -71,5 +74,5 @@ class Request:
         return arm_groups.groups(self.family, self.arms, self.seeds)
 
     def units(self) -> list[Unit]:
-        """What has to be run for it, finished or not."""
+        """The units of its runs, finished or not."""
         return arm_groups.units(self.family, self.arms, self.seeds, self.directory)

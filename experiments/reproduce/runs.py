@@ -1,4 +1,4 @@
-"""The metrics of a figure's runs, and the few numbers by which claims are judged."""
+"""The metrics of a figure's runs, and the numbers that claims use."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ LATE_EVALUATIONS = 10
 
 
 class Runs:
-    """Curves by arm and metric.
+    """Curves of runs, by arm and metric.
 
     Args:
-      rows: one for each step, `arm` and `seed`.
-      extra: what was measured beside them.
+      rows: one row for each step, `arm` and `seed`.
+      extra: measurements beside the runs.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Runs:
 
     @property
     def arms(self) -> list[str]:
-        """Names, in the order of the rows."""
+        """Names of the arms, in the order of the rows."""
         return list(self._rows)
 
     def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ class Runs:
         """Updates after `since` until a metric first is at `level` or above.
 
         Returns:
-          One number for each seed; infinity where it never is.
+          One number for each seed; infinity if that never happens.
         """
         steps, values = self.curve(arm, metric)
         reached = (values >= level) & (steps > since)
@@ -54,17 +54,17 @@ class Runs:
         """Updates until a metric, such as a loss, first is below `level`.
 
         Returns:
-          One number for each seed; infinity where it never is.
+          One number for each seed; infinity if that never happens.
         """
         steps, values = self.curve(arm, metric)
         reached = values < level
         return np.where(reached.any(axis=1), steps[reached.argmax(axis=1)], np.inf)
 
     def share_generalised(self, arm: str) -> np.ndarray:
-        """Of the evaluations from the first at .99 on test on, the share at .95.
+        """The share of evaluations at .95, from the first test accuracy of .99 on.
 
         Returns:
-          One number for each seed; 0 where none is at .99.
+          One number for each seed; 0 if it never reaches .99.
         """
         steps, values = self.curve(arm, "test_accuracy")
         since = steps >= self.first_step(arm, 0.99)[:, None]
@@ -76,7 +76,7 @@ class Runs:
     ) -> np.ndarray:
         """The median of the last evaluations, for each seed.
 
-        Late networks dip now and then: one evaluation says little.
+        The accuracy of late networks dips now and then, so one evaluation says little.
         """
         return np.median(self.curve(arm, metric)[1][:, -last:], axis=1)
 

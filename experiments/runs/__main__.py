@@ -20,29 +20,30 @@ PROG = "python -m experiments.runs"
 class Options:
     """Shows the runs in and under some directories, one line for each arm and seed.
 
-    With the settings in which they differ and the last of their metrics. It only reads,
-    so it may be used while they run.
+    A line has the settings in which the runs differ and their last metrics. The command
+    only reads, so it may be used while runs go on.
     """
 
     directories: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
-    """Runs are looked for here."""
+    """Directories to look for runs in."""
     metrics: str = ""
-    """These are shown, such as test_accuracy,weight_norm; by default the losses and
+    """Metrics to show, such as test_accuracy,weight_norm; by default the losses and
     accuracies there are."""
     where: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Only these runs are shown, such as state=finished or learning_rate>0.01; may be
-    given several times. A name is that of a column, a setting or a metric."""
+    """Condition on the runs to show, such as state=finished or learning_rate>0.01. Its
+    name is that of a column, a setting or a metric. The option may be given several
+    times."""
     sort: str = "path"
-    """The runs are in the order of this column, setting or metric."""
+    """Column, setting or metric that orders the runs."""
     descending: bool = False
-    """The largest comes first."""
+    """Shows the largest first."""
     csv: bool = False
-    """CSV with every digit is written in place of a table."""
+    """Writes CSV with every digit in place of a table."""
     parts: bool = False
-    """Parts of a group are shown that has been put together, and a group that a larger
-    one holds."""
+    """Also shows the parts of a group that has been put together, and a group that a
+    larger one holds."""
     check: bool = False
-    """All metrics of finished runs are read and compared with their digests."""
+    """Reads all metrics of finished runs and compares them with their digests."""
 
     def __post_init__(self) -> None:
         """Checks what can be checked without runs.

@@ -1,4 +1,4 @@
-"""What is shown of runs: where they are, how they differ, how far they got."""
+"""The columns of a table of runs: their paths, differing settings and progress."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from experiments.harness.messages import UserError
 from experiments.runs.reading import Run
 
 USUAL = ("test_accuracy", "train_accuracy", "train_loss")
-"""Metrics that are shown if nothing is said."""
+"""Metrics that are shown by default."""
 _APART = {*IGNORED, "seed", "num_seeds"}
 _BEFORE: dict[str, Callable[[Run], Any]] = {
     "path": lambda run: str(run.path),
@@ -22,11 +22,11 @@ _BEFORE: dict[str, Callable[[Run], Any]] = {
 }
 _AFTER: dict[str, Callable[[Run], Any]] = {"outcome": lambda run: run.outcome}
 OWN = (*_BEFORE, *_AFTER)
-"""Columns that are always there."""
+"""Columns that are always shown."""
 
 
 class Column(NamedTuple):
-    """A name, and its value in each run; None or empty where a run has none."""
+    """A name, and its value in each run; None or empty if a run has none."""
 
     name: str
     value: Callable[[Run], Any]
@@ -36,8 +36,8 @@ def choose(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> list[Co
     """The columns of a table.
 
     Args:
-      runs: its rows.
-      metrics: names of metrics; by default the usual ones that any run has.
+      runs: the rows of the table.
+      metrics: names of metrics; by default the usual metrics that any run has.
 
     Raises:
       UserError: No run has one of the metrics.
@@ -54,7 +54,7 @@ def choose(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> list[Co
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Settings in which runs differ that have them."""
+    """Settings that differ among the runs that have them."""
     values: dict[str, set[str]] = {}
     for run in runs:
         for name, value in run.config.items():
@@ -67,7 +67,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def named(name: str, runs: Sequence[Run]) -> Column:
-    """A column of the table, a setting or a metric, whether it is shown or not.
+    """A column, setting or metric by its name, whether it is shown or not.
 
     Raises:
       UserError: No run has it.
@@ -83,7 +83,7 @@ def named(name: str, runs: Sequence[Run]) -> Column:
 
 
 def _metric(name: str, fields: Sequence[str], runs: Sequence[Run]) -> Column:
-    """The last value of a metric; one that is a setting as well says so."""
+    """The column of a metric's last values; its name tells it from a setting."""
     name = name.removeprefix("last.")
     if runs and not any(name in run.metrics for run in runs):
         raise _unknown(name, _names(runs, "metrics"))

@@ -1,4 +1,4 @@
-"""Runs as CSV, for programs: every digit, and an empty cell where there is nothing."""
+"""Runs as CSV, for programs: with every digit, and empty cells for missing values."""
 
 import csv
 import io

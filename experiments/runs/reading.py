@@ -1,4 +1,4 @@
-"""What became of each run in a directory, read without a lock and without changes."""
+"""Reads the state of each run in a directory, without a lock and without changes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,34 +28,34 @@ class Run:
 
     path: Path
     state: State
-    """`elsewhere` is a run whose lock names another machine, which cannot be asked."""
+    """State of the run; `elsewhere` if its lock names another machine."""
     experiment: str = ""
-    """Empty in directories that do not say it."""
+    """Name of the experiment; empty if the directory does not have it."""
     arm: str = ""
     seed: int | None = None
     update: int | None = None
-    """The last that was recorded."""
+    """The last recorded update."""
     num_updates: int | None = None
-    """Updates of the whole run, where known."""
+    """Number of updates of the whole run, if known."""
     outcome: str = ""
-    """What became of it, in words; of a damaged one the reason, of one that runs
-    where."""
+    """The outcome in words; for a damaged run the reason, for a running one the
+    place."""
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The last of each."""
+    """The last value of each metric."""
 
 
 def read(path: Path, *, check: bool = False) -> list[Run]:
-    """The runs in a directory; one that is damaged if it cannot be read.
+    """The runs in a directory; one damaged run if it cannot be read.
 
     Args:
-      path: A run directory, as `found_runs.find` has it.
-      check: Read all metrics of a finished run, and compare them with their digest.
+      path: A run directory, from `found_runs.find`.
+      check: Whether to read all metrics of a finished run and compare their digest.
     """
     try:
         return _read(path, check)
     except (UserError, OSError) as error:
-        # As the command that continues it would say it, but for the advice.
+        # The words of the command that would continue it, without the advice.
         why = getattr(error, "strerror", None) or str(error)
         why = why.replace(f"{path}/", "").partition(": ")[0]
         return [Run(path, "damaged", outcome=why)]
@@ -97,7 +97,7 @@ def _read(path: Path, check: bool) -> list[Run]:
 
 
 def _state(path: Path, summary: Any) -> tuple[State, str]:
-    """And where, if the lock names another machine."""
+    """The state of a run, and the process that holds its lock, if any."""
     if summary is not None:
         return "finished", ""
     holder = own_directory.holder(path / LOCK)

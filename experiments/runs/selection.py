@@ -1,4 +1,4 @@
-"""Which runs are shown, and in which order."""
+"""Selects and orders the runs to show."""
 
 import math
 import operator
@@ -21,10 +21,10 @@ _CONDITION = re.compile(r"([\w.]+)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 
 
 def parse(condition: str) -> tuple[str, str, str]:
-    """The parts of a condition: `seed<3` is a name, an operator and a value.
+    """Splits a condition, such as `seed<3`, into a name, an operator and a value.
 
     Raises:
-      ValueError: It is none.
+      ValueError: It is no condition.
     """
     match = _CONDITION.fullmatch(condition)
     if match is None:
@@ -36,10 +36,10 @@ def parse(condition: str) -> tuple[str, str, str]:
 
 
 def filtered(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """Those for which every condition holds.
+    """The runs for which every condition holds.
 
     Raises:
-      UserError: No run has what a condition names.
+      UserError: No run has the name of a condition.
     """
     kept = list(runs)
     for name, sign, wanted in map(parse, conditions):
@@ -49,10 +49,10 @@ def filtered(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
 
 
 def ordered(runs: Sequence[Run], by: str, *, descending: bool = False) -> list[Run]:
-    """By a column, and runs without it last.
+    """The runs ordered by a column, with runs without a value last.
 
     Raises:
-      UserError: No run has it.
+      UserError: No run has the column.
     """
     if not runs:
         return []
@@ -64,7 +64,7 @@ def ordered(runs: Sequence[Run], by: str, *, descending: bool = False) -> list[R
 
 
 def _holds(value: Any, sign: str, wanted: str) -> bool:
-    """Compares as numbers where both are, else as text."""
+    """Compares two values, as numbers if both are numbers, else as texts."""
     if value is None:
         return sign == "!="
     key, other = _key(value), _key(wanted)
@@ -74,7 +74,7 @@ def _holds(value: Any, sign: str, wanted: str) -> bool:
 
 
 def _key(value: Any) -> tuple[int, float, str]:
-    """Numbers before texts; NaN, which compares with nothing, as a text."""
+    """A sort key with numbers before texts; NaN counts as a text."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Runs as a table on a terminal."""
+"""Prints runs as a table on a terminal."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ STYLES = {
     "damaged": "red",
 }
 _WIDE = 10_000
-"""What is no terminal has no width, and lines are left whole."""
+"""Width of an output that is no terminal, so that lines stay whole."""
 _ALWAYS = ("path", "state")
 _FOLDED = ("path", "arm", "outcome")
 _GAP = 2
@@ -34,17 +34,17 @@ def show(
     stream: IO[str] | None = None,
     width: int | None = None,
 ) -> list[str]:
-    """Prints a table; columns that are empty are left out.
+    """Prints a table without empty columns.
 
     Args:
-      runs: its rows.
-      columns: from left to right.
-      stream: stdout by default.
-      width: of the terminal, by default the own.
+      runs: the rows.
+      columns: the columns from left to right.
+      stream: the stream to print to; stdout by default.
+      width: the width of the terminal; by default that of this terminal.
 
     Returns:
-      The names of columns for which there is no room: first settings, then metrics,
-      from the last.
+      The names of columns that do not fit: first settings, then metrics, each from the
+      last one on.
     """
     stream = stream or sys.stdout
     if width is None:
@@ -64,7 +64,7 @@ def show(
 
 
 def _width(column: Column, runs: Sequence[Run]) -> int:
-    """The least that a column needs, with the gap to the next."""
+    """The least width of a column, with the gap to the next column."""
     cells = max((cell_len(_text(column, run)) for run in runs), default=0)
     if column.name in _FOLDED:
         cells = -(-cells // 2)  # into two lines
@@ -96,7 +96,7 @@ def _cell(column: Column, run: Run, above: Run | None) -> Text:
 
 
 def _text(column: Column, run: Run) -> str:
-    """A value in one printable line, for it may be a stranger's."""
+    """A value in one printable line, because another program may have written it."""
     value: Any = column.value(run)
     if value is None:
         return ""

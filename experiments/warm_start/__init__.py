@@ -1,1 +1,1 @@
-"""Warm-starting: image classifiers that go on learning when the data grow."""
+"""Warm-starting: image classifiers that continue to learn when the data grow."""

@@ -1,4 +1,4 @@
-"""`python -m experiments.warm_start`: one arm, from flags to a figure and a summary."""
+"""`python -m experiments.warm_start`: runs one arm; writes a figure and a summary."""
 
 import sys
 

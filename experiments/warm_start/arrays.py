@@ -1,4 +1,4 @@
-"""The data of a run, from files to the device."""
+"""Loads the data of a run from files to the device."""
 
 import functools
 from pathlib import Path
@@ -17,7 +17,7 @@ def load_arrays(config: Config) -> Arrays:
     """The data set of a config, on the device.
 
     Raises:
-      UserError: its files are missing or damaged.
+      UserError: its files are missing or damaged, or have too few examples.
     """
     images = _loaded(
         config.dataset, config.data_directory, config.download, config.spec

@@ -1,4 +1,4 @@
-"""What a warm-start run can be asked for; the defaults are the paper's sizes."""
+"""The options of a warm-start run; the default sizes are the paper's."""
 
 import dataclasses
 import math
@@ -35,91 +35,88 @@ DEFAULT_STRENGTHS: dict[str, float] = {
     "spectral": 1e-3,
     "weight_decay": 0.1,
 }
-"""Strengths of the methods that have a number."""
+"""Usual strengths of the methods that have one."""
 RESET_METHODS = ("shrink_and_perturb", "full_reset", "last_layer_reset")
-"""The methods that change weights when data come; the others act at every update."""
+"""Methods that act when data arrive; the others act at every update."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
     """Trains an image classifier on part of its data, then on all of them.
 
-    After a run, the directory holds its metrics, figure, summary and checkpoints. The
+    After a run, its directory holds metrics, a figure, a summary and checkpoints. The
     same command continues an interrupted run.
     """
 
     dataset: Dataset = "cifar10"
-    """The images are CIFAR-10, which the paper has, Fashion-MNIST, which Debian
-    packages, or one's own (folder): --data-directory has a folder for each class."""
+    """Images to classify: CIFAR-10, as in the paper, Fashion-MNIST, which Debian
+    packages, or your own (folder), with a folder for each class in --data-directory."""
     model: Model = "cnn"
-    """The network is the paper's small CNN or its ResNet-18, without biases in linear
+    """Network: the paper's small CNN or its ResNet-18, without biases in linear
     transforms."""
     initial_fraction: float = per_member(0.1, "examples_by_phase")
-    """This share of the training examples is available from the beginning. The paper
+    """Share of the training examples that is available from the beginning. The paper
     has 0.1, 0.5 and 1."""
     num_phases: int = 2
-    """Data arrive, in equal parts, at the beginning of each of this many phases but the
-    first; 10 with an initial fraction of 0.1 adds a tenth each time. The paper has
-    2."""
+    """Number of phases. Each but the first begins with an equal part of the other data;
+    10 with an initial fraction of 0.1 adds a tenth each time. The paper has 2."""
     epochs_per_phase: int = 70
-    """A phase lasts this many passes over all training examples, so that phases are
-    equal in updates however few examples are available. The paper has 70."""
+    """Number of passes over all training examples in a phase. Phases have equally many
+    updates, however few examples are available. The paper has 70."""
     num_train_examples: int = 0
-    """There are this many training examples in all, drawn at random for each seed; 0
-    takes every one."""
+    """Number of training examples in all, drawn at random for each seed; 0 takes every
+    one."""
     num_test_examples: int = 0
-    """There are this many test examples; 0 takes every one."""
+    """Number of test examples; 0 takes every one."""
     label_noise: float = per_member(0.0)
-    """This share of the training labels is replaced by random ones, for good."""
+    """Share of the training labels that is replaced by random ones, permanently."""
     augment: bool = False
-    """Images are shifted by up to 4 pixels and mirrored, at random. The paper does
+    """Shifts images by up to 4 pixels and mirrors them, at random. The paper does
     not."""
     batch_size: int = 250
-    """An update has this many examples. With 250, 70 epochs of CIFAR-10 are the paper's
+    """Number of examples of an update. With 250, 70 epochs of CIFAR-10 are the paper's
     14,000 updates."""
     learning_rate: float = per_member(1e-3)
-    """The schedule peaks at this rate."""
+    """Peak learning rate of the schedule."""
     low_learning_rate: float = per_member(1e-6)
-    """The schedule's cycles end at this rate."""
+    """Learning rate at the end of each cycle of the schedule."""
     warmup_fraction: float = 0.1
-    """This part of each cycle is linear warm-up."""
+    """Part of each cycle that is linear warm-up."""
     schedule: Schedule = "aligned"
-    """The rate goes through cycles of warm-up and cosine: one for each phase, re-warmed
-    when data arrive (aligned); five, whenever data arrive; one over all; one re-warmed
-    when a detector sees the loss change (cusum); one for each phase with a growing peak
-    (growing)."""
+    """Schedule of the learning rate, in cycles of warm-up and cosine: one for each
+    phase, re-warmed when data arrive (aligned); five, whenever data arrive
+    (five_cycles); one over all (single_cycle); one re-warmed when a detector sees the
+    loss change (cusum); one for each phase with a growing peak (growing)."""
     growth: float = per_member(2.0)
-    """The growing schedule multiplies its peak by this from phase to phase. The paper
-    has 2."""
+    """Factor of the growing schedule's peak from phase to phase. The paper has 2."""
     layer_rates: LayerRates = "constant"
-    """All layers have one rate (constant), the output layer has a tenth of it
-    (fast_features) or all others have (slow_features), or each layer's is in proportion
-    to its mean |w| (even_ratio)."""
+    """Learning rates of the layers: one for all (constant), a tenth of it for the
+    output layer (fast_features) or for all others (slow_features), or each layer's in
+    proportion to its mean |w| (even_ratio)."""
     project: bool = True
-    """Projection holds the Frobenius norm of each matrix at its initial value."""
+    """Holds the Frobenius norm of each matrix at its initial value, by projection."""
     radius_multiplier: float = per_member(1.0)
-    """The initial matrices are multiplied by this, and so are the norms that projection
-    holds."""
+    """Factor of the initial matrices, and so of the norms that projection holds."""
     method: Method = "none"
-    """This remedy of others changes the weights when data arrive, or at every update.
-    It may be combined with projection."""
+    """Remedy from other papers, which changes the weights when data arrive, or at every
+    update. It may be combined with projection."""
     strength: float | None = per_member(None, "method_strength")
-    """The method has this strength: shrink_and_perturb multiplies the weights by it
-    (0.6 by default), l2_init (0.001), spectral (0.001) and weight_decay (0.1,
-    decoupled) have it as their factor, and weight_clipping bounds weights by it in
-    units of the usual initial bound (3)."""
+    """Strength of the method: shrink_and_perturb multiplies the weights by it (0.6 by
+    default), l2_init (0.001), spectral (0.001) and weight_decay (0.1, decoupled) have
+    it as their factor, and weight_clipping bounds weights by it in units of the usual
+    initial bound (3)."""
     seed: int = 0
-    """The subset, the batches and the initial weights are drawn with this seed."""
+    """Seed of the subset, the batches and the initial weights."""
     eval_every: int = 500
-    """The network is evaluated once every this many updates."""
+    """Number of updates between two evaluations of the network."""
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
     data_directory: Path | None = None
-    """The data are read from here; by default from where Debian or tensorflow-datasets
-    put them. Images of one's own are train/CLASS/* and test/CLASS/* in here, or
-    CLASS/*, of which a fifth is set aside to test on."""
+    """Directory of the data; by default where Debian or tensorflow-datasets put them.
+    Your own images are train/CLASS/* and test/CLASS/* in it, or CLASS/*, of which a
+    fifth is set aside to test on."""
     download: bool = False
-    """The data are fetched if they are missing."""
+    """Fetches the data if they are missing."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -169,7 +166,7 @@ class Config(RunConfig):
             "download",
             self.download,
             not self.download or not own,
-            "left out with dataset=folder, which is there",
+            "left out with dataset=folder, which has nothing to fetch",
         )
 
     def _check_data(self) -> None:
@@ -222,7 +219,7 @@ class Config(RunConfig):
             "method",
             self.method,
             self.num_phases > 1 or self.method not in RESET_METHODS,
-            "another with num_phases=1: data never come",
+            "another with num_phases=1, where no data arrive",
         )
         if self.strength is None:
             return
@@ -240,54 +237,54 @@ class Config(RunConfig):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether it is known what the data set is; else see `FolderConfig`."""
+        """Whether the data set is known; if not, see `FolderConfig`."""
         return self.dataset in SPECS
 
     @property
     def spec(self) -> Spec:
-        """What is known of the data set."""
+        """Sizes of the data set."""
         return SPECS[self.dataset]
 
     @property
     def num_train(self) -> int:
-        """Training examples when all are there."""
+        """Number of training examples in the last phase."""
         return self.num_train_examples or self.spec.num_train
 
     @property
     def num_test(self) -> int:
-        """Test examples."""
+        """Number of test examples."""
         return self.num_test_examples or self.spec.num_test
 
     @property
     def phase_steps(self) -> int:
-        """Updates in a phase."""
+        """Number of updates of a phase."""
         return self.epochs_per_phase * (self.num_train // self.batch_size)
 
     @property
     def num_steps(self) -> int:
-        """Updates in all."""
+        """Number of updates in all."""
         return self.num_phases * self.phase_steps
 
     @property
     def examples_by_phase(self) -> np.ndarray:
-        """How many training examples are there in each phase, shape (num_phases,)."""
+        """Number of training examples in each phase, shape (num_phases,)."""
         grown = np.arange(self.num_phases) / max(self.num_phases - 1, 1)
         fractions = self.initial_fraction + (1 - self.initial_fraction) * grown
         return np.rint(fractions * self.num_train).astype(np.int32)
 
     @property
     def method_strength(self) -> float:
-        """The strength, or the method's usual one, or 0 where it has none."""
+        """The strength, or by default the method's usual one, or 0 if it has none."""
         usual = DEFAULT_STRENGTHS.get(self.method, 0.0)
         return usual if self.strength is None else self.strength
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FolderConfig(Config):
-    """A run on images of one's own, whose folder was looked at.
+    """A config for the user's own images, with what their folder holds.
 
-    What was found there is part of the config, so that a run is continued on the same
-    images only, wherever they lie by then.
+    These facts are part of the config, so a run is continued on the same images only,
+    even if they have moved.
     """
 
     images: FoundSpec
@@ -295,10 +292,10 @@ class FolderConfig(Config):
 
     @classmethod
     def of(cls, config: Config, images: FoundSpec) -> "FolderConfig":
-        """A config with what was found.
+        """A config with the facts about the images.
 
         Raises:
-          ValueError: the images are not what it asks for.
+          ValueError: the config asks for more than the images give.
         """
         fields = dataclasses.fields(Config)
         asked: dict[str, Any] = {
@@ -308,10 +305,10 @@ class FolderConfig(Config):
 
     @property
     def is_resolved(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     @property
     def spec(self) -> Spec:
-        """What was found."""
+        """What the folder holds."""
         return self.images

@@ -27,11 +27,11 @@ from nap_optax import metrics
 NUM_FIXED_POINTS = 1000
 EVALUATED_AT_ONCE = 500
 FEATURES = {"cnn": "hidden", "resnet18": "block_7"}
-"""The layer whose change is measured: the last one before the output layer."""
+"""The layer for the change of features: the last one before the output layer."""
 
 
 class TrainState(NamedTuple):
-    """What changes from step to step."""
+    """The state of a run, which changes from step to step."""
 
     params: Any
     opt_state: Any
@@ -131,7 +131,7 @@ class Experiment:
     def evaluate(
         self, state: TrainState, hyper: Hyperparameters, split: Split, arrays: Arrays
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """Scalars that describe a state, and the change since the last evaluation."""
+        """Scalars of a state and of the change since the last evaluation."""
         config, params = self.config, state.params
         phase = jnp.maximum(state.step - 1, 0) // config.phase_steps
         num_available = hyper.examples_by_phase[phase]
@@ -173,7 +173,7 @@ class Experiment:
         arrays: Arrays,
         num_available: Any = NUM_FIXED_POINTS,
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        """Features of the fixed points, accuracy on them, and how they changed."""
+        """Features of the fixed points, the accuracy on them, and how they changed."""
         accuracy, features = self._fixed_points(
             state.params, split, arrays, num_available
         )
@@ -218,7 +218,7 @@ class Experiment:
         arrays: Arrays,
         num_available: Any = NUM_FIXED_POINTS,
     ) -> tuple[jax.Array, jax.Array]:
-        """Accuracy on the first training examples that are there; features of all."""
+        """Accuracy on the fixed points that are available, and the features of all."""
         points = min(NUM_FIXED_POINTS, self.config.num_train)
         images = arrays.train_images[split.rows[:points]]
         logits, features = self._forward(params, images)
@@ -234,7 +234,7 @@ class Experiment:
         return jnp.mean(jnp.argmax(logits, -1) == arrays.test_labels)
 
     def _forward(self, params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Logits, and the features whose change is measured, some images at a time."""
+        """Logits, and features for the measure of change, some images at a time."""
         model = self._model(params)
 
         def some(images: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -247,7 +247,7 @@ class Experiment:
 
 
 def _pooled(features: jax.Array) -> jax.Array:
-    """What the output layer reads: the mean over positions, if there are any."""
+    """The inputs of the output layer: the mean over positions, if there are any."""
     return jnp.mean(features, axis=tuple(range(1, features.ndim - 1)))
 
 

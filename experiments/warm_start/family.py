@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
-"""Of an update, for each example of up to 32 x 32 pixels, on 2 cores; see
+"""Time of an update for each example of up to 32 x 32 pixels, on 2 cores; see
 `benchmarks/images/step.py`."""
 PIXEL_BYTES = {"cnn": 127, "resnet18": 255}
-"""What an update keeps of each example, for each of its pixels, at the least."""
+"""Least bytes that an update keeps for each pixel of each example."""
 FORWARD_SHARE = 1 / 3
-"""Share of an update's time."""
+"""Time of a forward pass, as a share of an update's."""
 
 
 def run_seconds(config: Config) -> float:
-    """An estimate.
+    """Estimates the time of one seed.
 
     An evaluation is a forward pass of the test set and of the fixed points.
     """
@@ -38,7 +38,7 @@ def run_seconds(config: Config) -> float:
 
 
 def num_parameters(config: Config) -> int:
-    """At the least."""
+    """The least number of parameters."""
     height, width, _ = config.spec.image_shape
     if config.model == "resnet18":
         return 11_160_000 + 512 * config.spec.num_classes
@@ -47,7 +47,7 @@ def num_parameters(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least; `tests/experiments/harness/test_memory.py` compares with XLA's."""
+    """The least memory; `tests/experiments/harness/test_memory.py` compares it."""
     spec = config.spec
     height, width, _ = spec.image_shape
     # On the host and on the device.
@@ -73,10 +73,11 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
 
 
 def resolve(config: Config) -> Config:
-    """With what a folder holds, whose images are decoded if they are new.
+    """Adds the facts about the images of a folder, and decodes new images.
 
     Raises:
-      UserError: they cannot be read, do not fit, or are not what the config asks for.
+      UserError: the images cannot be read, differ in size, do not fit into memory, or
+        are too few for the config.
     """
     if config.data_directory is None or config.is_resolved:
         return config
@@ -86,7 +87,7 @@ def resolve(config: Config) -> Config:
     found = own_images.kept(listing)
     if found is None:
         surveyed = own_images.survey(listing)
-        # Decoding takes as much memory as the run does of the data.
+        # Decoding takes as much memory as the data of the run.
         require_machine(FAMILY, _with_images(config, surveyed), config.num_seeds)
         found = own_images.decode(listing, surveyed)
     return _with_images(config, found)

@@ -18,7 +18,7 @@ PANELS = {
 
 
 def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None:
-    """Accuracy, change of features, rate and norms over updates, by seed."""
+    """Draws accuracy, change of features, rate and norms over updates, by seed."""
     figure, axes = plots.figure(2, 3, width=4.0, height=2.6)
     for ax, (metric, label) in zip(axes.flat, PANELS.items(), strict=True):
         steps, values = plots.by_group(rows, "step", metric)
@@ -38,7 +38,7 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
 
 
 def mark_data(ax: Any, config: Config) -> None:
-    """A vertical line wherever data come."""
+    """Draws a vertical line wherever data arrive."""
     if config.initial_fraction == 1:
         return
     for phase in range(1, config.num_phases):

@@ -1,4 +1,4 @@
-"""The optimizers of the warm-start runs, with the remedies of others as parts."""
+"""The optimizers of the warm-start runs, including remedies from other papers."""
 
 from typing import Any
 
@@ -38,14 +38,14 @@ def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
 
 
 def rewarms_with_data(config: Config) -> bool:
-    """Whether the experiment itself asks for the re-warm (algorithm 1)."""
+    """Whether the experiment itself re-warms when data arrive (algorithm 1)."""
     return config.schedule == "aligned"
 
 
 def make_optimizer(
     config: Config, hyper: Hyperparameters
 ) -> optax.GradientTransformationExtraArgs:
-    """Direction, decay, rates and projection, in this order; then measures."""
+    """Chains direction, decay, rates and projection, then measures."""
     detector = nap_optax.cusum() if config.schedule == "cusum" else None
     strength = hyper.method_strength
     return optax.chain(
@@ -71,9 +71,9 @@ def change_weights(
     opt_state: Any,
     fresh_params: Any,
 ) -> tuple[Any, Any]:
-    """What the method does to weights and moments when data come.
+    """Applies the method to weights and moments when data arrive.
 
-    A full reset starts Adam again as well; see `_adam`.
+    A full reset also starts Adam again; see `_adam`.
     """
     match config.method:
         case "shrink_and_perturb":
@@ -97,12 +97,12 @@ def change_weights(
 
 
 def changes_weights(config: Config) -> bool:
-    """Whether the method does something when data come."""
+    """Whether the method changes weights when data arrive."""
     return config.method in RESET_METHODS
 
 
 def layer_values(tree: Any) -> dict[str, jax.Array]:
-    """The leaves of the matrices by layer: `conv_0`, not `conv_0/kernel`."""
+    """The leaves of the matrices by layer, such as `conv_0` for `conv_0/kernel`."""
     return {
         masks.path_name(path).removesuffix("/kernel"): leaf
         for path, leaf in jax.tree.leaves_with_path(tree)
@@ -122,8 +122,8 @@ def _loss_term(config: Config, strength: Any) -> optax.GradientTransformation:
 def _adam(config: Config) -> optax.GradientTransformation:
     if config.method != "full_reset":
         return optax.scale_by_adam()
-    # With its count: moments of zero and an old count would make the first updates
-    # three times as large.
+    # The count restarts, too: moments of zero with an old count would make the first
+    # updates three times as large.
     return nap_optax.restart(optax.scale_by_adam(), nap_optax.every(config.phase_steps))
 
 

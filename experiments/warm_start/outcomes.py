@@ -1,4 +1,4 @@
-"""What became of a run."""
+"""The outcome of a run."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from experiments.warm_start.config import Config
 
 LATE_EVALUATIONS = 3
 CHANCE = 1.5
-"""Times the share of one class: an accuracy up to this may be chance."""
+"""Factor of the share of one class, up to which an accuracy may be chance."""
 
 
 def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
-    """What became of one run: whether it learned, and kept it."""
+    """The outcome in words: whether a run learned and kept that."""
     diverged = diverged_at(rows)
     if diverged is not None:
         return f"diverged at update {diverged}"
@@ -32,7 +32,7 @@ def in_words(rows: Sequence[Mapping[str, Any]], config: Config) -> str:
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
-    """Where a seed stood when the last data came, and where it ended."""
+    """The summary of a seed: its state when the last data arrived, and its end."""
     before = [
         row["test_accuracy"]
         for row in rows

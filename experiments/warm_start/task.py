@@ -1,4 +1,4 @@
-"""The growing training set: who is in it when, and the batches drawn from it."""
+"""The growing training set: its examples in each phase, and its batches."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ class Arrays(NamedTuple):
 
 
 class Split(NamedTuple):
-    """What one seed has drawn."""
+    """The random draws of one seed."""
 
     key: jax.Array  # () typed key, of the batches
     rows: jax.Array  # (num_train,) int32 of the training set; the first come first
@@ -27,7 +27,7 @@ class Split(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Where a pass over the examples stands."""
+    """The state of a pass over the examples."""
 
     order: jax.Array  # (num_train,) int32 into the split
     position: jax.Array  # () int32, of the next batch in it
@@ -41,17 +41,17 @@ def make_split(
     num_classes: int,
     label_noise: Any,
 ) -> Split:
-    """Draws the training examples of a seed, and what part of their labels is noise.
+    """Draws the training examples of a seed, and the noise in their labels.
 
     The examples of each phase are the first ones of `rows`, so that a larger set
     holds the smaller ones, as in Ash & Adams (2020).
 
     Args:
-      key: of this seed.
+      key: the key of this seed.
       arrays: the data set.
-      num_train: how many to draw.
-      num_classes: labels are below it.
-      label_noise: the share of labels drawn anew, uniformly over all classes.
+      num_train: number of examples to draw.
+      num_classes: number of classes.
+      label_noise: share of labels drawn anew, uniformly over all classes.
 
     Returns:
       The split.
@@ -66,7 +66,7 @@ def make_split(
 
 
 def start(num_train: int) -> Draw:
-    """Before the first batch; the first step of a phase shuffles."""
+    """The state before the first batch; the first step of a phase shuffles."""
     return Draw(jnp.arange(num_train, dtype=jnp.int32), jnp.zeros([], jnp.int32))
 
 
@@ -78,20 +78,20 @@ def next_batch(
     is_new_phase: jax.Array,
     batch_size: int,
 ) -> tuple[Draw, jax.Array]:
-    """Takes the next examples of a pass, or begins another.
+    """Takes the next examples of a pass, or begins a new pass.
 
     A pass visits every available example once, in a random order, and leaves out the
-    last ones that fill no batch.
+    last ones that do not fill a batch.
 
     Args:
-      draw: where the pass stands.
-      key: for the order of a new pass.
-      num_available: examples 0 to `num_available` are there.
+      draw: the state of the pass.
+      key: the key for the order of a new pass.
+      num_available: number of available examples, the first ones.
       is_new_phase: whether that number may have changed.
-      batch_size: how many to take; at most `num_available`.
+      batch_size: number of examples to take; at most `num_available`.
 
     Returns:
-      Where the pass stands now, and the examples, shape (batch_size,).
+      The new state of the pass, and the examples, shape (batch_size,).
     """
     is_new_pass = is_new_phase | (draw.position + batch_size > num_available)
     order = jax.lax.cond(
@@ -105,7 +105,7 @@ def next_batch(
 
 
 def _shuffled(key: jax.Array, num_available: jax.Array, size: int) -> jax.Array:
-    """The available ones in a random order, then the others."""
+    """The available examples in a random order, then the others."""
     rank = jax.random.uniform(key, (size,))
     rank = jnp.where(jnp.arange(size) < num_available, rank, 2.0)
     return jnp.argsort(rank).astype(jnp.int32)
@@ -114,7 +114,7 @@ def _shuffled(key: jax.Array, num_available: jax.Array, size: int) -> jax.Array:
 def to_inputs(
     images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> jax.Array:
-    """Bytes to the network's inputs: each channel with mean 0 and deviation 1."""
+    """Turns bytes into the network's inputs: channels of mean 0 and deviation 1."""
     of_channels = (1, 1, 1, -1)
     centre = jnp.asarray(mean, jnp.float32).reshape(of_channels)
     width = jnp.asarray(std, jnp.float32).reshape(of_channels)
@@ -122,13 +122,13 @@ def to_inputs(
 
 
 def augment(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Shifts images by up to 4 pixels, zeros coming in, and mirrors half of them.
+    """Shifts images by up to 4 pixels, filling in zeros, and mirrors half of them.
 
-    The usual crop and flip (He et al., 2015, section 4.2).
+    This is the usual crop and flip (He et al., 2015, section 4.2).
 
     Args:
-      key: of this batch.
-      images: shape (n, height, width, channels).
+      key: the key of this batch.
+      images: the images, shape (n, height, width, channels).
 
     Returns:
       Images of the same shape and dtype.

@@ -1,5 +1,5 @@
-"""What XLA's CPU backend computes faster if it is written in another way.
+"""Operators in a form that XLA's CPU backend computes faster.
 
-Nothing here changes a model: `models.layers` and `models.normalization` choose these on
-a CPU, and the plain operators everywhere else. `benchmarks/` has the rates.
+They do not change a model. `models.layers` and `models.normalization` choose them on a
+CPU, and the plain operators everywhere else. `benchmarks/` has the rates.
 """

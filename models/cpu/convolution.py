@@ -1,4 +1,4 @@
-"""Convolutions, written as XLA's CPU backend computes them fastest."""
+"""Convolutions in the form that XLA's CPU backend computes fastest."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def faster_convolution(
       kernel: shape ``(rows, columns, inputs, outputs)``.
       strides: of rows and of columns.
       padding: ``"SAME"``, ``"VALID"`` or (before, after) of rows and of columns.
-      options: the other ones of ``jax.lax.conv_general_dilated``; there is no faster
-        way but with their defaults and the ``dimension_numbers`` of these shapes.
+      options: the other options of ``jax.lax.conv_general_dilated``. There is a faster
+        way only with their defaults and the ``dimension_numbers`` of these shapes.
     """
     if not are_defaults(options) or inputs.dtype != kernel.dtype:
         return None
@@ -56,11 +56,11 @@ def faster_convolution(
 def paired_columns(
     down: int, padding: Padding, inputs: jax.Array, kernel: jax.Array
 ) -> jax.Array:
-    """A convolution with stride 2 along the columns, two of which are read as one.
+    """A convolution with stride 2 along the columns, which reads two columns as one.
 
-    XLA's CPU backend is slow for three channels: with six, and half the columns, it
-    takes a quarter of the time. The kernel's derivative is that of the plain
-    convolution, which is the faster one there.
+    XLA's CPU backend is slow for three channels. With six channels and half the columns
+    it takes a quarter of the time. The kernel's derivative is computed by the plain
+    convolution, because that is faster there.
 
     Args:
       down: stride of the rows.
@@ -104,7 +104,7 @@ def _paired_columns_jvp(
 
 
 def are_defaults(options: Mapping[str, Any]) -> bool:
-    """Whether a convolution's further options are those that change nothing."""
+    """Whether a convolution's other options have their defaults."""
     defaults = (None, 1, (1, 1), [1, 1])
     return all(
         name == "dimension_numbers" or value in defaults

@@ -1,4 +1,4 @@
-"""A matrix product whose gradient is fast too."""
+"""A matrix product with a fast gradient."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def matmul_tall(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
     """``inputs @ kernel`` for a kernel with more rows than columns.
 
     The kernel's gradient, inputsᵀ @ cotangents, reads two matrices along their slow
-    axis. XLA's CPU backend does that at half its usual rate; transposing the narrow
-    cotangents first costs a few per cent of what it saves.
+    axis. XLA's CPU backend does that at half its usual rate. Transposing the narrow
+    cotangents first costs a few per cent of the time that it saves.
     """
     return inputs_NF @ kernel_FD
 

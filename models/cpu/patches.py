@@ -17,12 +17,12 @@ def convolve_patches(
     strides: Sequence[int],
     padding: str | Sequence[tuple[int, int]],
 ) -> jax.Array:
-    """A convolution whose inputs are gathered by slices, then multiplied once.
+    """A convolution that gathers its inputs by slices and multiplies once.
 
-    XLA's CPU backend is slow for a convolution inside a loop of a program, and a GPU
-    for one whose kernel differs from member to member. A product of matrices is slow
-    for neither. Its inputs take (rows x columns of the kernel) times the memory, so it
-    is for small images.
+    XLA's CPU backend is slow for a convolution inside a loop of a program, and a GPU is
+    slow if the kernel differs from member to member. A product of matrices is fast in
+    both. Its inputs take (rows x columns of the kernel) times the memory, so it is for
+    small images.
 
     Args:
       inputs: shape ``(n, height, width, inputs)``.

@@ -1,4 +1,4 @@
-"""Sums over channels and over positions, of which a normalisation is made."""
+"""Sums over channels and over positions, for a normalisation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["mean", "to_channels", "to_positions"]
 
 # XLA's CPU backend sums more than this many channels in two passes over the array.
 SUMMED_AT_ONCE = 32
-# Into so many parts it divides the positions that it sums over, and adds them first.
+# Number of parts into which positions are divided; the parts are added first.
 ADDED_AT_ONCE = 8
 
 
 def mean(x: jax.Array) -> jax.Array:
-    """Parts are added, and then halves: such additions are vectorised, a sum is not.
+    """The mean over channels: adds parts, then halves, because a sum is not vectorised.
 
-    In the derivative, whose sums are fused with products, halves were the slower ones.
+    In the derivative, sums are fused with products, and halves were slower.
     """
     channels = x.shape[-1]
     total = _add(jnp.split(x, _parts(channels), axis=-1))
@@ -30,20 +30,20 @@ def mean(x: jax.Array) -> jax.Array:
 
 
 def to_channels(x: jax.Array, channels: int) -> jax.Array:
-    """Copies of a part, whose derivative adds the parts before it sums them."""
+    """Copies a part; the derivative adds the parts before it sums them."""
     parts = _parts(channels)
     part = jnp.broadcast_to(x, (*x.shape[:-1], channels // parts))
     return jnp.concatenate([part] * parts, axis=-1)
 
 
 def to_positions(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Copies of a product with ones, whose derivative is a sum of parts and a product.
+    """Copies by a product with ones; the derivative is a sum of parts and a product.
 
-    A plain sum over positions takes ten times as long as the product, and the product
-    alone, unlike the sum of parts, has what it sums written to memory first.
+    A plain sum over positions takes ten times as long as the product. The product alone
+    would first write its operand to memory; the sum of parts does not.
     """
     positions = math.prod(shape[:-1])
-    is_known = isinstance(positions, int)  # not so of a symbolic batch
+    is_known = isinstance(positions, int)  # a symbolic batch is not
     parts = math.gcd(positions, ADDED_AT_ONCE) if is_known else 1
     column = jnp.ones((positions // parts, 1), x.dtype)
     part = column @ x.reshape(1, -1)
@@ -51,7 +51,7 @@ def to_positions(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _parts(channels: int) -> int:
-    """In how many parts a CPU adds channels up before it sums those of one part."""
+    """Number of parts that a CPU adds before it sums the channels of one part."""
     return channels // SUMMED_AT_ONCE if channels % SUMMED_AT_ONCE == 0 else 1
 
 

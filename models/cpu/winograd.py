@@ -14,11 +14,11 @@ __all__ = ["is_faster", "winograd", "winograd_matrices"]
 TILE = 4
 """Side of the squares of outputs that are computed together."""
 PATCH = TILE + 2
-"""Side of the inputs that such a square depends on."""
+"""Side of the square of inputs that such a square of outputs depends on."""
 POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)
-"""Where its polynomials are evaluated, besides infinity; 2 and -2 double the error."""
+"""Points, besides infinity, of the polynomials; 2 and -2 would double the error."""
 
-# With less of either, its transforms cost more than they spare.
+# With fewer channels or tiles, the transforms cost more than they save.
 MIN_CHANNELS = 128
 MIN_TILES = 64
 
@@ -29,17 +29,17 @@ def is_faster(
     strides: Sequence[int],
     padding: Sequence[Sequence[int]],
 ) -> bool:
-    """Whether it computes this convolution, and faster than XLA does on a CPU."""
+    """Whether `winograd` fits a convolution and is faster than XLA on a CPU."""
     n, height, width, _ = inputs.shape
     num_tiles = n * -(-height // TILE) * -(-width // TILE)
     return (
-        isinstance(num_tiles, int)  # not so of a symbolic batch
+        isinstance(num_tiles, int)  # a symbolic batch is not
         and kernel.shape[:2] == (3, 3)
         and tuple(strides) == (1, 1)
         and [tuple(pair) for pair in padding] == [(1, 1), (1, 1)]
         and min(kernel.shape[2:]) >= MIN_CHANNELS
         and num_tiles >= MIN_TILES
-        # What it loses to rounding is too much for 16 bits.
+        # Its rounding errors are too large for 16 bits.
         and inputs.dtype in (jnp.float32, jnp.float64)
     )
 
@@ -50,10 +50,11 @@ def winograd(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
     .. math:: Y = A^\top \left((G W G^\top) \odot (B^\top X B)\right) A
 
     for each square Y of 4 x 4 outputs and the 6 x 6 inputs X that it depends on, summed
-    over the channels before the last transform: 36 multiplications for 144. Float32
-    values are within 1e-5 of the largest one; a plain convolution's within 1e-6. What
-    is not finite spreads over the whole square. Differentiation keeps the transformed
-    inputs, 9 / 4 times as large as the inputs, and kernel, 4 times.
+    over the channels before the last transform. It takes 36 multiplications in place of
+    144. Errors in float32 are within 1e-5 of the largest value, those of a plain
+    convolution within 1e-6. NaN and infinity spread over the whole square.
+    Differentiation keeps the transformed inputs, 9 / 4 times as large as the inputs,
+    and the transformed kernel, 4 times as large as the kernel.
 
     Args:
       inputs: shape ``(n, height, width, inputs)``, floating.
@@ -91,8 +92,8 @@ def winograd(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
 def winograd_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``B.T`` (6, 6), ``G`` (6, 3) and ``A.T`` (4, 6) of :func:`winograd`, float64.
 
-    By Toom and Cook: G evaluates the kernel at the points, A.T is what evaluating the
-    outputs there is transposed, and B.T is what makes the whole a convolution.
+    They follow Toom and Cook. G evaluates the kernel at the points, A.T is the
+    transpose of evaluating the outputs there, and B.T makes the whole a convolution.
     """
     infinity = np.eye(TILE)[:, -1:]
     of_outputs = np.hstack([np.vander(POINTS, TILE, increasing=True).T, infinity])
@@ -108,8 +109,8 @@ def winograd_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _patches(inputs: jax.Array) -> jax.Array:
     """The squares of inputs, shape (6, 6, n, down, right, inputs).
 
-    Whole tiles and the first two rows and columns of the next: unlike the slices with
-    stride 4 that they are, they are cheap to transpose.
+    They are built from whole tiles and the first two rows and columns of the next
+    tiles, because these are cheaper to transpose than slices with stride 4.
     """
     n, height, width, channels = inputs.shape
     down, right = (-(-side // TILE) for side in (height, width))

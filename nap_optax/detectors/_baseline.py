@@ -1,4 +1,4 @@
-"""What a stream of values leads to expect of the next one, and how far it is off."""
+"""Forecasts the next value of a stream and measures its deviation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import optax
 
 __all__ = ["Baseline", "BaselineOptions", "as_float", "read", "start"]
 
-# Below it, the standard deviation of so few values clips those that follow too hard.
+# With fewer values, their standard deviation would clip the next ones too hard.
 _MIN_VALUES_TO_CLIP = 10
-# A loss that is a mean in float32 is exact to a few units in its last place: relative
-# to its size, the noise is taken to be no less.
+# Least noise, relative to the loss: a mean in float32 is exact to a few units in its
+# last place.
 _RESOLUTION = 2.0**-20
 
 
@@ -31,13 +31,13 @@ class Baseline(NamedTuple):
 
 
 class BaselineOptions(NamedTuple):
-    """How a baseline is estimated; the numbers may be traced."""
+    """Options of the estimates of a baseline; the numbers may be traced."""
 
-    horizon: Any  # updates over which the estimates forget
+    horizon: Any  # updates over which values are averaged
     clip: Any  # the largest deviation of one value, in standard deviations
-    max_correlation: Any  # up to which correlated noise is allowed for
+    max_correlation: Any  # largest correlation of noise allowed for
     follows_trend: bool  # whether a deviation is from the mean plus its lag
-    known_scale: Any = None  # the noise's standard deviation, if not to be estimated
+    known_scale: Any = None  # the noise's standard deviation; None: estimate
 
 
 def start() -> Baseline:
@@ -55,20 +55,20 @@ def start() -> Baseline:
 def read(
     baseline: Baseline, value: jax.Array, learning: Any, options: BaselineOptions
 ) -> tuple[Baseline, jax.Array, jax.Array]:
-    """Takes in one value.
+    """Reads one value.
 
     Args:
-      baseline: before the value.
-      value: float32, shape ().
+      baseline: the baseline before the value.
+      value: the value, float32 of shape ().
       learning: whether the value may change the estimates, boolean of shape ().
       options: how they are estimated.
 
     Returns:
-      The new baseline; the deviation of the value from the old one in long-run
-      standard deviations, shape (); and whether the value counts: a NaN or an infinity
-      changes nothing but the number of those.
+      The new baseline; the deviation of the value from the old baseline in long-run
+      standard deviations, shape (); and whether the value counts. A NaN or an infinity
+      does not count and only raises ``num_ignored_values``.
     """
-    # The first value is the mean; that also makes the rest free of its offset.
+    # The first value is the mean, so the offset of the values does not matter.
     mean = jnp.where(baseline.baseline_count == 0, value, baseline.baseline_mean)
     error = (value - mean) - baseline.baseline_mean_remainder
     counts = jnp.isfinite(value) & jnp.isfinite(error)
@@ -86,7 +86,7 @@ def read(
     )
     learned = _learn(baseline._replace(baseline_mean=mean), clipped, lag, weight)
     learned = learned._replace(baseline_count=count)
-    # Values near the end of float32's range must not leave infinities behind.
+    # Values near the end of float32's range must not make estimates infinite.
     for estimate in (
         learned.baseline_mean,
         learned.baseline_lag,
@@ -102,19 +102,19 @@ def read(
     else:
         deviation = _ratio(residual, as_float(options.known_scale), options)
     if not options.follows_trend:
-        deviation *= 1 - weight  # from the mean that includes the value
+        deviation *= 1 - weight  # of the value from a mean that includes it
     return optax.tree.where(counts, learned, ignored), deviation, counts
 
 
 def _learn(
     baseline: Baseline, residual: jax.Array, lag: jax.Array, weight: jax.Array
 ) -> Baseline:
-    """The estimates after a residual, which is clipped already."""
-    # The mean moves by less than its last bit when the noise is small beside it.
+    """The estimates after a residual that is already clipped."""
+    # If the noise is small beside the mean, the mean moves by less than its last bit.
     step = baseline.baseline_mean_remainder + weight * (residual + lag)
     mean = baseline.baseline_mean + step
     remainder = step - (mean - baseline.baseline_mean)
-    # Not the variance, which would leave the range of float32 before its root does.
+    # Not the variance, because squares would leave the range of float32.
     old = baseline.baseline_scale
     scale = jnp.sqrt(1 - weight) * jnp.hypot(old, jnp.sqrt(weight) * residual)
     unit = jnp.where(scale > 0, scale, 1.0)
@@ -134,16 +134,16 @@ def _learn(
 def _ratio(
     residual: jax.Array, scale: jax.Array, options: BaselineOptions
 ) -> jax.Array:
-    """The residual in the unit of the scale, clipped."""
+    """The residual in units of the scale, clipped."""
     clip = as_float(options.clip)
-    # Without any noise so far, the least difference is as large as can be.
+    # If there has been no noise, any difference counts as the largest.
     ratio = residual / jnp.where(scale > 0, scale, 1.0)
     ratio = jnp.where(scale > 0, ratio, jnp.sign(residual) * clip)
     return jnp.clip(ratio, -clip, clip)
 
 
 def _long_run_factor(correlation: jax.Array, options: BaselineOptions) -> jax.Array:
-    """How much less a value tells when the noise of neighbours is alike.
+    """The factor of the standard deviation for correlated noise.
 
     The sum of n values of autoregressive noise with correlation c has about the
     variance n (1 + c) / (1 - c).
@@ -153,5 +153,5 @@ def _long_run_factor(correlation: jax.Array, options: BaselineOptions) -> jax.Ar
 
 
 def as_float(value: Any) -> jax.Array:
-    """In float32, in which all of a detector is computed."""
+    """The value in float32, the dtype of all computations of a detector."""
     return jnp.asarray(value, jnp.float32)

@@ -42,7 +42,7 @@ def cusum(
     max_correlation: Number = 0.8,
     freeze_above: Number = 0.15,
 ) -> Detector:
-    r"""Fires when the values lie above what their own trend leads to expect.
+    r"""Fires when values stay above the forecast from their own trend.
 
     .. math::
 
@@ -52,31 +52,31 @@ def cusum(
 
     with :math:`z` clipped, so that no single outlier fires. The forecast
     :math:`\hat\ell` is an exponentially weighted mean plus its own weighted mean error
-    (the lag behind a trend), so that it follows a loss that falls for thousands of
-    updates. :math:`\hat\sigma` is the long-run standard deviation: that of the
-    forecast's errors times :math:`\sqrt{(1 + c) / (1 - c)}`, where c is the correlation
-    of successive errors. While there is evidence of a change, both learn nothing.
+    (the lag behind a trend), so it follows a loss that falls for thousands of updates.
+    :math:`\hat\sigma` is the long-run standard deviation: that of the forecast's errors
+    times :math:`\sqrt{(1 + c) / (1 - c)}`, where c is the correlation of successive
+    errors. Both stand still while there is evidence of a change.
 
     Alarms depend neither on the scale nor on the offset of the values, which may have
-    either sign; differences of less than about 1e-6 of a value are taken for rounding.
-    A value that is NaN or infinite is ignored and counted. After an alarm everything
-    starts afresh, and the next comes after ``warmup_steps`` values at the earliest: let
-    them outlast what the re-warm itself does to the loss.
+    either sign. Differences of less than about 1e-6 of a value count as rounding. A
+    value that is NaN or infinite is ignored and counted. After an alarm the detector
+    starts afresh, and the next alarm comes after ``warmup_steps`` values at the
+    earliest. Choose them long enough to outlast the effect of the re-warm on the loss.
 
     The defaults are measured in ``docs/detectors.md``.
 
     Args:
       threshold: evidence at which to fire. Higher means fewer false alarms and longer
         delays.
-      drift: by how much each value must deviate, in long-run standard deviations, to
-        be evidence.
-      direction: which change is one: ``"up"``, ``"down"`` or ``"both"``. Static.
+      drift: the deviation, in long-run standard deviations, above which a value is
+        evidence.
+      direction: the changes to detect: ``"up"``, ``"down"`` or ``"both"``. Static.
       horizon: updates over which mean, lag and noise are averaged.
       warmup_steps: values to learn from before any evidence is gathered; the lag needs
         about two horizons.
       clip: the largest deviation of one value, in standard deviations of one value.
-      max_correlation: the largest correlation allowed for; 0 takes the noise of
-        successive values for independent.
+      max_correlation: the largest correlation of successive values allowed for; 0
+        assumes independent noise.
       freeze_above: share of the threshold above which nothing is learned; 1 for never.
 
     Returns:
@@ -100,8 +100,8 @@ def cusum(
       1 True
 
     References:
-      Page, `Continuous Inspection Schemes <https://doi.org/10.1093/biomet/41.1-2.100>`_,
-      1954
+      Page, `Continuous Inspection Schemes
+      <https://doi.org/10.1093/biomet/41.1-2.100>`_, 1954
 
       Lyle et al., `What Can Grokking Teach Us About Learning Under Nonstationarity?
       <https://arxiv.org/abs/2507.20057>`_, 2025, algorithm 1
@@ -123,7 +123,7 @@ def page_hinkley(
     freeze_above: Number = 0.25,
     scale: Number | None = None,
 ) -> Detector:
-    r"""Fires when the values lie above their own mean for long.
+    r"""Fires when values stay above their own mean.
 
     .. math::
 
@@ -131,11 +131,11 @@ def page_hinkley(
             - \text{drift}\right), \qquad
         \text{alarm if } m_t - \min_{i \le t} m_i > \text{threshold}
 
-    The same recursion as :func:`cusum`, :math:`S_t = m_t - \min m`, but about the mean
-    :math:`\bar\ell_i` of the values up to and including the i-th, which trails behind a
-    trend: on a falling loss only what exceeds the trailing mean is evidence of a rise,
-    and the fall itself is evidence for ``direction="down"``. It suits values without a
-    trend, such as TD errors.
+    It is the recursion of :func:`cusum`, :math:`S_t = m_t - \min m`, but about the mean
+    :math:`\bar\ell_i` of the values up to and including the i-th. That mean trails
+    behind a trend: on a falling loss, only values above the trailing mean are evidence
+    of a rise, and the fall itself is evidence for ``direction="down"``. It suits values
+    without a trend, such as TD errors.
 
     ``page_hinkley(threshold, drift, horizon=math.inf, clip=1e6, freeze_above=1,
     scale=1)`` is the textbook test: the mean of all values since the last alarm, in the
@@ -143,8 +143,8 @@ def page_hinkley(
 
     Args:
       threshold: evidence at which to fire.
-      drift: by how much each value must deviate to be evidence (often called delta).
-      direction: which change is one: ``"up"``, ``"down"`` or ``"both"``. Static.
+      drift: the deviation above which a value is evidence (often called delta).
+      direction: the changes to detect: ``"up"``, ``"down"`` or ``"both"``. Static.
       horizon: updates over which mean and noise are averaged; ``math.inf`` for all
         since the last alarm.
       warmup_steps: values to learn from before any evidence is gathered.
@@ -177,8 +177,8 @@ def page_hinkley(
       0.00 True
 
     References:
-      Page, `Continuous Inspection Schemes <https://doi.org/10.1093/biomet/41.1-2.100>`_,
-      1954
+      Page, `Continuous Inspection Schemes
+      <https://doi.org/10.1093/biomet/41.1-2.100>`_, 1954
 
       Hinkley, `Inference About the Change-Point from Cumulative Sum Tests
       <https://doi.org/10.1093/biomet/58.3.509>`_, 1971

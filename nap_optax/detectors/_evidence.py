@@ -21,10 +21,10 @@ Direction = Literal["up", "down", "both"]
 
 
 class EvidenceOptions(NamedTuple):
-    """How evidence is gathered; the numbers may be traced."""
+    """Options of gathering evidence; the numbers may be traced."""
 
     threshold: Any  # evidence at which to fire
-    drift: Any  # what a deviation must exceed to be evidence
+    drift: Any  # deviation above which a value is evidence
     direction: Direction
     warmup_steps: Any  # values before any is gathered
     freeze_above: Any  # share of the threshold above which the baseline stands still
@@ -81,7 +81,7 @@ def _added(
 
 
 def _first(value: jax.Array, options: BaselineOptions) -> Baseline:
-    """The baseline that has read this value alone."""
+    """The baseline that has read only this value."""
     return _baseline.read(_baseline.start(), value, True, options)[0]
 
 
@@ -101,7 +101,7 @@ def _as_scalar(value: Any) -> jax.Array:
             f"value={_checks.shown(value)}: must be a real scalar, such as the mean "
             "loss"
         )
-    # What does not fit float32 becomes infinite, and is then ignored and counted.
+    # A value too large for float32 becomes infinite, and is then ignored and counted.
     with np.errstate(over="ignore"):
         return jnp.asarray(value, jnp.float32)
 

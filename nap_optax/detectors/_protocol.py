@@ -1,4 +1,4 @@
-"""What a detector is, and the rule by which any alarm takes effect."""
+"""The protocol of detectors, and the rule by which any alarm takes effect."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def observe(
       The detector's new state and whether there is an alarm, a boolean of shape ().
 
     Raises:
-      ValueError: if ``detector`` is none, ``step`` no number, ``state`` not as what
-        ``init`` of the detector gives, or if ``signal`` or what
-        the detector says is not a boolean scalar.
+      ValueError: if ``detector`` is no detector, ``step`` is no number, ``state`` is
+        not like the result of the detector's ``init``, or ``signal`` or the detector's
+        alarm is not a boolean scalar.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -86,7 +86,7 @@ def check_detector(detector: Any) -> None:
 
 
 def _check_state(state: Any, fresh: Any) -> None:
-    """Raises unless the state is as the detector's first one."""
+    """Raises unless the state is like the detector's first state."""
 
     def types(tree: Any) -> list[Any]:
         arrays = map(jnp.asarray, jax.tree.leaves(tree))
@@ -98,7 +98,7 @@ def _check_state(state: Any, fresh: Any) -> None:
     own: Any = jax.tree.structure(state)
     try:
         fits = own == jax.tree.structure(fresh) and types(state) == types(fresh)
-    except (OverflowError, TypeError, ValueError):  # of leaves that are no numbers
+    except (OverflowError, TypeError, ValueError):  # some leaves are no numbers
         fits = False
     if not fits:
         raise ValueError(
@@ -109,7 +109,7 @@ def _check_state(state: Any, fresh: Any) -> None:
 def _boolean(name: str, value: Any, also: str = "") -> jax.Array:
     try:
         dtype = jnp.result_type(value)
-        # Integers, too: a flag may come as 0 or 1 from numpy or a file.
+        # Also integers, because a flag may come as 0 or 1 from numpy or a file.
         known = jnp.issubdtype(dtype, jnp.bool_) or jnp.issubdtype(dtype, jnp.integer)
     except (TypeError, ValueError):
         known = False

@@ -17,7 +17,7 @@ __all__ = ["every", "on_signal", "resolve"]
 def every(period: int | jax.Array) -> Detector:
     """Fires at a fixed period: at updates ``period``, ``2 * period``, ….
 
-    An alarm raised otherwise (``rewarm=True``) starts the period again.
+    An alarm by ``rewarm=True`` starts the period again.
 
     Args:
       period: updates from one alarm to the next; may be traced.
@@ -72,7 +72,7 @@ def on_signal() -> Detector:
 
 
 def resolve(detector: Detector | None) -> Detector:
-    """The detector, or :func:`on_signal` for none.
+    """The detector, or :func:`on_signal` for ``None``.
 
     Raises:
       ValueError: if it is something else, such as a factory that was not called.

@@ -1,4 +1,4 @@
-"""What training does to features and kernels: pure, jittable functions of arrays."""
+"""Metrics of features and kernels in training: pure, jittable functions of arrays."""
 
 from nap_optax.metrics.attention import attention_entropy
 from nap_optax.metrics.features import (

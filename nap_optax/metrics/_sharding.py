@@ -1,7 +1,8 @@
 """Arrays whose type says how they are sharded, as on a mesh of explicit axes.
 
-There, what a decomposition or a contraction reads must not be sharded, or it must be
-said how the result is. Elsewhere the compiler sees to both, and nothing is done here.
+For these types, the operands of a decomposition or a contraction must be whole, or the
+result needs a sharding. For other arrays the compiler does both, and these functions do
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["alike", "on_all_devices", "replicated"]
 def on_all_devices(*arrays: jax.Array) -> NamedSharding | None:
     """The sharding of a result that is whole on all devices of the arrays' mesh.
 
-    ``None`` if none of them is of a type that is sharded.
+    It is ``None`` if no array has a sharded type.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -33,7 +34,7 @@ def on_all_devices(*arrays: jax.Array) -> NamedSharding | None:
 
 
 def replicated(array: jax.Array) -> jax.Array:
-    """The array, whole on all devices if its type says that it is in parts.
+    """The array, made whole on all devices if its type is sharded.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -45,7 +46,7 @@ def replicated(array: jax.Array) -> jax.Array:
 
 
 def alike(array: jax.Array, other: jax.Array) -> jax.Array:
-    """The array, sharded as another one of its shape is, if both are on one mesh.
+    """The array, sharded as another array of its shape, if both are on one mesh.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -59,13 +60,13 @@ def alike(array: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _sharding(array: jax.Array) -> NamedSharding | None:
-    """As the array's type has it; ``None`` where the type has no mesh."""
+    """The sharding of the array's type; ``None`` if the type has no mesh."""
     if not hasattr(jax, "typeof"):  # jax before 0.6
         return None
     sharding = getattr(jax.typeof(array), "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.mesh.empty:
         return None
-    # The type's mesh has no devices, and outside `jit` they have to be known.
+    # The type's mesh has no devices, but outside `jit` they are needed.
     if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer):
         placed = array.sharding
         if isinstance(placed, NamedSharding):
@@ -75,6 +76,6 @@ def _sharding(array: jax.Array) -> NamedSharding | None:
 
 def _resharded(array: jax.Array, sharding: NamedSharding) -> jax.Array:
     reshard: Any = getattr(jax.sharding, "reshard", None)
-    if reshard is None:  # where jax 0.6 has it
+    if reshard is None:  # jax 0.6 has it elsewhere
         reshard = importlib.import_module("jax.experimental.shard").reshard
     return reshard(array, sharding)

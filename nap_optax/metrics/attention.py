@@ -16,11 +16,11 @@ def attention_entropy(weights: jax.Array) -> jax.Array:
     .. math::
 
         \operatorname{mean}_q \Bigl(-\sum_k w_{qk} \log w_{qk}\Bigr),
-        \qquad 0 \log 0 = 0,
+        \qquad 0 \log 0 = 0.
 
-    between 0 (each query attends to one key) and :math:`\log` of the number of keys
-    (uniform attention). Values and gradients are finite for weights of exactly zero;
-    there, the gradient is 0. Computed in float32 at least.
+    It lies between 0 (each query attends to one key) and :math:`\log` of the number of
+    keys (uniform attention). A weight of exactly zero has a finite value and a gradient
+    of 0. Computed in float32 at least.
 
     Args:
       weights: attention weights, shape ``(..., keys)``, non-negative, with a sum of 1
@@ -47,6 +47,6 @@ def attention_entropy(weights: jax.Array) -> jax.Array:
     if jnp.ndim(weights) < 1:
         raise ValueError("weights must have shape (..., keys), got shape ().")
     weights = _norms.widened(weights)
-    # The logarithm never sees a zero: its infinite derivative would give NaN.
+    # No logarithm of zero, because its infinite derivative would give NaN.
     log_weights = jnp.log(jnp.where(weights == 0, 1, weights))
     return jnp.mean(-jnp.sum(weights * log_weights, axis=-1))

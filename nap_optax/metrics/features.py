@@ -1,4 +1,4 @@
-"""How far the features of a layer moved, and how many of its units are dormant."""
+"""Metrics of a layer's features: how far they moved, and its dormant units."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def feature_covariance_change(
         \Delta_C^2 = \tfrac12 \Bigl[\sum (S^\top S) \circ (D^\top D)
         + \operatorname{tr}\bigl((S^\top D)^2\bigr)\Bigr],
 
-    which needs no matrix of size n × n and, unlike the difference of the squared norms,
+    which needs no matrix of size n × n. Unlike the difference of the squared norms, it
     does not cancel when the features have hardly moved. It does cancel when they were
-    turned by a large angle and not changed otherwise: what should be 0 is then about
+    turned by a large angle and not changed otherwise: instead of 0 it is then about
     1e-4 in float32. All computation is in float32 at least.
 
     Features that are all zero have :math:`C = 0`: the change is 0 between two such
@@ -97,7 +97,7 @@ def activation_pattern_change(
         \ \text{ ("mean")} \qquad\text{or}\qquad
         \Delta_A = \lVert A^a - A^b \rVert_F \ \text{ ("frobenius").}
 
-    The same for features before and after a ReLU.
+    It is the same for features before and after a ReLU.
 
     Args:
       features_a: one row per example, shape ``(n, d)``.
@@ -184,7 +184,7 @@ def dormant_fraction(activations: jax.Array, threshold: float = 0.025) -> jax.Ar
     magnitudes = jnp.abs(_norms.widened(activations))
     unit_means = jnp.mean(magnitudes, axis=tuple(range(magnitudes.ndim - 1)))
     layer_mean = jnp.mean(unit_means)
-    # Not divided by the layer's mean, which may be zero.
+    # Without dividing by the layer's mean, which may be zero.
     bound = jnp.asarray(threshold, layer_mean.dtype) * layer_mean
     share = jnp.mean(unit_means <= bound, dtype=jnp.float32)
     return jnp.where(jnp.isnan(layer_mean), jnp.nan, share)

@@ -20,7 +20,7 @@ def effective_rank(features: jax.Array) -> jax.Array:
         p_i = \frac{\sigma_i}{\sum_j \sigma_j},
 
     between 1 and the rank of the matrix, which it reaches when all non-zero singular
-    values are equal. Does not depend on the scale of the features. Features that are
+    values are equal. It does not depend on the scale of the features. Features that are
     all zero have effective rank 0. Computed in float32 at least.
 
     Args:
@@ -56,9 +56,9 @@ def stable_rank(features: jax.Array) -> jax.Array:
         \frac{\lVert F \rVert_F^2}{\lVert F \rVert_2^2}
         = \frac{\sum_i \sigma_i^2}{\max_i \sigma_i^2},
 
-    between 1 and the rank of the matrix; small singular values hardly count. Does not
-    depend on the scale of the features. Features that are all zero have stable rank 0.
-    Computed in float32 at least.
+    between 1 and the rank of the matrix; small singular values hardly count. It does
+    not depend on the scale of the features. Features that are all zero have stable rank
+    0. Computed in float32 at least.
 
     Args:
       features: one row per example, shape ``(n, d)``.

@@ -1,4 +1,4 @@
-"""Every option of every benchmark with values that it may not bear."""
+"""Every option of every benchmark with extreme and wrong values."""
 
 import importlib
 import os

@@ -140,7 +140,7 @@ def test_a_task_without_retries_is_named(cluster, tmp_path):
     [
         (["--run-directory", "x"], "must be a path from / that all nodes see"),
         (["--cpus", "0"], "cpus=0: must be at least 1"),
-        (["--scale", "fashion"], "scale must be one of laptop, paper"),
+        (["--scale", "fashion"], "scale=fashion: must be one of laptop, paper"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, argv, message):

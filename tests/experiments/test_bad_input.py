@@ -1,6 +1,6 @@
-"""Every field of every command with values that it may not bear.
+"""Every field of every command with extreme and wrong values.
 
-A value is refused in one line, or what is computed with it would begin: nothing else.
+A value is either refused in one line or accepted, so that the run would begin.
 """
 
 import collections

@@ -1,1 +1,1 @@
-"""What several test files share, found by `pythonpath` in pyproject.toml."""
+"""Helpers that several test files share, found by `pythonpath` in pyproject.toml."""

@@ -1,4 +1,4 @@
-"""Streams of values with a change, and what a detector says of them."""
+"""Streams of values with a change, and a detector's alarms on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Double precision, whatever jax calls it."""
+"""Double precision in any version of jax."""
 
 import jax
 

@@ -1,4 +1,4 @@
-"""Layers are those of JAX on every platform, and written otherwise on a CPU only."""
+"""Layers equal those of JAX on every platform; only on a CPU they have other forms."""
 
 import jax
 import jax.numpy as jnp

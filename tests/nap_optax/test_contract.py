@@ -1,4 +1,4 @@
-"""What every public transformation promises, whatever it computes.
+"""The promises of every public transformation, whatever it computes.
 
 One row of the contract for each `Case`, one column for each `test_*` function that
 takes `case`; `pytest -v` prints the table. A check that cannot apply to a case is

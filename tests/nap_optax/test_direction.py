@@ -66,7 +66,7 @@ def warned(inner: optax.GradientTransformation, params: Any = PARAMS) -> bool:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nap(inner, 0.1).init(params)
-    return any("turns gradients round" in str(w.message) for w in caught)
+    return any("negates gradients" in str(w.message) for w in caught)
 
 
 @pytest.mark.filterwarnings("ignore:Specifying a key", "ignore:.*is deprecated")
@@ -135,10 +135,10 @@ def test_noticed(inner: Any) -> None:
 
 def test_the_warning_says_what_to_write_and_is_the_callers() -> None:
     for make in (nap, hyperball):
-        with pytest.warns(UserWarning, match="gradients round") as caught:
+        with pytest.warns(UserWarning, match="negates gradients") as caught:
             make(optax.adam(1e-3), 0.1).init(PARAMS)
         [warning] = caught
-        assert f"{make.__name__}: inner turns" in str(warning.message)
+        assert f"{make.__name__}: inner negates" in str(warning.message)
         assert "optax.scale_by_adam()" in str(warning.message)
         assert warning.filename == __file__
 
@@ -191,5 +191,5 @@ def test_of_many_leaves_a_few_are_tried() -> None:
 
 
 def test_a_transformation_around_it_still_hears_of_it() -> None:
-    with pytest.warns(UserWarning, match="turns gradients round"):
+    with pytest.warns(UserWarning, match="negates gradients"):
         leaf_by_leaf(nap(optax.sgd(0.1), 0.1)).init(PARAMS)

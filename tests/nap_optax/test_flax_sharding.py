@@ -1,7 +1,7 @@
 """Parameters that Flax keeps together with their sharding, as large trainers do.
 
-What has another shape than its parameter, such as a norm, must not be sharded as the
-parameter is: by NNX's metadata, by Linen's boxes, and by `optax.tree.map_params`.
+A value of another shape than its parameter, such as a norm, must not be sharded like
+the parameter: by NNX's metadata, by Linen's boxes, or by `optax.tree.map_params`.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def test_mask_and_schedule_and_rewarming(params: Any) -> None:
 def test_an_alias_for_inner_would_ascend(params: Any) -> None:
     grads = jax.tree.map(jnp.ones_like, params)
     down, _ = step(hyperball(optax.identity(), 0.1), grads, params)
-    with pytest.warns(UserWarning, match="hyperball: inner turns gradients round"):
+    with pytest.warns(UserWarning, match="hyperball: inner negates gradients"):
         up, _ = step(hyperball(optax.sgd(1.0), 0.1), grads, params)
     assert jnp.sum(down["head"]["kernel"]) < jnp.sum(params["head"]["kernel"])
     assert jnp.sum(up["head"]["kernel"]) > jnp.sum(params["head"]["kernel"])

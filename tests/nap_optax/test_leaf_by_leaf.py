@@ -1,4 +1,4 @@
-"""`leaf_by_leaf`: what is inside, computed a few leaves at a time."""
+"""`leaf_by_leaf`: the inner transformation, computed a few leaves at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Data-parallel training by two processes: both see the same alarms and hold the norms.
 
-The loss that a detector reads has to be that of the whole batch, as one program over
-all devices computes it; then what follows from it is alike everywhere.
+The detector's loss has to be that of the whole batch, as one program over all devices
+computes it. Then all devices decide alike.
 """
 
 from __future__ import annotations

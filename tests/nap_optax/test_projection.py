@@ -1,4 +1,4 @@
-"""Projection: where weights land, what is left alone, what is refused."""
+"""Projection: the new weights, the leaves left alone, and refused arguments."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_gradient_descent_by_hand() -> None:
 def test_an_alias_for_inner_ascends(params: Any) -> None:
     # The documented trap: optax.adam is negated already.
     down, _ = train(nap(optax.scale_by_adam(), 0.05), params, 20)
-    with pytest.warns(UserWarning, match=r"nap: inner turns gradients round already"):
+    with pytest.warns(UserWarning, match=r"nap: inner negates gradients already"):
         up, _ = train(nap(optax.adam(1.0), 0.05), params, 20)
     assert loss(down) < loss(params) < loss(up)
 

@@ -1,4 +1,4 @@
-"""What optax's wrappers do to projection and re-warming: `docs/wrappers.md`, held.
+"""The rows of `docs/wrappers.md`: projection and re-warming in optax's wrappers.
 
 Norms are read where a user would look: at the parameters after each step, or at those
 that the wrapper says to evaluate. The id of each test is the name of its row.

@@ -1,4 +1,4 @@
-"""What a data set of images is."""
+"""The types of data sets of images."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ import numpy as np
 
 
 class Labelled(NamedTuple):
-    """Images and what they show."""
+    """Images and their labels."""
 
     images: np.ndarray  # (n, height, width, channels) uint8
     labels: np.ndarray  # (n,) int32, from 0
 
 
 class Images(NamedTuple):
-    """A data set."""
+    """A data set, with its training and its test set."""
 
     train: Labelled
     test: Labelled
@@ -23,7 +23,7 @@ class Images(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What is known of a data set before it is read."""
+    """The facts about a data set that are known before it is read."""
 
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -36,14 +36,14 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class FoundSpec(Spec):
-    """What was found of a data set when it was read."""
+    """The facts about a data set that were found when it was read."""
 
     digest: str
     """A digest of its pixels and labels."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "FoundSpec":
-        """Makes one of the fields as JSON has them, where tuples are lists."""
+        """Makes one from its fields in JSON, where tuples are lists."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

@@ -1,8 +1,8 @@
 """Fashion-MNIST (Xiao et al., 2017) from its four IDX files.
 
-Debian's package `dataset-fashion-mnist` installs them. The checksum of the contents is
-verified, which is the same however they are packed; a set of one's own in these files
-must have other numbers of images.
+Debian's package `dataset-fashion-mnist` installs them. Checksums of the unpacked
+contents are verified, so the files may be packed in any way. A user's own set in these
+files must have other numbers of images.
 """
 
 import gzip
@@ -28,7 +28,7 @@ _CHECKSUMS = {  # CRC-32 of the unpacked contents
 }
 _UNSIGNED_BYTE = 8
 MOST_BYTES = 600_000 * 28 * 28
-"""A set of one's own may be ten times the original."""
+"""Most bytes of a file: a user's own set may be ten times the original."""
 _ADVICE = (
     "bring it again (apt-get install --reinstall dataset-fashion-mnist), or name "
     "another folder with --data-directory"
@@ -37,7 +37,7 @@ NUM_CLASSES = SPECS["fashion_mnist"].num_classes
 
 
 def exists(directory: Path | None = None) -> bool:
-    """Whether any of the four files is."""
+    """Whether any of the four files exists."""
     names = (name for pair in _FILES.values() for name in pair)
     return any((_folder(directory) / name).exists() for name in names)
 
@@ -46,10 +46,10 @@ def load(directory: Path | None = None) -> Images:
     """Reads both sets.
 
     Args:
-      directory: of the four files; None is where Debian's package puts them.
+      directory: the directory of the four files; None for that of Debian's package.
 
     Raises:
-      UserError: a file is missing, cut short or not what its name says.
+      UserError: a file is missing, cut short or of another kind than its name.
     """
     folder = _folder(directory)
     train, test = (_read_pair(folder, *names) for names in _FILES.values())
@@ -80,12 +80,12 @@ def _read_pair(directory: Path, images_name: str, labels_name: str) -> Labelled:
 def read_idx(path: Path, num_dims: int) -> np.ndarray:
     """Reads a gzip file of unsigned bytes in the IDX format.
 
-    Two zero bytes, the type, the number of dimensions, each dimension as a big-endian
-    integer of 32 bits, then the data in C order.
+    It has two zero bytes, the type, the number of dimensions, each dimension as a
+    big-endian integer of 32 bits, then the data in C order.
 
     Args:
-      path: of the file.
-      num_dims: what it must have.
+      path: the path of the file.
+      num_dims: the number of dimensions that it must have.
 
     Raises:
       UserError: the file is missing, damaged or something else.
@@ -104,7 +104,7 @@ def read_idx(path: Path, num_dims: int) -> np.ndarray:
 
 
 def _unpacked(path: Path, num_dims: int) -> tuple[bytes, tuple[int, ...]]:
-    """The whole contents and the shape; no more is unpacked than the header says."""
+    """The contents and the shape; unpacks no more bytes than the header says."""
     _check_kind(path)
     length = 4 * (1 + num_dims)
     try:
@@ -119,7 +119,7 @@ def _unpacked(path: Path, num_dims: int) -> tuple[bytes, tuple[int, ...]]:
                     f"{path} says to hold {math.prod(shape):,} bytes, more than any "
                     f"Fashion-MNIST: {_ADVICE}"
                 )
-            # One more, and the checksum is compared as well.
+            # Reading one byte more makes gzip compare the checksum.
             data = file.read(math.prod(shape) + 1) if is_idx else b""
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged ({error}): {_ADVICE}") from None
@@ -135,5 +135,5 @@ def _unpacked(path: Path, num_dims: int) -> tuple[bytes, tuple[int, ...]]:
 def _check_kind(path: Path) -> None:
     if not path.exists():
         raise UserError(f"{path} is missing: {_ADVICE}")
-    if not path.is_file():  # one would wait for a pipe for good
+    if not path.is_file():  # opening a pipe would wait for ever
         raise UserError(f"{path} cannot be read (it is not a file): {_ADVICE}")

@@ -1,4 +1,4 @@
-"""Gives a tracker the metrics of a run directory, those that are still written too."""
+"""Gives a tracker the metrics of a run directory, also while it is written."""
 
 import contextlib
 import hashlib
@@ -31,13 +31,13 @@ def export(run: Path, name: str, is_last: Callable[[], bool] = lambda: True) -> 
 
     Args:
       run: The run directory.
-      name: Of the tracker.
-      is_last: Called before the metrics are read, and again before what was added is,
-        until it says that nothing more will be. It may wait.
+      name: The name of the tracker.
+      is_last: Called before each read of new metrics, until it returns True, when no
+        more will be added. It may wait.
 
     Raises:
-      UserError: There is no run, or what it needs is out of reach or in use.
-      Exception: Whatever the tracker raises.
+      UserError: There is no run, or a file is out of reach or in use.
+      Exception: Any error of the tracker.
     """
     track = importlib.import_module(f"experiments.harness.trackers.{name}").track
     description = read_description(run / CONFIG)
@@ -77,7 +77,7 @@ def is_logged(run: Path, name: str) -> bool:
 def numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """The metrics in a row that are numbers, in sections of a tracker's page.
 
-    What is of a layer has the layer after a slash: `weight_norm/conv_0`.
+    Metrics of a layer have the layer after a slash: `weight_norm/conv_0`.
     """
     return {
         name.replace(".", "/"): float(value)
@@ -111,7 +111,7 @@ def _series(
 
 
 def _directory(run: Path, name: str) -> Path:
-    """A tracker's own place in a run directory."""
+    """A tracker's own directory in a run directory."""
     directory = run / name
     files.refuse_link(directory)
     directory.mkdir(exist_ok=True)
@@ -138,7 +138,7 @@ class _Lines:
         return self._digest.hexdigest()
 
     def read(self) -> bytes:
-        """What was added since the last time."""
+        """The lines that were added since the last call."""
         if not files.is_file(self._path):
             return b""
         with files.in_reach(self._path), open(self._path, "rb") as file:

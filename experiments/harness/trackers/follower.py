@@ -1,9 +1,9 @@
-"""Logs to a tracker while a run goes on, in a process of its own.
+"""Logs to a tracker while a run goes on, in a separate process.
 
-`python -m experiments.harness.trackers.follower RUN TRACKER` is started by a run, which
-holds the other end of stdin: its end is the run's, also of a run that is killed. What
-is left is logged then, and that is all. Whatever goes wrong is one line on stderr; what
-libraries print is not shown.
+A run starts `python -m experiments.harness.trackers.follower RUN TRACKER` and holds the
+other end of its stdin. So stdin ends when the run does, even if it is killed. The
+follower then logs the rest and ends. An error is one line on stderr; output of
+libraries is not shown.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from experiments.harness.trackers.exporting import export
 
 POLL_SECONDS = 1.0
 LEFT_SECONDS = 600.0
-"""Time for what is left after the run: a tracker may wait for a network."""
+"""Time to log the rest after the run: a tracker may wait for a network."""
 _LOCK_SECONDS = 60.0
-"""The follower of a run that was killed may still be at work."""
+"""Time to wait for the lock, because the follower of a killed run may still work."""
 
 
 def main(run: Path, name: str) -> int:
@@ -68,4 +68,4 @@ def _why(error: BaseException) -> str:
 if __name__ == "__main__":
     code = main(Path(sys.argv[1]), sys.argv[2])
     sys.stdout.flush()
-    os._exit(code)  # a library's own clean-up may wait for what cannot be reached
+    os._exit(code)  # a library's clean-up may wait for an unreachable server

@@ -1,4 +1,4 @@
-"""Trackers beside a run: a process for each, which the run does not need."""
+"""Trackers beside a run: a process for each, independent of the run."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ from experiments.harness.run_files import SUMMARY
 from experiments.harness.trackers import exporting
 
 FINISH_SECONDS = 60.0
-"""What a finished run waits for a tracker that has not logged all."""
+"""Time that a finished run waits for a tracker that has not logged all."""
 CATCH_UP_SECONDS = 600.0
 STOP_SECONDS = 2.0
-"""What one waits that is stopped: its tracker goes on to the end by itself."""
+"""Time that a stopped run waits; its tracker logs the rest by itself."""
 _ROOT = Path(__file__).parents[3]
 
 
@@ -24,12 +24,12 @@ _ROOT = Path(__file__).parents[3]
 def following(
     run: Path, names: Collection[str], *, finish_seconds: float | None = None
 ) -> Iterator[None]:
-    """Logs to trackers what is recorded in a block, and what was before.
+    """Logs to trackers the metrics that are recorded in a block or were before.
 
     Args:
       run: The run directory, with metrics that only grow from now on.
-      names: Of trackers.
-      finish_seconds: How long to wait for them at the end of the run; by default
+      names: Names of trackers.
+      finish_seconds: Time to wait for them at the end of the run; by default
         `FINISH_SECONDS`.
     """
     if finish_seconds is None:
@@ -46,7 +46,7 @@ def following(
 
 
 def catch_up(run: Path, names: Collection[str]) -> None:
-    """Logs what trackers lack of a finished run."""
+    """Logs the metrics of a finished run that trackers lack."""
     todo = [name for name in names if not exporting.is_logged(run, name)]
     with following(run, todo, finish_seconds=CATCH_UP_SECONDS):
         pass

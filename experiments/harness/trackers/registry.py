@@ -1,4 +1,4 @@
-"""The trackers there are, and whether they are installed."""
+"""The names of the trackers, and the check that they are installed."""
 
 import importlib.util
 from collections.abc import Collection
@@ -7,13 +7,13 @@ from typing import Literal
 from experiments.harness.messages import UserError
 
 Name = Literal["tensorboard", "wandb"]
-"""A module here, an extra of `pyproject.toml`, and a directory of a run."""
+"""Name of a module here, of an extra of `pyproject.toml` and of a run's directory."""
 PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
-"""What each imports."""
+"""The package that each tracker imports."""
 
 
 def require(names: Collection[str]) -> None:
-    """Raises `UserError` unless what trackers import is installed."""
+    """Raises `UserError` unless the packages of trackers are installed."""
     for name in names:
         if importlib.util.find_spec(PACKAGES[name]) is None:
             raise UserError(

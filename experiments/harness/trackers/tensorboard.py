@@ -17,8 +17,8 @@ class _EventFile:
         directory = series.directory / series.file_name
         files.refuse_link(directory)
         _empty(directory)
-        # A board that has read the old file goes on to the new one, whose name comes
-        # after it, and forgets its steps.
+        # A board that has read the old file goes on to the new one, because its name
+        # comes after it, and forgets the old steps.
         self._writer = SummaryWriter(
             str(directory), purge_step=0, filename_suffix=f".{time.time_ns()}"
         )
@@ -43,7 +43,7 @@ class _EventFile:
 
 
 def _empty(directory: Path) -> None:
-    """Leaves no events; one empty file stays, on which a board may stand."""
+    """Removes all events; one empty file stays, because a board may be reading it."""
     paths = sorted(directory.glob("events.out.tfevents.*"))
     for old in paths[:-1]:
         old.unlink()

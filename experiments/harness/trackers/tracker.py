@@ -1,9 +1,8 @@
-"""What a tracker is, and what it is told of a run.
+"""The protocol of trackers, and the data of a run that they get.
 
-Its module has a function `track(series)` that returns a `Tracker`. Metrics come from
-the first line on each time a run is continued or exported, so that nothing has to be
-remembered here: a tracker replaces what it has of a series, or passes over the steps
-that it has.
+A tracker's module has a function `track(series)` that returns a `Tracker`. Metrics come
+from the first line on each time a run is continued or exported. So a tracker either
+replaces its series or skips the steps that it has.
 """
 
 import dataclasses
@@ -17,12 +16,12 @@ from experiments.harness.run_members import Member
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One member of a run directory, which is one run of a tracker."""
+    """One member of a run directory, which becomes one run of a tracker."""
 
     run: Path
     """The run directory."""
     directory: Path
-    """The tracker's directory in the run's; it exists, and no other is written to."""
+    """The tracker's directory in the run's: it exists, and only it is written to."""
     experiment: str
     member: Member
     config: Mapping[str, Any]
@@ -30,17 +29,17 @@ class Series:
 
     @property
     def name(self) -> str:
-        """In words, such as `projected, seed 3`."""
+        """The series in words, such as `projected, seed 3`."""
         return self.member.name or "run"
 
     @property
     def file_name(self) -> str:
-        """The same as one part of a path."""
+        """The name as one part of a path."""
         return quote(self.name, safe=" ,=+()")
 
 
 class Tracker(Protocol):
-    """Where the metrics of one series go. All may raise; it is told to the user."""
+    """A receiver of one series. All methods may raise; the user sees a warning."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Takes the metrics of a step; steps increase."""
@@ -54,6 +53,6 @@ class Tracker(Protocol):
         """Ends the series for now.
 
         Args:
-          outcome: What became of the run, in words; empty if that is not known.
+          outcome: The outcome of the run, in words; empty if it is not known.
         """
         ...

@@ -1,7 +1,7 @@
 """Weights & Biases: one of its runs for each arm and seed, grouped by directory.
 
-`WANDB_MODE=offline` writes to `wandb/` of the run directory and needs no network. What
-else its environment variables set, such as the project, holds as usual.
+`WANDB_MODE=offline` writes to `wandb/` of the run directory and needs no network. The
+other environment variables of W&B, such as that for the project, work as usual.
 """
 
 import hashlib
@@ -39,12 +39,12 @@ class _Run:
                 silent=True, console="off", disable_git=True, x_disable_stats=True
             ),
         )
-        if self._run.offline:  # it holds a series from its first step
+        if self._run.offline:  # it has a series from its first step
             own = Path(self._run.dir).parent
             for old in series.directory.glob(f"offline-run-*-{own_id}"):
                 if old != own and not old.samefile(own):
                     shutil.rmtree(old)
-        # Of a run that is continued, W&B has the steps before.
+        # If the run is continued, W&B already has the earlier steps.
         self._first = self._run.step
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -52,7 +52,7 @@ class _Run:
             self._run.log(dict(metrics), step=step)
 
     def flush(self) -> None:
-        """W&B sends in the background."""
+        """Does nothing, because W&B sends in the background."""
 
     def finish(self, outcome: str) -> None:
         if outcome:
@@ -66,7 +66,7 @@ def track(series: Series) -> _Run:
 
 
 def _id(series: Series) -> str:
-    """The same for a series as long as its run directory lives, also elsewhere."""
+    """An id that a series keeps with its run directory, even if that is moved."""
     path = series.directory / "key"
     key = files.read_bytes(path)
     if not key:

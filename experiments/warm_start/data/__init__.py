@@ -1,4 +1,4 @@
-"""The image data sets: read, checked and put on the device as they are, in uint8."""
+"""Reads and checks the image data sets, as arrays of uint8."""
 
 from experiments.harness.images.data_sets import (
     SPECS,

@@ -1,11 +1,11 @@
-"""The arrays that are kept of a data set: checked before anything is read whole.
+"""Files with the arrays of a data set, checked before any array is read.
 
-A file is only as large as its headers say if they say what the data set is, so that no
-file takes more memory than the data set does.
+The headers of a file must fit the data set before arrays are read, so no file takes
+more memory than the data set.
 
-A file says of its arrays what would take long to find out again, such as that they are
-in order. It counts for these arrays alone: their checksums are said with it, and are
-verified when they are read.
+A file also has facts about its arrays that would take long to compute again, such as
+that they are in order. These facts hold only for arrays with the checksums beside them,
+which are verified when the arrays are read.
 """
 
 import contextlib
@@ -38,24 +38,24 @@ _DAMAGE = (
     # Headers are Python's literals.
     *(tokenize.TokenError, SyntaxError, MemoryError, RecursionError),
 )
-"""What the readers of zip files and of arrays raise on what they cannot read."""
+"""Errors that the readers of zip files and of arrays raise on damaged files."""
 
 
 class Kept(NamedTuple):
-    """What a file holds."""
+    """The contents of a file."""
 
     images: Images
     about: Mapping[str, Any]
-    """What it says of these arrays; nothing where it says it of others."""
+    """Facts about these arrays; empty if the file's facts are about other arrays."""
 
 
 def write(path: Path, images: Images, **about: Any) -> None:
-    """Keeps the arrays of a data set, whole or not at all.
+    """Writes the arrays of a data set, whole or not at all.
 
     Args:
-      path: of an `.npz` file.
+      path: the path of an `.npz` file.
       images: the arrays.
-      **about: what is to be said of them; JSON.
+      **about: facts about the arrays, as JSON.
     """
     arrays = {
         f"{half}_{part}": getattr(labelled, part)
@@ -72,7 +72,7 @@ def write(path: Path, images: Images, **about: Any) -> None:
 
 
 def read_about(path: Path) -> Mapping[str, Any]:
-    """What a file says of its arrays; nothing if others have taken their place.
+    """The facts of a file about its arrays; empty if the arrays were replaced.
 
     Raises:
       UserError: it is no file or is damaged.
@@ -82,11 +82,11 @@ def read_about(path: Path) -> Mapping[str, Any]:
 
 
 def read(path: Path, spec: Spec) -> Kept:
-    """Reads the arrays of a data set, and what is said of them.
+    """Reads the arrays of a data set, and the facts about them.
 
     Args:
-      path: of an uncompressed or deflated `.npz` file.
-      spec: what the data set is; parts of it are taken as well.
+      path: the path of an uncompressed or deflated `.npz` file.
+      spec: the data set; files with a part of it are accepted.
 
     Raises:
       UserError: it is no file, is damaged or holds something else.
@@ -114,7 +114,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _about(archive: zipfile.ZipFile) -> Mapping[str, Any]:
-    if _ABOUT not in archive.namelist():  # as in files of before
+    if _ABOUT not in archive.namelist():  # as in older files
         return {}
     info = archive.getinfo(_ABOUT)
     if info.file_size > _MOST_ABOUT or info.compress_type not in _PLAIN:
@@ -124,7 +124,7 @@ def _about(archive: zipfile.ZipFile) -> Mapping[str, Any]:
 
 
 def _checksums(archive: zipfile.ZipFile) -> dict[str, int]:
-    """Checksums of all arrays, by name: zipfile compares them at each reading."""
+    """Checksums of all arrays, by name; zipfile verifies them at each read."""
     infos = archive.infolist()
     return {info.filename: info.CRC for info in infos if info.filename != _ABOUT}
 
@@ -143,7 +143,7 @@ def _part(archive: zipfile.ZipFile, name: str, most: int, spec: Spec) -> Labelle
 
 
 def _header(file: IO[bytes], version: tuple[int, int]) -> io.BytesIO:
-    """A header that is short, as numpy's are: it says of itself how long it is."""
+    """Reads a header, and refuses one that is longer than numpy's."""
     length = file.read(2 if version == (1, 0) else 4)
     num_bytes = int.from_bytes(length, "little")
     if num_bytes > _MOST_HEADER:
@@ -154,7 +154,7 @@ def _header(file: IO[bytes], version: tuple[int, int]) -> io.BytesIO:
 def _array(
     archive: zipfile.ZipFile, name: str, dtype: Any, most: int, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """One array of 1 to `most` examples, whose header is read before its contents."""
+    """Reads one array of 1 to `most` examples, its header before its contents."""
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type not in _PLAIN:
         raise ValueError(f"{name} in another compression")

@@ -1,8 +1,8 @@
-"""Image files to arrays of bytes, with Pillow.
+"""Decodes image files to arrays of bytes, with Pillow.
 
-Pixels are taken as they are stored: no profile of colours and no orientation of EXIF is
-applied. A palette becomes its colours, what is transparent lies on black, and of
-several frames the first is taken.
+Pixels are taken as they are stored, without colour profiles and without the orientation
+of EXIF. A palette becomes its colours, transparent pixels lie on black, and of several
+frames the first is taken.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from experiments.harness.messages import UserError
 from experiments.harness.progress import Progress
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-"""Pillow knows others, which are seldom images of a data set and less often tried."""
+"""Formats to read; Pillow knows others that are rare in data sets and less tested."""
 GREY = ("1", "L", "LA")
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _ADVICE = "mend it, or remove it"
 
 
 def common_shape(paths: Sequence[str]) -> tuple[int, int, int]:
-    """Height, width and channels that all images have, by their headers.
+    """Height, width and channels of all images, from their headers.
 
-    There is one channel if all of them are grey, and three otherwise.
+    There is one channel if all images are grey, and three otherwise.
 
     Raises:
-      UserError: one cannot be read, or has another size than the first.
+      UserError: an image cannot be read, or has another size than the first.
     """
     first, all_grey = None, True
     with _strict():
@@ -47,10 +47,10 @@ def common_shape(paths: Sequence[str]) -> tuple[int, int, int]:
 
 
 def decoded(paths: Sequence[str], shape: tuple[int, int, int]) -> np.ndarray:
-    """The images of a shape, as of `common_shape`: (n, height, width, channels) uint8.
+    """The images of a `common_shape`, as (n, height, width, channels) uint8.
 
     Raises:
-      UserError: one cannot be read.
+      UserError: an image cannot be read.
     """
     images = np.empty((len(paths), *shape), np.uint8)
     with _strict(), Progress(len(paths), unit="image") as progress:
@@ -75,7 +75,7 @@ def _array(image: Image.Image, channels: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def _strict() -> Iterator[None]:
-    """Leaves images that are too large alone, and says nothing of odd metadata."""
+    """Makes Pillow refuse images that are too large, and ignore odd metadata."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -99,7 +99,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
             f"{path} has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that an image "
             "may have: bring smaller ones"
         ) from None
-    # A decoder may raise anything on what is damaged.
+    # A decoder may raise anything on a damaged file.
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as an image ({_reason(error)}): {_ADVICE}"

@@ -1,6 +1,6 @@
-"""Images in folders, one for each class: what is where, found without opening any.
+"""Lists images in folders, one for each class, without opening any.
 
-Either `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone.
+The layout is either `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone.
 """
 
 import hashlib
@@ -15,38 +15,39 @@ from experiments.harness.messages import UserError
 
 TRAIN = "train"
 TESTS = ("test", "val", "valid", "validation")
-"""Names of the other half; the first that is there is taken."""
+"""Names of the test half's folder; the first that exists is taken."""
 SUFFIXES = frozenset(
     {
         *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
         *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
     }
 )
-"""A file with another one is no image."""
+"""Suffixes of images; a file with another suffix is no image."""
 MOST_CLASSES = 10_000
-"""More are a mistake, such as a folder for each image."""
+"""The most classes; more are a mistake, such as a folder for each image."""
 
 
 class Image(NamedTuple):
-    """A file, and what it shows."""
+    """The file of an image, and its label."""
 
     path: str
     label: int
 
 
 class Listing(NamedTuple):
-    """What a folder holds."""
+    """The images of a folder."""
 
     directory: Path
     classes: tuple[str, ...]
-    """Names in the order of their labels."""
+    """Names of the classes, in the order of their labels."""
     train: tuple[Image, ...]
     test: tuple[Image, ...]
-    """None where part of the others is to be set aside."""
+    """Test images; None if a part of the others has to be set aside."""
     fingerprint: str
-    """Made of all names, sizes and times of change: with others, images may differ."""
+    """Digest of all names, sizes and times of change; if it changes, images may
+    differ."""
     ignored: tuple[str, ...]
-    """What is there and is not taken for an image."""
+    """Files and folders that are not taken for images."""
 
 
 class _Half(NamedTuple):
@@ -58,10 +59,10 @@ class _Half(NamedTuple):
 
 
 def listed(directory: Path) -> Listing:
-    """Finds the images.
+    """Finds the images in a folder.
 
     Raises:
-      UserError: it is another layout, or some of it is out of reach.
+      UserError: the folder has another layout, or a part of it is out of reach.
     """
     with files.in_reach(directory):
         if not directory.is_dir():
@@ -86,7 +87,7 @@ def listed(directory: Path) -> Listing:
 
 
 def _halves(directory: Path) -> tuple[Path, Path | None, list[str]]:
-    """The folders of both halves, or the one of all; and those that are neither."""
+    """The folders of both halves, or the one folder of all; and all other folders."""
     there = _folders(directory)
     divided = [
         name for name in (TRAIN, *TESTS) if name in there and _folders(directory / name)
@@ -146,7 +147,7 @@ def _folders(directory: Path) -> list[str]:
 def _files(
     directory: str | Path, above: Sequence[tuple[int, int]] = ()
 ) -> Iterator[str]:
-    """Files of a class: those in its folder and in folders within."""
+    """The files of a class, in its folder and in folders within."""
     status = os.stat(directory)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -163,13 +164,13 @@ def _files(
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether it is what systems leave behind, as in archives of macOS."""
+    """Whether a name is that of a hidden file, as in archives of macOS."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def _mark(path: str, directory: Path) -> bytes:
     status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # one would wait for a pipe for good
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise UserError(f"{path} cannot be read (it is not a file): remove it")
     name = path.removeprefix(os.fspath(directory))
     return os.fsencode(f"{name}/{status.st_size}/{status.st_mtime_ns}")

@@ -1,4 +1,4 @@
-"""How a data set is found by its name."""
+"""Finds a data set by its name."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ def load(
 
     Args:
       dataset: a name in `SPECS`.
-      directory: where its files are; None looks where they usually are.
-      download: fetch what is not there, by tensorflow-datasets.
+      directory: the directory of its files; None for the usual one.
+      download: whether to fetch missing files, by tensorflow-datasets.
 
     Returns:
       All images, train and test, in the order of their digests.
 
     Raises:
-      UserError: the files are missing or damaged; the message names the commands that
-        bring them.
+      UserError: the files are missing or damaged; the message names the commands to get
+        them.
     """
     if dataset == "fashion_mnist" and fashion_mnist.exists(directory):
         return order.in_order(fashion_mnist.load(directory))

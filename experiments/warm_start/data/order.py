@@ -1,4 +1,4 @@
-"""The one order of a data set's examples, wherever they come from."""
+"""The order of a data set's examples, the same for every source."""
 
 import hashlib
 
@@ -7,14 +7,14 @@ import numpy as np
 from experiments.harness.images.data_sets import Images, Labelled
 
 TEST_PART = 5
-"""One in so many examples of a class is set aside to test on."""
+"""One example of every five in a class is set aside to test on."""
 
 
 def in_order(images: Images) -> Images:
     """Both halves of a data set in the order of the examples' digests.
 
-    Sources differ in their order, and tensorflow-datasets shuffles. In this one, which
-    is as good as random, a seed draws the same images wherever they come from.
+    Sources have different orders, and tensorflow-datasets shuffles. In this order,
+    which is practically random, a seed draws the same images from every source.
     """
     return Images(*(by_digest(labelled) for labelled in images))
 
@@ -30,15 +30,15 @@ def by_digest(labelled: Labelled) -> Labelled:
 
 
 def num_aside(counts: np.ndarray) -> np.ndarray:
-    """How many examples of each class `set_aside` leaves for testing."""
+    """Number of examples of each class that `set_aside` keeps for testing."""
     return np.maximum(counts // TEST_PART, 1)
 
 
 def set_aside(labelled: Labelled) -> Images:
-    """Divides examples, which are in order, in two halves, each of them in order.
+    """Divides ordered examples into a training and a test set, each in order.
 
-    The first fifth of each class is to test on, at least one example. That they are
-    first depends on pixels and label only, so names and places of files do not matter.
+    The first fifth of each class, at least one example, is the test set. The order
+    depends only on pixels and labels, so names and places of files do not matter.
     """
     counts = np.bincount(labelled.labels)
     by_class = np.argsort(labelled.labels, kind="stable")

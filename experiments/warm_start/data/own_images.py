@@ -1,4 +1,4 @@
-"""One's own images: decoded once, and kept as arrays beside their folders."""
+"""The user's own images: decoded once, and kept as arrays beside their folders."""
 
 import dataclasses
 import functools
@@ -16,18 +16,18 @@ from experiments.warm_start.data import arrays_file, decoding, folder, order
 from experiments.warm_start.data.folder import Listing
 
 ARRAYS = "warm_start_arrays.npz"
-"""In the folder itself, where a file is no class."""
+"""Name of the file of the arrays, in the folder itself."""
 _RULES = 1
-"""Of decoding and of setting aside; arrays of others are made again."""
+"""Version of the rules of decoding and setting aside; other arrays are made again."""
 _COUNTED_AT_ONCE = 100
-"""Images, which numpy takes as integers of 64 bits then."""
+"""Number of images counted at once, because numpy widens them to 64 bits."""
 
 
 def look(directory: Path) -> Listing:
     """Finds the images of a folder, without opening any.
 
     Raises:
-      UserError: it has another layout, or a class too few images.
+      UserError: it has another layout, or a class has too few images.
     """
     listing = folder.listed(directory.expanduser())
     if not listing.test:
@@ -41,10 +41,10 @@ def look(directory: Path) -> Listing:
 
 
 def kept(listing: Listing) -> FoundSpec | None:
-    """What was found when the images were decoded; None if they are others by now.
+    """The facts from when the images were decoded; None if the images have changed.
 
     Raises:
-      UserError: what was kept is damaged.
+      UserError: the arrays that were kept are damaged.
     """
     about = _about(listing.directory)
     same = about.get("listing") == _key(listing)
@@ -53,10 +53,10 @@ def kept(listing: Listing) -> FoundSpec | None:
 
 @functools.lru_cache(maxsize=1)
 def survey(listing: Listing) -> FoundSpec:
-    """What is known before the images are decoded: all but what depends on pixels.
+    """The facts before the images are decoded: all that do not depend on pixels.
 
     Raises:
-      UserError: one cannot be read, or has another size than the first.
+      UserError: an image cannot be read, or has another size than the first.
     """
     tell(
         f"reading {len(listing.train) + len(listing.test)} images of "
@@ -85,10 +85,10 @@ def survey(listing: Listing) -> FoundSpec:
 
 
 def decode(listing: Listing, surveyed: FoundSpec) -> FoundSpec:
-    """Decodes the images and keeps them, if anything can be kept there.
+    """Decodes the images and keeps their arrays, if the folder is writable.
 
     Raises:
-      UserError: one cannot be read.
+      UserError: an image cannot be read.
     """
     found, images = _decoded(listing, surveyed)
     path = listing.directory / ARRAYS
@@ -105,12 +105,12 @@ def load(directory: Path, found: FoundSpec) -> Images:
     """Reads the images that were found.
 
     Raises:
-      UserError: others are there by now, or what was kept is damaged.
+      UserError: the images have changed, or the arrays that were kept are damaged.
     """
     directory = directory.expanduser()
     if _about(directory).get("found") == files.to_json(found):
         return arrays_file.read(directory / ARRAYS, found).images
-    listing = look(directory)  # where nothing could be kept
+    listing = look(directory)  # no arrays could be kept
     again, images = _decoded(listing, survey(listing))
     if again != found:
         raise UserError(f"{directory} was changed while it was read: try again")
@@ -138,10 +138,10 @@ def _labelled(images: Sequence[folder.Image], shape: tuple[int, int, int]) -> La
 
 
 def _moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel, in 0..1, to six decimals.
+    """Mean and standard deviation of each channel, in 0..1, to six decimals.
 
-    From counts of each value, so exact however many there are. A channel that never
-    changes has the deviation 1, and so stays 0.
+    They are computed from counts of each value, so they are exact for any number of
+    images. A constant channel gets the deviation 1, so it becomes 0.
     """
     values = np.arange(256) / 255
     means, deviations = [], []
@@ -158,7 +158,7 @@ def _moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _digest(images: Images) -> str:
-    """What tells these images from others, wherever they lie."""
+    """A digest that identifies these images, wherever they are stored."""
     digest = hashlib.sha256()
     for labelled in images:
         for array in labelled:
@@ -167,7 +167,7 @@ def _digest(images: Images) -> str:
 
 
 def _about(directory: Path) -> Mapping[str, Any]:
-    """What was said of the arrays, if there are any."""
+    """The facts about the arrays that were kept, if there are any."""
     path = directory / ARRAYS
     return arrays_file.read_about(path) if files.is_there(path) else {}
 

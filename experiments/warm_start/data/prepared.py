@@ -1,8 +1,8 @@
 """Data sets that tensorflow-datasets prepares: CIFAR-10, and Fashion-MNIST by network.
 
-Preparing needs TensorFlow, once; reading what is prepared does not. Decoding the images
-takes some 20 seconds and finding their order one more, so they are kept as plain arrays
-in that order beside the prepared files.
+Preparing needs TensorFlow, once; reading the prepared files does not. Decoding the
+images takes some 20 seconds and ordering them one more. So they are kept, in order, as
+plain arrays beside the prepared files.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from experiments.harness.messages import UserError, tell, warn
 from experiments.warm_start.data import arrays_file, order
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
-_FORMAT = "array_record"  # the one that is read without TensorFlow
+_FORMAT = "array_record"  # can be read without TensorFlow
 _ARRAYS = "arrays.npz"
 _IN_ORDER = {"order": "digests"}
 _NEEDS = ("tensorflow_datasets", "array_record", "importlib_resources", "PIL")
@@ -28,16 +28,16 @@ _NEEDS = ("tensorflow_datasets", "array_record", "importlib_resources", "PIL")
 def load(
     dataset: str, directory: Path | None = None, *, download: bool = False
 ) -> Images:
-    """Reads a data set, and prepares it before if it is not.
+    """Reads a data set, and first prepares it if needed.
 
     Args:
       dataset: its name in tensorflow-datasets.
-      directory: where prepared data sets are kept, or an archive to prepare one from;
-        None is the usual place of tensorflow-datasets.
-      download: fetch the archive if it is not there.
+      directory: the directory of prepared data sets, or of an archive to prepare one
+        from; None for the usual directory of tensorflow-datasets.
+      download: whether to fetch a missing archive.
 
     Raises:
-      UserError: it is not there, or it is damaged.
+      UserError: the data set is missing or damaged.
     """
     arrays = _found(dataset, directory)
     if arrays is not None:
@@ -60,9 +60,10 @@ def load(
 
 
 def _found(dataset: str, directory: Path | None) -> Path | None:
-    """Arrays that are kept there, if of one version only.
+    """The path of arrays that were kept, if they are of one version only.
 
-    Without tensorflow-datasets, whose import takes longer than reading them.
+    It does not need tensorflow-datasets, because importing that takes longer than
+    reading the arrays.
     """
     if directory is None:
         return None
@@ -71,12 +72,12 @@ def _found(dataset: str, directory: Path | None) -> Path | None:
 
 
 def _kept(arrays: Path, spec: Spec) -> Images:
-    """The arrays, in order: what is kept of before is put into it, once."""
+    """The arrays in order; arrays of older versions are put in order, once."""
     images, about = arrays_file.read(arrays, spec)
     if about == _IN_ORDER:
         return images
     images = order.in_order(images)
-    with contextlib.suppress(OSError):  # it only takes longer the next time
+    with contextlib.suppress(OSError):  # the next time then takes longer
         arrays_file.write(arrays, images, **_IN_ORDER)
     return images
 
@@ -95,7 +96,7 @@ def _builder(dataset: str, directory: Path | None) -> Any:
         with _quiet():
             return tfds.builder(dataset, data_dir=data_dir, file_format=_FORMAT)
     except (ValueError, json_format.ParseError) as error:
-        # Prepared in another format, as tfds does by default, or damaged.
+        # Damaged, or prepared in another format, as tfds does by default.
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise UserError(
             f"the {dataset} prepared in {data_dir or 'the usual place'} cannot be read "
@@ -105,7 +106,7 @@ def _builder(dataset: str, directory: Path | None) -> Any:
 
 
 def _prepare(builder: Any, directory: Path | None, *, download: bool) -> None:
-    """Makes the prepared files from an archive in the directory, or by network."""
+    """Prepares the files from an archive in the directory or from the network."""
     import requests
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import (
@@ -159,7 +160,7 @@ def _how_to_get(builder: Any, archive: str | None) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what comes as an exception as well."""
+    """Silences messages that are also raised as exceptions."""
     logs = [logging.getLogger(name) for name in ("absl", "urllib3")]
     levels = [log.level for log in logs]
     for log in logs:

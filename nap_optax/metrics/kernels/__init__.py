@@ -1,7 +1,8 @@
-"""Networks as kernels: the tangent kernel, what a task asks of it, and its limit.
+"""Networks as kernels: the tangent kernel, its fit to a task, and the lazy limit.
 
-A network whose features hardly move trains like kernel regression with its empirical
-neural tangent kernel; how far a network is from that is how rich its training is.
+A network with features that hardly move trains like kernel regression with its
+empirical neural tangent kernel. The further a network is from that, the richer is its
+training.
 """
 
 from nap_optax.metrics.kernels._alignment import (

@@ -1,4 +1,4 @@
-"""How much a kernel sees of targets, or has in common with another kernel."""
+"""Alignment of a kernel with targets or with another kernel."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def kernel_alignment(
         \frac{\langle K, L \rangle}{\lVert K \rVert \, \lVert L \rVert}, \qquad
         \langle K, L \rangle = \sum_{ij} K_{ij} L_{ij}.
 
-    With ``centered``, of :math:`H K H` and :math:`H L H`,
-    :math:`H = I - \tfrac1n 1 1^\top`: what is alike up to a constant function.
+    With ``centered``, it is the cosine of :math:`H K H` and :math:`H L H` with
+    :math:`H = I - \tfrac1n 1 1^\top`, which ignores constant functions.
 
     The diagonal, where each example meets itself, adds a bias that falls with 1 / n
-    only: half of the alignment of a weakly aligned kernel may be that. Without
-    ``diagonal`` the sums run over :math:`i \ne j`, so that all three are unbiased up to
+    only. It may be half of the alignment of a weakly aligned kernel. Without
+    ``diagonal`` the sums run over :math:`i \ne j`, so all three are unbiased up to
     their common factor; centred, all three are the unbiased estimator of HSIC,
 
     .. math::
@@ -39,8 +39,8 @@ def kernel_alignment(
         + \frac{1^\top \tilde K 1 \; 1^\top \tilde L 1}{(n - 1)(n - 2)}
         - \frac{2}{n - 2} 1^\top \tilde K \tilde L 1,
 
-    where a tilde says that the diagonal is zero. Such an estimate may be negative, of a
-    norm as well; then the alignment is NaN. It is also NaN if a kernel is zero.
+    where a tilde means a diagonal of zeros. Such an estimate may be negative. If that
+    of a squared norm is, the alignment is NaN. It is also NaN if a kernel is zero.
     Computed in float32 at least.
 
     Args:
@@ -107,15 +107,15 @@ def kernel_target_alignment(
     centered: bool = False,
     diagonal: bool = True,
 ) -> jax.Array:
-    r"""How much of a kernel points at the targets.
+    r"""Alignment of a kernel with targets.
 
     .. math::
 
         \frac{y^\top K y}{\lVert K \rVert \, \lVert y \rVert^2},
 
     the :func:`kernel_alignment` with :math:`y y^\top` (for several targets, with
-    :math:`Y Y^\top`). A network whose tangent kernel is aligned with its task
-    generalises where it is lazy, too; one that is not has to change its features first.
+    :math:`Y Y^\top`). If its tangent kernel is aligned with the task, a network
+    generalises even if it is lazy; if not, it has to change its features first.
 
     Args:
       kernel: symmetric, shape ``(n, n)``.
@@ -151,7 +151,7 @@ def kernel_target_alignment(
 
 
 def _unit_scale(array: jax.Array) -> jax.Array:
-    """Over its largest entry, whose square would leave the range of float32."""
+    """The array over its largest entry, so that squares stay in float32's range."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(array), initial=0))
     return array / jnp.where(largest == 0, 1, largest)
 

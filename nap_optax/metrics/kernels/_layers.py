@@ -1,7 +1,7 @@
-"""Matrices among the parameters whose gradients are products of two small factors.
+"""Finds matrices among the parameters with gradients that are products of two factors.
 
-A matrix W that is used once, in a product x W, has the gradient x^T g with g that of
-the product. Of two examples the gradients' inner product is then
+If a matrix W is used once, in a product x W, its gradient is x^T g, where g is the
+gradient of the product. The inner product of the gradients of two examples is then
 (x · x') (g · g'), summed over the rows of x, and needs no gradient of W.
 """
 
@@ -17,7 +17,7 @@ from jax.extend import core
 
 __all__ = ["Layer", "factored"]
 
-# Primitives that are a function of their operands, called `jaxpr`.
+# Primitives that call their parameter `jaxpr` on their operands.
 _CALLS = ("pjit", "jit", "closed_call")
 
 
@@ -40,23 +40,23 @@ Tapped = Callable[
     [Mapping[int, jax.Array], Sequence[jax.Array], Any],
     tuple[jax.Array, dict[int, jax.Array]],
 ]
-"""Of offsets of products by leaf, the leaves and an example: outputs and x by leaf."""
+"""From offsets of products by leaf, leaves and an example to outputs and x by leaf."""
 
 
 def factored(
     function: Callable[..., jax.Array], leaves: Sequence[jax.Array], example: Any
 ) -> tuple[dict[int, Layer], Tapped]:
-    """Finds the matrices whose gradients are worth leaving as factors.
+    """Finds the matrices with gradients that are cheaper as two factors.
 
     Args:
-      function: of leaves and an example, to outputs.
-      leaves: parameters.
-      example: shapes suffice.
+      function: ``(leaves, example) -> outputs``.
+      leaves: the parameters.
+      example: one example; shapes suffice.
 
     Returns:
-      The layers by the index of their matrix, and the function with taps in these. The
-      factors are x, shape ``(rows, inputs)``, and the gradient by the layer's offset,
-      shape ``(rows, outputs)``.
+      The layers by the index of their matrix, and the function with taps in these
+      layers. The factors are x, shape ``(rows, inputs)``, and the gradient by the
+      layer's offset, shape ``(rows, outputs)``.
     """
     closed = jax.make_jaxpr(function)(list(leaves), example)
     uses: dict[int, list[Layer | None]] = {}
@@ -102,7 +102,7 @@ def _run(
     marks: Mapping[int, int],
     tap: Callable[..., Any],
 ) -> list[Any]:
-    """Evaluates a program, and tells `tap` of each use of a marked argument."""
+    """Evaluates a program and calls `tap` at each use of a marked argument."""
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values |= dict(zip(jaxpr.invars, arguments, strict=True))
     marked = {jaxpr.invars[place]: leaf for place, leaf in marks.items()}
@@ -142,10 +142,10 @@ def _run(
 
 
 def _called(equation: Any) -> tuple[Any, int] | None:
-    """The program that an equation calls, and how many operands that does not get."""
+    """The program that an equation calls, and how many operands it does not get."""
     if equation.primitive.name in _CALLS:
         return equation.params["jaxpr"], 0
-    # `jax.lax.platform_dependent`, whose default is the same on every platform.
+    # `jax.lax.platform_dependent`: its default is the same on every platform.
     platforms = equation.params.get("branches_platforms")
     if equation.primitive.name == "cond" and platforms and None in platforms:
         return equation.params["branches"][platforms.index(None)], 1
@@ -169,7 +169,7 @@ def _alone(jaxpr: Any, equation: Any, values: Mapping[Any, Any]) -> list[Any]:
 def _use(
     equation: Any, operands: Sequence[Any], place: int, own: Mapping[int, int]
 ) -> tuple[Layer | None, Any]:
-    """What a product does with the matrix at a place, and the rows of x."""
+    """The use of the matrix that is a given operand of a product, and the rows of x."""
     if equation.primitive.name != "dot_general" or len(own) != 1:
         return None, None
     contracted, batched = equation.params["dimension_numbers"]

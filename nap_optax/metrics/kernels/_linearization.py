@@ -1,4 +1,4 @@
-"""A network made linear in its parameters, and how far these are from where it was."""
+"""Linearization of a network in its parameters, and the distance these have moved."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def linearize(apply: Apply, params: Any) -> Apply:
         f_\text{lin}(\theta, x) = f(\theta_0, x)
         + \frac{\partial f}{\partial \theta}(\theta_0, x) \, (\theta - \theta_0),
 
-    the limit of lazy training: its tangent kernel never changes. It is trained like any
-    other network; one evaluation costs about two of the network.
+    the limit of lazy training, with a tangent kernel that never changes. It is trained
+    like any other network; one evaluation costs about two of the network.
 
     Args:
       apply: the network, ``(params, inputs) -> outputs``.
-      params: :math:`\theta_0`, any tree of parameters. What is no floating-point number
-        stays as it is here.
+      params: :math:`\theta_0`, any tree of parameters. Leaves that are not
+        floating-point keep these values.
 
     Returns:
       A function like ``apply``, of parameters of the structure of ``params``.
 
     Raises:
-      ValueError: if ``apply`` takes no two arguments or ``params`` have no
-        floating-point leaf; from the function that is returned, if its parameters are
-        of another structure or shape.
+      ValueError: if ``apply`` does not take two arguments or ``params`` have no
+        floating-point leaf; from the returned function, if its parameters have another
+        structure or shape.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -70,15 +70,15 @@ def linearize(apply: Apply, params: Any) -> Apply:
 
 
 def parameter_movement(params: Any, initial_params: Any) -> jax.Array:
-    r"""How far parameters have gone, over how large they were.
+    r"""Distance of parameters from their initial values, over the initial norm.
 
     .. math::
 
         \frac{\lVert \theta - \theta_0 \rVert}{\lVert \theta_0 \rVert}
 
     over all floating-point leaves together, in float32 at least. Lazy training moves
-    the parameters by little. Infinite if all initial parameters are zero, and NaN if
-    the others are as well.
+    the parameters only a little. The result is infinite if all initial parameters are
+    zero, and NaN if the new parameters are zero, too.
 
     Args:
       params: :math:`\theta`, any tree of parameters.
@@ -109,7 +109,7 @@ def parameter_movement(params: Any, initial_params: Any) -> jax.Array:
 
 
 def _like(params: Any, new_params: Any, name: str) -> list[jax.Array]:
-    """The floating leaves of new parameters, of the structure and shapes of others."""
+    """The floating leaves of new parameters, after a check of structure and shapes."""
     structure: Any = jax.tree.structure(params)
     new_structure: Any = jax.tree.structure(new_params)
     if new_structure != structure:

@@ -1,4 +1,4 @@
-"""A network as ``apply(params, inputs)``, and the parameters that it is linear in."""
+"""Checks of a network ``apply(params, inputs)``, its parameters and its inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_apply(name: str, apply: Any) -> None:
         inspect.signature(apply).bind(None, None)
     except TypeError:
         fits = False
-    except ValueError:  # of a function that says nothing of its arguments
+    except ValueError:  # the function does not tell its arguments
         fits = True
     else:
         fits = not isinstance(apply, type)
@@ -37,7 +37,7 @@ def check_apply(name: str, apply: Any) -> None:
 def floating_leaves(
     name: str, params: Any
 ) -> tuple[list[jax.Array], Callable[[Sequence[Any]], Any]]:
-    """The floating-point leaves of a tree, and how to put others in their place.
+    """The floating-point leaves of a tree, and a function that replaces them.
 
     Raises:
       ValueError: if there are none.
@@ -50,7 +50,9 @@ def floating_leaves(
     leaves, treedef = jax.tree.flatten(params)
     places = [i for i, leaf in enumerate(leaves) if _leaves.is_floating(leaf)]
     if not places:
-        raise ValueError(f"{name}: params have no floating-point leaf")
+        raise ValueError(
+            f"{name}: params have no floating-point leaf: pass a model's parameters"
+        )
     _leaves.need_values(name, params)
 
     def rebuild(floating: Sequence[Any]) -> Any:
@@ -63,10 +65,10 @@ def floating_leaves(
 
 
 def num_examples(name: str, inputs: Any) -> int:
-    """The length of the first axis, which all arrays of the inputs share.
+    """The number of examples: the length of the first axis of all arrays.
 
     Args:
-      name: of the argument.
+      name: the argument's name.
       inputs: a tree of arrays.
 
     Raises:
@@ -91,7 +93,7 @@ def num_examples(name: str, inputs: Any) -> int:
 
 
 def output_shape(name: str, apply: Apply, params: Any, inputs: Any) -> tuple[int, ...]:
-    """The shape of the outputs, after a look at what ``apply`` gives.
+    """The shape of the outputs, after a check of what ``apply`` returns.
 
     Raises:
       ValueError: if ``apply`` fails, or gives anything but one real floating-point

@@ -22,10 +22,10 @@ from nap_optax.metrics.kernels._network import (
 
 __all__ = ["empirical_ntk"]
 
-# Of one chunk's Jacobian by default; two are in memory at a time.
+# Default size of one chunk's Jacobian; two are in memory at a time.
 _CHUNK_BYTES = 2**28
 
-# Of a block of products of factors by default, in one of its axes.
+# Default length of an axis of a block of products of factors.
 _BLOCK_ROWS = 2**13
 
 
@@ -63,36 +63,36 @@ def empirical_ntk(
     over all floating-point parameters :math:`\theta` and outputs :math:`i`, :math:`j`
     of the network :math:`f`. Nothing is divided by the number of outputs.
 
-    The Jacobian of all examples is never in memory. That of a chunk is computed and
-    contracted with those of the others, which are computed anew each time; of the
-    blocks that mirror each other one is computed. So no more than two Jacobians of
+    **Memory.** The Jacobian of all examples is never in memory. The Jacobian of a chunk
+    is contracted with those of the other chunks, which are computed anew each time. Of
+    two blocks that mirror each other, one is computed. So at most two Jacobians of
     ``chunk_size`` examples are held (for ``"trace"``, of one output), beside the
-    result. In float32 that is 4 n m bytes for ``"trace"``, a few times at once (blocks,
-    one output, the sum over outputs), and :math:`4 n m k^2` for
-    ``"full"``; they are not looked for before they are taken. Computed in float32 at
-    least, and in full precision on every device.
+    result. In float32 the result takes 4 n m bytes for ``"trace"``, and a few times
+    that while it is computed, or :math:`4 n m k^2` for ``"full"``. Nothing checks that
+    this memory is free. Computed in float32 at least, and in full precision on every
+    device.
 
-    Where a matrix is used once, in a product with few rows for each example, its part
-    of the Jacobian is left as two factors, of which a pair of examples needs the inner
-    products only: for wide layers that is many times less to compute.
+    If a matrix is used once, in a product with few rows for each example, its part of
+    the Jacobian stays two factors. A pair of examples needs only their inner products,
+    which for wide layers is many times less to compute.
 
-    Examples must not depend on each other, as they do under batch normalisation: each
-    goes through the network alone. To compile once for many parameters, call it inside
-    ``jax.jit``.
+    Each example goes through the network alone, so examples must not depend on each
+    other, as they do under batch normalisation. To compile once for many parameters,
+    call it inside ``jax.jit``.
 
     Args:
       apply: the network, ``(params, inputs) -> outputs``, with one row per example;
         outputs have shape ``(n,)`` or ``(n, ...)``.
-      params: any tree of parameters. What is no floating-point number is kept.
+      params: any tree of parameters. Only floating-point leaves have derivatives.
       inputs: an array, or a tree of arrays, with the examples as first axis, n.
-      other_inputs: of the columns, m; by default the inputs.
+      other_inputs: the examples of the columns, m; by default ``inputs``.
       outputs: ``"trace"`` for the sum over outputs of each one's kernel, ``"full"`` for
         all pairs of outputs. Static.
-      chunk_size: examples whose Jacobian is held at a time; by default as many as take
+      chunk_size: number of examples of a Jacobian in memory; by default as many as take
         256 MB. Static.
 
     Returns:
-      Shape ``(n, m)``; for ``"full"`` and k outputs in all ``(n, k, m, k)``, which
+      The kernel, shape ``(n, m)``; for ``"full"`` and k outputs ``(n, k, m, k)``, which
       ``reshape(n * k, m * k)`` makes one matrix.
 
     Raises:
@@ -166,7 +166,7 @@ def empirical_ntk(
 
 
 class _Chunks:
-    """Examples in chunks of nearly one size; the last example fills up the last."""
+    """Examples in chunks of one size; the last example may be repeated at the end."""
 
     def __init__(self, inputs: Any, size: int):
         self._inputs = jax.tree.map(jnp.asarray, inputs)
@@ -230,7 +230,7 @@ def _rectangular(
 
 
 def _joined(blocks: jax.Array) -> jax.Array:
-    """One matrix of blocks of shape (i, j, rows, columns)."""
+    """Joins blocks of shape (i, j, rows, columns) to one matrix."""
     outer, inner, rows, columns = blocks.shape
     return jnp.swapaxes(blocks, 1, 2).reshape(outer * rows, inner * columns)
 
@@ -256,9 +256,9 @@ class _Jacobian:
 
     @property
     def bytes_per_row(self) -> int:
-        """What one output of one example would take, without factors.
+        """Bytes of one output's gradient in one example, if it were not in factors.
 
-        They take less, but the network's own numbers for each example do not.
+        Factors take less, but the network's activations for an example do not.
         """
         return sum(
             jnp.size(leaf) * jnp.dtype(_norms.norm_dtype(leaf)).itemsize
@@ -267,7 +267,7 @@ class _Jacobian:
 
     @property
     def most_positions(self) -> int:
-        """The rows of a layer's input, at the most."""
+        """The largest number of rows of a layer's input."""
         return max((own.num_rows for own in self.layers.values()), default=1)
 
     def of_one(self, output: jax.Array, examples: Any) -> Rows:
@@ -359,9 +359,9 @@ def _products_of_factors(left: Factors, right: Factors) -> jax.Array:
 
 
 def _default_chunk(jacobian: _Jacobian, rows_per_example: int) -> int:
-    """As many examples as have rows of `_CHUNK_BYTES`, and one at least.
+    """The number of examples with rows of `_CHUNK_BYTES` in all, at least one.
 
-    Their factors' products are of no more than `_BLOCK_ROWS` rows.
+    The products of their factors have at most `_BLOCK_ROWS` rows.
     """
     num_bytes = max(1, rows_per_example * jacobian.bytes_per_row)
     most = _BLOCK_ROWS // (jacobian.most_positions * rows_per_example)

@@ -1,4 +1,4 @@
-"""Regression with a kernel: where a lazy network arrives, on what way, and how far."""
+"""Regression with a kernel: the result, the path and the distance of lazy training."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def kernel_regression(
 
         a = (K + \lambda I)^{-1} y, \qquad f(x) = \sum_\mu a_\mu K(x, x_\mu),
 
-    the function that a network arrives at in the lazy limit: with its tangent kernel at
-    the initial parameters :math:`\theta_0`, gradient descent on the squared error takes
-    :math:`f(\theta) - f(\theta_0)` there. For where it is before, see
+    the function that a network learns in the lazy limit. With its tangent kernel at the
+    initial parameters :math:`\theta_0`, gradient descent on the squared error takes
+    :math:`f(\theta) - f(\theta_0)` there. For the functions on the way, see
     :func:`kernel_descent`. Computed in float32 at least, by a Cholesky factorisation.
 
     Args:
-      kernel: of the training examples, symmetric and positive definite, shape
-        ``(n, n)``.
-      targets: shape ``(n,)`` or ``(n, k)``, less what the network says at first.
+      kernel: the kernel of the training examples, symmetric and positive definite,
+        shape ``(n, n)``.
+      targets: the targets minus the initial outputs, shape ``(n,)`` or ``(n, k)``.
       ridge: λ, not negative. May be traced.
 
     Returns:
-      Coefficients of the shape of ``targets``. Predictions at m other examples are
+      The coefficients, in the shape of ``targets``. Predictions at m other examples are
       ``cross @ coefficients`` with their kernel ``cross``, shape ``(m, n)``.
 
     Raises:
@@ -61,20 +61,21 @@ def kernel_regression(
 def task_difficulty(
     kernel: jax.Array, targets: jax.Array, *, ridge: float | jax.Array = 0.0
 ) -> jax.Array:
-    r"""How far the parameters of a lazy network have to go to fit the targets.
+    r"""Squared distance that a lazy network's parameters must move to fit the targets.
 
     .. math::
 
         y^\top (K + \lambda I)^{-1} y,
 
-    which without ridge is :math:`\lVert \theta - \theta_0 \rVert^2` of the linearised
-    network that fits targets :math:`y` by the smallest change of its parameters; with
-    several targets, the sum over them. Computed as :func:`kernel_regression`.
+    summed over several targets. Without ridge, it is
+    :math:`\lVert \theta - \theta_0 \rVert^2` of the linearised network that fits the
+    targets :math:`y` with the smallest change of its parameters. Computed as
+    :func:`kernel_regression`.
 
     Args:
-      kernel: of the training examples, symmetric and positive definite, shape
-        ``(n, n)``.
-      targets: shape ``(n,)`` or ``(n, k)``, less what the network says at first.
+      kernel: the kernel of the training examples, symmetric and positive definite,
+        shape ``(n, n)``.
+      targets: the targets minus the initial outputs, shape ``(n,)`` or ``(n, k)``.
       ridge: λ, not negative. May be traced.
 
     Returns:
@@ -112,27 +113,26 @@ def kernel_descent(
         a_0 = 0, \quad a_{t+1} = a_t + s\,(y - K a_t)
         \quad\Longrightarrow\quad a_t = K^{-1} \bigl(I - (I - s K)^t\bigr)\, y,
 
-    the way of a network in the lazy limit from its initial function to
-    :func:`kernel_regression`; :math:`f_t(x) = \sum_\mu a_{t,\mu} K(x, x_\mu)`. For
+    the path of a network in the lazy limit from its initial function to
+    :func:`kernel_regression`, with :math:`f_t(x) = \sum_\mu a_{t,\mu} K(x, x_\mu)`. For
     gradient descent at rate :math:`\eta` on the mean of :math:`(y - f)^2` over n
-    examples, :math:`s = 2 \eta / n`; on half their sum, :math:`s = \eta`. From the
-    eigenvalues of the kernel, so one factorisation serves all times, and a singular
-    kernel is no difficulty. Computed in float32 at least.
+    examples, :math:`s = 2 \eta / n`; on half their sum, :math:`s = \eta`. It is
+    computed from the eigenvalues of the kernel, in float32 at least. So one
+    factorisation serves all times, and the kernel may be singular.
 
     Args:
-      kernel: of the training examples, symmetric and positive semi-definite, shape
-        ``(n, n)``. Eigenvalues below zero are taken for zero.
-      targets: shape ``(n,)`` or ``(n, k)``, less what the network says at first.
+      kernel: the kernel of the training examples, symmetric and positive semi-definite,
+        shape ``(n, n)``. Negative eigenvalues count as zero.
+      targets: the targets minus the initial outputs, shape ``(n,)`` or ``(n, k)``.
       step_size: s, positive. May be traced.
       num_steps: t, whole numbers of 0 or more, shape ``()`` or ``(t,)``. May be traced.
 
     Returns:
-      Coefficients of the shape of ``targets``, after an axis for the times if there are
-      several.
+      The coefficients, in the shape of ``targets``; several times add a first axis.
 
     Raises:
-      ValueError: if the descent diverges, since ``step_size`` is not below 2 over the
-        largest eigenvalue (under ``jax.jit`` results then grow without bound), or an
+      ValueError: if the descent diverges because ``step_size`` is not below 2 over the
+        largest eigenvalue (under ``jax.jit`` results then grow without bound), or if an
         argument is of another kind or shape.
 
     Examples:
@@ -169,12 +169,12 @@ def kernel_descent(
 
 
 def _geometric_sum(sizes: jax.Array, times: jax.Array) -> jax.Array:
-    """1 + q + ... + q^(t - 1) of q = 1 - size, shape (times, sizes)."""
+    """The sum 1 + q + ... + q^(t - 1) for q = 1 - size, shape (times, sizes)."""
     times = times.astype(sizes.dtype)
     is_zero = sizes == 0
     safe = jnp.where(is_zero, 1, sizes)
     ratio = 1 - safe
-    # Of tiny sizes, 1 - size is rounded; of ratios at or below 0 there is no logarithm.
+    # 1 - size is rounded for tiny sizes; a ratio of 0 or less has no logarithm.
     is_positive = ratio > 0
     log = jnp.log1p(-jnp.where(is_positive, safe, 0))
     falling = -jnp.expm1(times * log)
@@ -224,11 +224,11 @@ def _solved(
     # The smallest eigenvalue is no larger than the square of any diagonal entry.
     pivots = jnp.square(jnp.diagonal(factor))
     bound = len(kernel) * jnp.finfo(dtype).eps * jnp.max(pivots)
-    is_singular = ~(jnp.min(pivots) > bound)  # also where there is none
+    is_singular = ~(jnp.min(pivots) > bound)  # true for NaN, too
     for argument, array in (("kernel", kernel), ("targets", matrix)):
         is_finite = jnp.all(jnp.isfinite(array))
         if _norms.is_readable(is_finite) and not is_finite:
-            raise ValueError(f"{name}: {argument}: some of it is not finite")
+            raise ValueError(f"{name}: {argument}: must be finite")
     if _norms.is_readable(is_singular) and is_singular:
         raise ValueError(
             f"{name}: the kernel is singular in {dtype}, or not positive definite: "

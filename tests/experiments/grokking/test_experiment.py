@@ -1,4 +1,4 @@
-"""What a step does, at a tiny size; what every family has: `test_families.py`."""
+"""A step of a grokking run, at a tiny size; `test_families.py` tests all families."""
 
 import dataclasses
 import functools

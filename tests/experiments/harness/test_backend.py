@@ -1,4 +1,4 @@
-"""What each backend is given; what it costs is measured in `benchmarks/`."""
+"""The choices for each backend; `benchmarks/` measures their times."""
 
 import jax
 import jax.numpy as jnp

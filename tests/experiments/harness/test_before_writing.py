@@ -1,4 +1,4 @@
-"""What is found out of an unfinished run before anything is written to it."""
+"""The checks of an unfinished run before anything is written to it."""
 
 import pytest
 

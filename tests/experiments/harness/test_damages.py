@@ -1,8 +1,8 @@
 """Every file of a run directory, damaged in every way: nothing is lost.
 
-After each damage the command ends with the right results or with a line or two that say
-why not; it changes nothing that was intact; and with the damage taken back it ends with
-the bits of a run that was never touched.
+After each damage the command ends with the right results, or with one or two lines that
+say why not. It does not change intact files. When the damage is undone, it ends with
+the bits of a run that was never damaged.
 """
 
 import collections

@@ -1,4 +1,4 @@
-"""Arrays in files: their room is looked for, then taken, and they are what is kept."""
+"""Arrays in files: room is checked, then taken, and contents are kept."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A single run by its family: what it shows when it is finished, or somebody else's."""
+"""A single run by its family: the results of finished and of foreign directories."""
 
 import errno
 import json

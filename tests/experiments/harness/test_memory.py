@@ -1,4 +1,4 @@
-"""Runs that do not fit are refused before anything is taken; those that do are not."""
+"""Runs that do not fit are refused before they take memory; others are not."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What became of several runs, from rows made by hand."""
+"""Outcomes of several runs, from rows made by hand."""
 
 import math
 

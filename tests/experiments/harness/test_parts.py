@@ -1,4 +1,4 @@
-"""Parts of a group, and what is put together from them."""
+"""Parts of a group, and the run directory that is gathered from them."""
 
 import dataclasses
 import json

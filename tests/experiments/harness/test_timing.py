@@ -1,4 +1,4 @@
-"""Times that are compared with one another."""
+"""Times of functions that take turns."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A launch with processes of this machine, and what both engines do alike."""
+"""A launch with processes of this machine, and the behaviour of both engines."""
 
 import contextlib
 import dataclasses
@@ -569,7 +569,10 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path, monkeypatch):
         ([], "name a figure: kumar2024/fig"),
         (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here"),
         (["no.such.module"], "no figure 'no.such.module' here"),
-        (["lyle2025/fig3", "--scale", "fashion"], "scale must be one of laptop, paper"),
+        (
+            ["lyle2025/fig3", "--scale", "fashion"],
+            "scale=fashion: must be one of laptop, paper",
+        ),
         (
             ["lyle2025/fig3", "lyle2025/fig2a", "--run-directory", "x"],
             "must be left out for several figures",

@@ -1,4 +1,4 @@
-"""What the claims of the warm-start figures compute, on made-up runs."""
+"""The measures of the warm-start figures' claims, on made-up runs."""
 
 import numpy as np
 import pytest

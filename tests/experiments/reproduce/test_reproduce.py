@@ -195,7 +195,7 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
             "seeds=-1: must be at least 0 and at most 10000",
         ),
         (["test/tiny", "--drawonly"], "unknown flag --drawonly"),
-        (["test/tiny", "--list"], "list stands alone"),
+        (["test/tiny", "--list"], "list shows every figure: leave out"),
         (["test/tiny", "more"], "unexpected argument 'more'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The table of runs: what is found, what is said of it, what is chosen."""
+"""The table of runs: the runs found, their states and the columns chosen."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""The settings: what they amount to, and what is refused."""
+"""The settings: the numbers that follow from them, and refused values."""
 
 import re
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_what_a_folder_has_too_little_of_is_named(changes, message):
         ({"growth": 3.0}, "growth=3.0: must be left out with schedule=aligned"),
         (
             {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},
-            "method=full_reset: must be another with num_phases=1: data never come",
+            "method=full_reset: must be another with num_phases=1, where no data",
         ),
         (
             {"dataset": "folder"},

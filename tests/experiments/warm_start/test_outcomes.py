@@ -1,4 +1,4 @@
-"""What became of a run, from rows made by hand."""
+"""The outcome of a run, from rows made by hand."""
 
 import pytest
 

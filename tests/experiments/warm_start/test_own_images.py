@@ -1,4 +1,4 @@
-"""Runs on images of one's own, whose folder says what the network looks like."""
+"""Runs on the user's own images, with a network that fits their folder."""
 
 import dataclasses
 import math

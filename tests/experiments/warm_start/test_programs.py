@@ -1,4 +1,4 @@
-"""What XLA is given to compile: by step on a CPU, a whole chunk on accelerators."""
+"""The programs for XLA: one step on a CPU, a whole chunk on accelerators."""
 
 import dataclasses
 

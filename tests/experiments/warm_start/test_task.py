@@ -1,4 +1,4 @@
-"""Which examples are drawn when."""
+"""The examples that are drawn in each phase."""
 
 import jax
 import jax.numpy as jnp

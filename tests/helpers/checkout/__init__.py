@@ -1,1 +1,1 @@
-"""For tests of what only a checkout has, the models and the experiments."""
+"""Helpers for tests of the models and experiments, which only a checkout has."""

@@ -1,4 +1,4 @@
-"""The families, and what the tests of all families ask of each.
+"""The families, and the facts that the tests of all families need of each.
 
 The last family is a test's own: what it needs is what a new experiment has to bring.
 """

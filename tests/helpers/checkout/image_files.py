@@ -1,4 +1,4 @@
-"""A tiny set of images, as arrays and as files: Fashion-MNIST's, and one's own."""
+"""A tiny set of images, as arrays and as files: Fashion-MNIST's, and a user's own."""
 
 import gzip
 

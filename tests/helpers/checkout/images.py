@@ -1,4 +1,4 @@
-"""What the tests of the models of images share: plain numpy layers, and helpers."""
+"""Shared parts of the tests of image models: plain numpy layers, and helpers."""
 
 import functools
 import math

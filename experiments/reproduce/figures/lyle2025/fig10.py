@@ -20,11 +20,11 @@ LINES = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at all scales.
+    """The claims, at all scales.
 
     The paper's numbers are of WizardOfWor, read off figures 7b and 10 of arXiv
     2507.20057, as human-normalised scores. Its curve of a stop after 20 million frames
-    is the one that never stops, so it is no target.
+    is that of a run that never stops, so it is no target.
     """
     return (
         scores.better_claim(arms, SOON, fig7.CYCLIC, "WizardOfWor 1.28"),

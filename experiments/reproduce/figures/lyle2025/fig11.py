@@ -16,7 +16,7 @@ LINES = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at all scales."""
+    """The claims, at all scales."""
     return (
         fig6.better(arms, fig6.STOPPED, fig6.CONSTANT),
         fig6.better(arms, fig6.RESETS_AND_CYCLES, fig6.RESETS),

@@ -12,7 +12,7 @@ from experiments.reproduce.runs import Runs
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at all scales; the paper has no such number."""
+    """The claims, at all scales; the paper has no such number."""
 
     def share(better: str) -> Claim:
         def measure(runs: Runs) -> np.ndarray:

@@ -14,8 +14,7 @@ LINES: dict[str, dict[str, Any]] = {
     for rate in RATES
     for label, schedule in (("init", "aligned"), ("2x init", "growing"))
 }
-# Final test accuracies read off figure 13 of arXiv 2507.20057; the two that are not
-# there could not be read.
+# Final test accuracies read off figure 13 of arXiv 2507.20057; two could not be read.
 PAPER = {
     "to init, 0.001, 10%": 0.781,
     "to init, 0.001, 100%": 0.794,
@@ -32,7 +31,7 @@ PAPER = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at both scales."""
+    """The claims, at both scales."""
 
     def narrower(rate: float, paper: str) -> Claim:
         return Claim(

@@ -17,7 +17,7 @@ DECAYS = (0.01, 1.0)
 LAPTOP_STEPS = {1e-2: 3000, 1e-3: 1000, 1e-4: 1000}
 EVERY_UPDATE = "projected every update"
 PROJECT_EVERY = {"free": None, "projected": 100, EVERY_UPDATE: 1}
-"""The paper's two constraints, and one that it has not: updates between projections."""
+"""Updates between projections, for the paper's two constraints and one of ours."""
 Line = tuple[str, float, float]
 
 # updates:accuracy read off figure 2 of arXiv 2507.20057, means of three seeds,
@@ -69,7 +69,7 @@ def name(constraint: str, rate: float, decay: float) -> str:
 
 
 def arm(constraint: str, rate: float, decay: float, **settings: Any) -> Config:
-    """Without normalisation layers; projected means at every 100th update."""
+    """Makes an arm without normalisation layers."""
     every = PROJECT_EVERY[constraint]
     return Config(
         learning_rate=rate,
@@ -81,7 +81,7 @@ def arm(constraint: str, rate: float, decay: float, **settings: Any) -> Config:
 
 
 def reaches(line: Line, level: float, updates: int, paper: str) -> Claim:
-    """It is at a level within so many updates."""
+    """Claims that an arm reaches a level within some updates."""
     return Claim(
         says=f"{name(*line)}: updates until test accuracy {level:g}",
         measure=functools.partial(Runs.first_step, arm=name(*line), level=level),
@@ -91,7 +91,7 @@ def reaches(line: Line, level: float, updates: int, paper: str) -> Claim:
 
 
 def stays_below(line: Line, level: float, paper: str) -> Claim:
-    """It is never above a level."""
+    """Claims that an arm is never above a level."""
     return Claim(
         says=f"{name(*line)}: highest test accuracy",
         measure=functools.partial(Runs.highest, arm=name(*line)),
@@ -101,7 +101,7 @@ def stays_below(line: Line, level: float, paper: str) -> Claim:
 
 
 def ends_at(line: Line, low: float, paper: str) -> Claim:
-    """Its last evaluations are at a level."""
+    """Claims that the last evaluations of an arm are at a level."""
     return Claim(
         says=f"{name(*line)}: test accuracy at the end",
         measure=functools.partial(Runs.late, arm=name(*line)),
@@ -145,7 +145,7 @@ PAPER_CLAIMS = (
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """A panel for each constraint; the last against the paper's projected networks."""
+    """Draws a panel per constraint; the last with the paper's projected networks."""
     paper = {name(*line): points for line, points in PAPER.items()}
     for rate, decay in itertools.product(RATES, DECAYS):
         arm_name = name(EVERY_UPDATE, rate, decay)

@@ -57,7 +57,7 @@ def _preset(updates: int, num_seeds: int, **settings: Any) -> Preset:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Test accuracy over updates."""
+    """Draws test accuracy over updates."""
     figure, axes = plots.figure(1, 1, width=6.5)
     ax = axes[0, 0]
     drawing.panel(ax, runs, {NAME: NAME}, paper={NAME: short.PAPER[LINE]})

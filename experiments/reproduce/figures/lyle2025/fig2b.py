@@ -17,9 +17,10 @@ Line = tuple[str, bool, float]
 """Constraint, whether the scales decay, and the decay."""
 LINES: list[Line] = list(itertools.product(drawing.CONSTRAINTS, (True, False), DECAYS))
 LEARNING_RATES = {"free": 1e-3, "projected": 5e-3}
-"""The paper's figure states none. At 1e-3 free networks take as long as the paper's and
-projected ones stay at .20 for as long; at 5e-3 the latter generalise within a quarter
-of the paper's time (docs/grokking.md)."""
+"""Learning rates, which the paper's figure does not state. At 1e-3, free networks take
+as long as the paper's, and projected networks stay at .20 for as long. At 5e-3,
+projected networks generalise within a quarter of the paper's time
+(docs/grokking.md)."""
 RATES = (
     "Learning rate 0.001 of free and 0.005 of projected networks; the paper's figure "
     "does not state its own."
@@ -34,8 +35,9 @@ LAPTOP_UPDATES: dict[Line, int] = {
     ("projected", False, 1.0): 5000,
     ("projected", False, 10.0): 5000,
 }
-"""Free ones as long as the paper's take to generalise; projected ones that never do, as
-long as those that differ in the scales' decay only."""
+"""Updates of each line: for free networks, as many as the paper's need to generalise.
+Projected networks that never do so have as many as those that differ only in the
+scales' decay."""
 
 # updates:accuracy read off figure 2 of arXiv 2507.20057, means of three seeds,
 # by (constraint, whether scales decay, decay).
@@ -75,7 +77,7 @@ def name(constraint: str, scale_decay: bool, decay: float) -> str:
 
 
 def arm(line: Line, num_steps: int, **settings: Any) -> Config:
-    """The decay is that of the matrices, and "on" that of the scales as well."""
+    """Makes an arm; its decay is that of the matrices and, if "on", of the scales."""
     constraint, scale_decay, decay = line
     return Config(
         normalize=True,
@@ -130,7 +132,7 @@ def _claims(updates: Mapping[Line, int]) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Free networks on the left, projected ones on the right."""
+    """Draws free networks on the left and projected networks on the right."""
     return drawing.by_constraint(
         runs, {name(*line): points for line, points in PAPER.items()}
     )

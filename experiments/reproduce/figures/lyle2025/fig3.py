@@ -17,7 +17,8 @@ from experiments.reproduce.runs import Runs
 PEAKS = (1e-2, 1e-3)
 PAPER_DELAYS = (0, 20_000, 100_000, 500_000)
 REWARM_STEPS = {0: 3000, 500: 1200, 1000: 1200, 2000: 1200}
-"""After the delay. From the start it takes longer, in the paper's figure too."""
+"""Number of updates after each delay. Without a delay it takes longer, also in the
+paper's figure."""
 
 # updates:value read off figure 3 of arXiv 2507.20057, by peak and delay. The curve
 # at 1e-3 after 100,000 updates could not be read.
@@ -75,7 +76,7 @@ def name(peak: float, delay: int) -> str:
 
 
 def laptop_arm(peak: float, delay: int) -> Config:
-    """A short delay, then some updates, of which the last 200 cool down."""
+    """Makes an arm with a short delay and then some updates; the last 200 cool down."""
     return Config(
         num_steps=delay + REWARM_STEPS[delay],
         delay_steps=delay,
@@ -87,7 +88,7 @@ def laptop_arm(peak: float, delay: int) -> Config:
 
 
 def paper_arm(peak: float, delay: int) -> Config:
-    """The paper's million updates: warm-up and cosine after the delay."""
+    """Makes an arm of the paper's million updates, with warm-up and cosine."""
     return Config(
         num_steps=1_000_000,
         delay_steps=delay,
@@ -163,7 +164,7 @@ def _claims(updates: Mapping[int, int]) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracy and change of activation patterns over updates since the re-warm."""
+    """Draws accuracy and change of activation patterns since the re-warm."""
     figure, axes = plots.figure(2, 2, width=5.5, height=3.2)
     starts = {arm: config.delay_steps for arm, config in preset.arms.items()}
     delays = tuple(dict.fromkeys(starts.values()))

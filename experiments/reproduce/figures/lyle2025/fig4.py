@@ -56,7 +56,7 @@ METRICS = {
 
 
 def norm_growth(runs: Runs) -> Any:
-    """The free network's norm at the end over the projected one's, from 10 %."""
+    """The free network's final norm over the projected network's, from 10 %."""
     free, projected = (
         runs.late(growing_data.name(line, 0.1), metric="weight_norm", last=1)
         for line in ("free", "projected")
@@ -65,7 +65,7 @@ def norm_growth(runs: Runs) -> Any:
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at both scales."""
+    """The claims, at both scales."""
     return (
         growing_data.gap_claim(
             "free", "early data hinder", at_least=0.02, paper=".061 (.738 less .677)"

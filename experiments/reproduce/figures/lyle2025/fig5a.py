@@ -35,7 +35,7 @@ METRICS = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at both scales."""
+    """The claims, at both scales."""
     return (
         *(
             growing_data.gap_claim(

@@ -57,7 +57,7 @@ PAPER_CURVES = {
 def delay(runs: Runs, line: str, change: int) -> np.ndarray:
     """Updates from the change to its alarm, for each seed.
 
-    Infinity if there was another alarm, or none.
+    It is infinity if there was another alarm, or none.
     """
     arm = growing_data.name(line, FRACTION)
     count, last = (
@@ -68,7 +68,7 @@ def delay(runs: Runs, line: str, change: int) -> np.ndarray:
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at both scales."""
+    """The claims, at both scales."""
     change = next(iter(arms.values())).phase_steps
 
     def better(one: str, other: str) -> Claim:
@@ -91,10 +91,10 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Test accuracy and learning rate over updates."""
+    """Draws test accuracy and learning rate over updates."""
     figure, axes = plots.figure(2, 1, width=6.5, height=2.8)
     own = {growing_data.name(line, FRACTION): line for line in LINES}
-    # The rate is the same free and projected, and would be drawn twice.
+    # Free and projected networks have the same rate, so it is drawn once.
     projected = {arm: line for arm, line in own.items() if "projected" in line}
     paper = growing_data.points(preset, own, PAPER_CURVES)
     top, bottom = axes[:, 0]

@@ -34,13 +34,13 @@ PAPER = {
 
 
 def better(arms: Mapping[str, Config], one: str, other: str, **bounds: Any) -> Claim:
-    """One line ends above another, as in the paper."""
+    """Claims that one line ends above another, as in the paper."""
     paper = f"{PAPER[one] - PAPER[other]:.3f} ({PAPER[one]} less {PAPER[other]})"
     return scores.better_claim(arms, one, other, paper, **bounds)
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at all scales."""
+    """The claims, at all scales."""
     return (
         better(arms, ONE_CYCLE, CONSTANT),
         better(arms, CYCLES, CONSTANT),

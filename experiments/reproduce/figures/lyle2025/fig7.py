@@ -20,7 +20,7 @@ LINES = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What must hold, at all scales.
+    """The claims, at all scales.
 
     The paper's numbers are those that could be read off figure 7b of arXiv 2507.20057,
     as human-normalised scores.

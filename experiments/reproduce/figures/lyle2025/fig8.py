@@ -18,7 +18,7 @@ DECAY = "normalisation layers, scale decay 1"
 NO_DECAY = "normalisation layers, no scale decay"
 GENERALISE = (PLAIN, DECAY)
 RANK = "attention_output_rank"
-# The drop of the rank between two evaluations is noise; over so many it is not.
+# Evaluations of a drop of the rank: between two successive ones it is only noise.
 WINDOW = 4
 
 
@@ -36,7 +36,7 @@ def _arms(
 
 
 def lag(runs: Runs, arm: str) -> np.ndarray:
-    """Updates between .5 on test and the middle of the rank's steepest drop."""
+    """Updates between test accuracy .5 and the middle of the rank's steepest drop."""
     steps, ranks = runs.curve(arm, RANK)
     drops = ranks[:, :-WINDOW] - ranks[:, WINDOW:]
     middles = (steps[:-WINDOW] + steps[WINDOW:]) / 2
@@ -95,7 +95,7 @@ def _claims(most_lag: int) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracy above, both ranks below, a column for each arm."""
+    """Draws accuracy above and both ranks below, with a column for each arm."""
     figure, axes = plots.figure(3, len(preset.arms), width=4.0, height=2.4)
     rows = {
         "test_accuracy": "test accuracy",

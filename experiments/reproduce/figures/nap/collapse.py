@@ -45,7 +45,7 @@ REMEDIES: dict[str, Settings] = {
     PRECISE: {"precise_loss": True},
     "logits bounded by 20": {"max_logit": 20.0},
 }
-"""With the long memory. At 1e-4 nothing happens any more, so cooled runs end there."""
+"""Remedies with the long memory. Cooled runs end at 1e-4, where nothing changes."""
 
 
 def _arms(num_steps: int) -> dict[str, Config]:
@@ -61,13 +61,13 @@ def _arms(num_steps: int) -> dict[str, Config]:
 
 
 MOST_LATE = 500
-"""Updates before the end: what generalises later is not judged whether it stays."""
+"""Updates before the end; runs that generalise later are not judged on staying."""
 
 
 def share_generalised(runs: Runs, arm: str) -> np.ndarray:
-    """Of the evaluations from the first at .99 on, the share at .95.
+    """The share of evaluations at .95 from the first at .99 on, for each seed.
 
-    0 for a seed that never is there; not a number for one that is only at the end.
+    It is 0 for a seed that never reaches .99, and NaN if it does so only at the end.
     """
     steps, _ = runs.curve(arm, "test_accuracy")
     first = runs.first_step(arm, 0.99)
@@ -76,9 +76,9 @@ def share_generalised(runs: Runs, arm: str) -> np.ndarray:
 
 
 def lowest_after_memorising(runs: Runs, arm: str) -> np.ndarray:
-    """Of the training accuracy, from the first evaluation at .9 on, for each seed.
+    """The lowest training accuracy from the first evaluation at .9 on, for each seed.
 
-    Not a number if none is.
+    It is NaN if a seed never reaches .9.
     """
     steps, values = runs.curve(arm, "train_accuracy")
     first = runs.first_step(arm, 0.9, metric="train_accuracy")
@@ -87,9 +87,9 @@ def lowest_after_memorising(runs: Runs, arm: str) -> np.ndarray:
 
 
 def largest_lag(runs: Runs, arm: str) -> np.ndarray:
-    """The largest gradient over Adam's memory after the first projection.
+    """The largest gradient over Adam's memory after the first projection, by seed.
 
-    Before it the memory fills, and gradients are larger than it in any case.
+    Before that the memory fills, and gradients are larger than it in any case.
     """
     steps, lag = runs.curve(arm, "gradient_over_memory")
     return lag[:, steps > PROJECT_EVERY].max(axis=1)
@@ -144,7 +144,7 @@ CLAIMS = (
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """How many seeds generalise, when, and how many stay."""
+    """A table of how many seeds generalise, when, and how many stay."""
     rows = []
     for arm, config in preset.arms.items():
         if config.diagnose:
@@ -176,7 +176,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Above memories and remedies, below what precedes a collapse, one seed."""
+    """Draws memories and remedies above, and the signs of one seed's collapse below."""
     figure, axes = plots.figure(2, 2, width=5.5, height=3.2)
     shown = (tuple(MEMORIES), (LONG_MEMORY, *REMEDIES))
     for ax, own in zip(axes[0], shown, strict=True):

@@ -31,7 +31,7 @@ LINES = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What the paper would let one expect of each combination."""
+    """The claims that one would expect from the paper, for each combination."""
 
     def better(panel: str, one: str, other: str) -> Claim:
         return scores.better_claim(
@@ -47,11 +47,11 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
     return (
         *(better(panel, "cyclic", "constant high") for panel in PANELS),
         *(better(panel, "stopped late", "constant high") for panel in many),
-        # Figure 11: where updates are few, cycles are better not stopped.
+        # Figure 11: with few updates, cycles that never stop are better.
         *(better(panel, "cyclic", "stopped late") for panel in few),
         projected_better("many updates"),
         projected_better("few updates"),
-        # The paper's open question: whether the change itself can say when.
+        # The paper's open question: whether a detector of changes can decide when.
         scores.better_claim(
             arms,
             CUSUM,
@@ -63,7 +63,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
-    """Scores in aggregate, and norms of weights, a column for each combination."""
+    """Draws aggregate scores and weight norms, with a column for each combination."""
     figure, axes = plots.figure(2, len(PANELS), width=3.3, height=2.6)
     for column, panel in enumerate(PANELS):
         own = {line: label for line, label in lines.items() if line.startswith(panel)}
@@ -83,7 +83,7 @@ def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
 
 
 def _growth(runs: Runs, preset: Preset, line: str) -> tuple[np.ndarray, np.ndarray]:
-    """Frames, and the norm over that of the first evaluation, by seed."""
+    """Frames, and the norm over the norm at the first evaluation, by seed."""
     arms = scores.by_game(preset.arms, line).values()
     norms = []
     for arm in arms:

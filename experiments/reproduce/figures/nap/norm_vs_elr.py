@@ -44,7 +44,7 @@ def _arms(plain_steps: int, normalized_steps: int, **task: Any) -> dict[str, Con
             radius_multiplier=radius,
             learning_rate=radius * NORMALIZED_RATE,
             normalize=True,
-            # Per update, the scales decay alike in all of them.
+            # So the scales decay equally per update in all arms.
             scale_decay=1 / radius,
             **task,
         )
@@ -64,10 +64,10 @@ def times(runs: Runs) -> np.ndarray:
 
 
 def share_of_rate(runs: Runs, never: float) -> np.ndarray:
-    """How much of the variation of log time the effective rate explains, per seed.
+    """The share of the variation of log time that the effective rate explains, by seed.
 
-    Of what rate and norm explain each by itself (the sums of squares of rows and of
-    columns); never counts as `never` updates.
+    It is a share of what rate and norm explain separately (the sums of squares of rows
+    and of columns). Runs that never generalise count as `never` updates.
     """
     logs = np.log(np.minimum(times(runs), never))
     mean = logs.mean(axis=(0, 1))
@@ -77,7 +77,7 @@ def share_of_rate(runs: Runs, never: float) -> np.ndarray:
 
 
 def agreement(runs: Runs) -> np.ndarray:
-    """At how many of the base rates all norms agree on whether it generalises."""
+    """The number of base rates at which all norms agree on whether it generalises."""
     reached = np.isfinite(times(runs))
     return (reached == reached[:, :1]).all(axis=1).sum(axis=0)
 
@@ -100,7 +100,7 @@ def _claims(updates: int) -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Updates to the level and the measured relative update of every arm."""
+    """A table of updates to the level and of the measured relative updates."""
     rows = []
     for arm, config in preset.arms.items():
         steps = runs.first_step(arm, LEVEL)
@@ -125,7 +125,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Accuracy by base rate, a line for each norm; and the measured relative update."""
+    """Draws accuracy and relative update by base rate, with a line for each norm."""
     figure, axes = plots.figure(2, len(BASE_RATES) + 1, width=3.2, height=2.8)
     columns = {
         f"rate / r = {rate:g}": {

@@ -1,4 +1,4 @@
-"""A study of our own: other operations, moduli and amounts of data, as they come."""
+"""A study of our own: other operations, moduli and amounts of data, untuned."""
 
 import functools
 from typing import Any
@@ -36,9 +36,9 @@ FRACTIONS = (
 
 
 def _arms(factor: int) -> dict[str, Config]:
-    """The more data, the sooner it generalises, and the fewer updates are needed.
+    """The arms. With more data they generalise sooner and need fewer updates.
 
-    Those that had not done so after 1500 updates in a first series have 3000.
+    Arms that had not generalised after 1500 updates in a first series have 3000.
     """
 
     def arm(num_steps: int = 1500, **settings: Any) -> Config:
@@ -87,7 +87,7 @@ def _claims(arms: dict[str, Config]) -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Updates to .9 and .99, the median and the range over seeds."""
+    """A table of updates to .9 and .99: the median and the range over seeds."""
     rows = []
     for arm, config in preset.arms.items():
         spread = [
@@ -101,7 +101,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Test accuracy over updates: operations, moduli, shares of the pairs."""
+    """Draws test accuracy over updates, by operation, modulus and amount of data."""
     figure, axes = plots.figure(1, 3, width=4.5, height=3.5)
     panels = {
         "operations": OPERATIONS,

@@ -1,8 +1,8 @@
 """A study of our own: which reading of the paper's model fits the paper's curves?
 
 The paper (Lyle et al., 2025) does not give the deviation of the position table, Adam's
-second decay, or whether tables and read-out are projected; of warm-up and number of
-blocks it says two things. Each reading is run in four settings of its figures.
+second decay, or whether tables and read-out are projected. On warm-up and number of
+blocks it contradicts itself. Each reading is run in four settings of its figures.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ Settings = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting of the paper's figures, and what they show at some updates."""
+    """A setting of the paper's figures, and their results at some updates."""
 
     title: str
     settings: Settings
     updates: int
     paper: Mapping[int, float]
-    """Test accuracy by updates."""
+    """The paper's test accuracy, by updates."""
     skips: tuple[str, ...] = ()
-    """Readings that are no others in this setting, or were left out."""
+    """Readings that change nothing in this setting, or were left out."""
 
     @property
     def points(self) -> drawing.Points:
@@ -130,7 +130,7 @@ def _arms(factor: int) -> dict[str, Config]:
 
 
 def distance(runs: Runs, read: str) -> np.ndarray:
-    """Mean distance from the paper's numbers, each setting alike, for each seed."""
+    """The mean distance from the paper's numbers, with equal weights, for each seed."""
     settings = [
         np.mean(
             [abs(runs.at(name(key, read), x) - y) for x, y in setting.paper.items()],
@@ -142,7 +142,7 @@ def distance(runs: Runs, read: str) -> np.ndarray:
 
 
 def in_all_settings() -> list[str]:
-    """The readings whose distances can be compared."""
+    """The readings with comparable distances, run in all settings."""
     return [
         read
         for read in READINGS
@@ -181,7 +181,7 @@ def _claims() -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Test accuracies beside the paper's, and the distance from it."""
+    """A table of test accuracies beside the paper's, and the distance from them."""
     columns = [(key, x, y) for key, s in SETTINGS.items() for x, y in s.paper.items()]
     header = ("reading", *(f"{key}, {x}" for key, x, _ in columns), "distance")
     rows = [("the paper", *(f"{y:.3g}" for *_, y in columns), "")]
@@ -199,7 +199,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Test accuracy over updates, a panel for each setting, with the paper's points."""
+    """Draws test accuracy over updates and the paper's points, a panel per setting."""
     from experiments.harness import plots
 
     figure, axes = plots.figure(2, 2, width=5.5, height=3.4)

@@ -35,7 +35,7 @@ def name(optimizer: str, rate: float) -> str:
 
 
 USUAL = name(ADAMW, 1e-3)
-"""The rate usual in the literature, with this project's decay of the second moment."""
+"""The usual rate of the literature, with this project's decay of the second moment."""
 
 
 def _arms(updates: int) -> dict[str, Config]:
@@ -52,14 +52,15 @@ def _arms(updates: int) -> dict[str, Config]:
 
 
 def first(runs: Runs, arm: str) -> np.ndarray:
-    """Updates until the level."""
+    """The updates until the level, for each seed."""
     return runs.first_step(arm, LEVEL)
 
 
 def best_rate(runs: Runs, optimizer: str) -> float:
-    """The rate of the grid at which it generalises soonest, in the median.
+    """The rate of the grid with the fewest median updates until the level.
 
-    Where none or several do, the soonest to .9; then the highest test accuracy.
+    Ties, also of rates that never reach it, are decided by the updates to .9 and then
+    by the highest test accuracy.
     """
 
     def order(rate: float) -> tuple[float, float, float]:
@@ -80,8 +81,8 @@ def best(runs: Runs, optimizer: str) -> str:
 
 def _claims(updates: int) -> tuple[Claim, ...]:
     def ratio(runs: Runs) -> np.ndarray:
-        # What never does counts as the length of the run: for theirs a lower bound, so
-        # for the ratio an upper one. Where neither does there is nothing to compare.
+        # A run that never generalises counts with its length. That is a lower bound of
+        # their time, so the ratio is an upper bound. If neither does, it is undefined.
         ours, theirs = (
             first(runs, best(runs, optimizer)) for optimizer in (PROJECTED, ADAMW)
         )
@@ -112,7 +113,7 @@ def _claims(updates: int) -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Each optimizer at its best rate: median and quartiles over seeds; all rates."""
+    """A table of each optimizer at its best rate, with quartiles, and at all rates."""
     rows = []
     for optimizer in OPTIMIZERS:
         arm = best(runs, optimizer)
@@ -152,7 +153,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def _rate(rate: float) -> str:
-    """With a mark where a better one may lie outside the grid."""
+    """A rate as text, with a mark if a better rate may lie outside the grid."""
     return f"{rate:g}{' (edge)' if rate in (RATES[0], RATES[-1]) else ''}"
 
 
@@ -164,13 +165,13 @@ def _quartiles(steps: np.ndarray, most: int) -> str:
 
 
 def _shares(runs: Runs, arm: str) -> str:
-    """Of the evaluations from the first at .99 on; of the seeds that have one."""
+    """The shares at .95 from the first evaluation at .99 on, of seeds that have one."""
     found = runs.share_generalised(arm)[np.isfinite(first(runs, arm))]
     return f"{np.median(found):.2f}" if len(found) else "-"
 
 
 def _nearest(values: np.ndarray, share: float) -> float:
-    """A quantile that is one of the values: infinity cannot be averaged."""
+    """A quantile that is one of the values, because infinity cannot be averaged."""
     return float(np.quantile(values, share, method="nearest"))
 
 
@@ -180,13 +181,13 @@ def _up_to(value: float, most: float) -> str:
 
 def measure(preset: Preset) -> Mapping[str, Any]:
     """The time of one update of each optimizer."""
-    # The rate does not change it.
+    # The time does not depend on the rate.
     arms = {own: preset.arms[name(own, RATES[0])] for own in OPTIMIZERS}
     return {"step_seconds": FAMILY.code().step_seconds(arms)}
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Test accuracy over updates and over seconds, each at its best rate."""
+    """Draws test accuracy over updates and over seconds, each at its best rate."""
     figure, axes = plots.figure(1, 2, width=6.0, height=4.0)
     for ax, unit in zip(axes[0], ("updates", "seconds"), strict=True):
         for color, optimizer in zip(

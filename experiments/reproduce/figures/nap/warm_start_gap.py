@@ -23,7 +23,7 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What the paper would let one expect of each setting."""
+    """The claims that one would expect from the paper, for each setting."""
     return tuple(
         claim
         for setting in SETTINGS
@@ -39,7 +39,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """The gap in each setting, a mark for each seed."""
+    """Draws the gap in each setting, with a mark for each seed."""
     figure = growing_data.draw_seeds(
         {setting: setting.replace(", ", "\n") for setting in SETTINGS},
         lambda line: growing_data.gap(runs, line),

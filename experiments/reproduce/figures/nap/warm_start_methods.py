@@ -1,4 +1,4 @@
-"""A study of our own: the remedies of others on a warm start, projected or free."""
+"""A study of our own: remedies from other papers on a warm start, projected or free."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -21,7 +21,7 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """What one would hope for."""
+    """The claims that one would hope for."""
     return (
         *(
             growing_data.better_claim(
@@ -39,7 +39,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 
 def table(runs: Runs, preset: Preset) -> str:
-    """Accuracy before and after the data came, and the time of an update."""
+    """A table of accuracy before and after the data arrive, and of times of updates."""
     seconds = runs.extra["step_seconds"]
     plain = seconds[growing_data.name("none, free", FRACTION)]
     rows = []
@@ -71,7 +71,7 @@ def measure(preset: Preset) -> Mapping[str, Any]:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Final test accuracy of each method, a mark for each seed."""
+    """Draws the final test accuracy of each method, with a mark for each seed."""
     return growing_data.draw_seeds(
         {method: method.replace("_", "\n") for method in METHODS},
         lambda line: growing_data.final(runs, line, FRACTION),

@@ -26,7 +26,7 @@ METRICS = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The directions of figure 4."""
+    """The claims: the directions of the differences in figure 4."""
     return (
         growing_data.gap_claim("free", "early data hinder", at_least=0.01, paper=""),
         growing_data.gap_claim("projected", "it catches up", at_most=0.01, paper=""),

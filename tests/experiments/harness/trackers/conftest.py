@@ -1,4 +1,4 @@
-"""A package that takes tensorboardX's place, and keeps what it was told in files."""
+"""A package that replaces tensorboardX and records its calls in files."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What trackers are given of a run directory, in this process."""
+"""The rows of a run directory that trackers get, in this process."""
 
 import json
 import math

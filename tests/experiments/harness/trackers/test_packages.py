@@ -1,4 +1,4 @@
-"""The trackers themselves, where they are installed: what they wrote is read back."""
+"""The trackers themselves, if installed: their files are read back."""
 
 import importlib.util
 import json

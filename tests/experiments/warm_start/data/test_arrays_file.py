@@ -1,4 +1,4 @@
-"""The kept arrays: read as they are, and in one line refused if they are others."""
+"""The kept arrays: read as written, and refused in one line if they have changed."""
 
 import io
 import os

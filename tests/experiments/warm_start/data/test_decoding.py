@@ -1,4 +1,4 @@
-"""Image files: their pixels as they are stored, and one line for what is none."""
+"""Image files: pixels as they are stored, and one line for other files."""
 
 import io
 import random

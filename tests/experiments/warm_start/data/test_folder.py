@@ -1,4 +1,4 @@
-"""The layouts that are known, and one line for every other."""
+"""The known layouts of folders, and one line for every other layout."""
 
 import os
 import re

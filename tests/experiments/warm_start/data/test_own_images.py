@@ -1,4 +1,4 @@
-"""One's own images: decoded once, kept beside their folders, known again."""
+"""The user's own images: decoded once, kept beside their folders, and found again."""
 
 import dataclasses
 import multiprocessing

@@ -1,1 +1,1 @@
-"""A family of its own in four files: what a new experiment has to bring."""
+"""A whole family in four files: all that a new experiment needs."""

@@ -1,4 +1,4 @@
-"""What a parity run can be asked for."""
+"""The options of a parity run."""
 
 import dataclasses
 
@@ -11,13 +11,13 @@ class Config(RunConfig):
     """Trains a two-layer perceptron on the parity of some bits."""
 
     num_bits: int = 6
-    """An input has this many bits; half of all inputs are for training."""
+    """Number of bits of an input; half of all inputs are for training."""
     width: int = 32
-    """The perceptron has this many hidden units."""
+    """Number of hidden units."""
     num_steps: int = 40
-    """The run has this many updates."""
+    """Number of updates."""
     learning_rate: float = per_member(0.1)
-    """Gradient descent has this rate."""
+    """Learning rate of gradient descent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""A figure of one's own, by the name of its module: arms of parity in two programs."""
+"""A user's own figure, found by its module: arms of parity in two programs."""
 
 import functools
 
