@@ -91,7 +91,7 @@ def table(runs: Runs, preset: Preset) -> str:
         "arm",
         "training loss < a fifth",
         "test loss < a fifth",
-        "highest over first test loss",
+        "highest over initial test loss",
         "final test loss",
         "weight norm at the end",
     )
