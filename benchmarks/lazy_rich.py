@@ -5,6 +5,7 @@
 Sweep. Seven α and three seeds of the polynomial task, by moments of the weights, all at
 once and one after the other, against networks of 500 units that are trained one after
 the other. Both are timed on some steps, in turn; 30,000 of all members are scaled up.
+The bound is how many units the moments replace.
 
 Theory. The causal solver with two units, 60 updates and 6,000 samples. Its floor is
 reading the responses of all samples that each update needs, once, at the bandwidth of
@@ -104,6 +105,13 @@ def sweep(small: bool, rounds: int, clock: Clock) -> None:
         for name, found in times.items()
     }
     print(f"sweep of {len(configs)} members, {steps} of {NUM_UPDATES} updates timed")
+    examples = 4 * config.num_train * config.dimension  # two products, for each unit
+    few = min(config.width, config.dimension + 1)
+    print(
+        f"  products of an update: {examples * config.width / 1e6:.2f} MFLOP of a "
+        f"network, {examples * few / 1e6:.2f} by moments, as {few} units: "
+        f"{config.width / few:.1f} x fewer, the bound at one rate"
+    )
     for name, found in each.items():
         whole = min(found) * len(configs) * NUM_UPDATES
         print(

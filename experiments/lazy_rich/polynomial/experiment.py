@@ -47,14 +47,14 @@ class ByMoments:
         task = units.data(data_key, hyper)
         weights = model.hidden.kernel[...] + solution(task, self.config.width, hyper)
         with jax.default_matmul_precision("highest"):
-            start = moments.start(weights, task.inputs)
+            start = moments.start(weights, task.inputs, hyper.epsilon)
             initial = moments.moments_of(weights)
         return moments.unchanged(start), Fixed(task, initial, start)
 
     def step(self, moved: jax.Array, hyper: Hyperparameters, fixed: Fixed) -> jax.Array:
         """One update with the whole training set."""
         with jax.default_matmul_precision("highest"):
-            hidden = fixed.task.inputs @ moved
+            hidden = moved @ fixed.task.inputs.T
             return moments.descend(
                 moved,
                 hidden,
@@ -72,7 +72,7 @@ class ByMoments:
         """Scalars that describe a state."""
         with jax.default_matmul_precision("highest"):
             change = moments.change(moved, fixed.start)
-            residuals = self._residuals(fixed.task.inputs @ moved, hyper, fixed)
+            residuals = self._residuals(moved @ fixed.task.inputs.T, hyper, fixed)
             measured = averages(
                 change, fixed.initial, fixed.task, hyper, center=self.config.center
             ) | alignments(fixed.initial, change, fixed.task, hyper)

@@ -38,11 +38,12 @@ class Moments(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The few units of an initial network, and what they see."""
+    """The few units of an initial network, and what they do with its examples."""
 
-    weights: jax.Array  # (D, n), u
+    weights: jax.Array  # (n, D), u
     shares: jax.Array  # (n,), e
-    hidden: jax.Array  # (P, n), of the training inputs
+    slopes: jax.Array  # (n, P), e + ε u · x: what a pre-activation adds to the output
+    outputs: jax.Array  # (P,), over α
 
 
 def moments_of(weights: jax.Array, readouts: jax.Array | None = None) -> Moments:
@@ -52,25 +53,28 @@ def moments_of(weights: jax.Array, readouts: jax.Array | None = None) -> Moments
     return Moments(jnp.mean(weighted, axis=1), weighted @ weights.T / width)
 
 
-def start(weights: jax.Array, inputs: jax.Array) -> Start:
+def start(weights: jax.Array, inputs: jax.Array, epsilon: Scalar) -> Start:
     """Few units that are like those of weights of shape (D, N)."""
     dimension, width = weights.shape
-    rows = jnp.vstack([weights, jnp.ones((1, width), weights.dtype)]) / width**0.5
+    columns = jnp.vstack([weights, jnp.ones((1, width), weights.dtype)]).T / width**0.5
     if width > dimension + 1:
-        # Rows that are turned alike have the same products with each other.
-        rows = jnp.linalg.qr(rows.T, mode="r").T
-    return Start(rows[:-1], rows[-1], inputs @ rows[:-1])
+        # Columns that are turned alike have the same products with each other.
+        columns = jnp.linalg.qr(columns, mode="r")
+    units, shares = columns[:, :-1], columns[:, -1]
+    hidden = units @ inputs.T
+    outputs = jnp.sum(hidden * (shares[:, None] + epsilon / 2 * hidden), axis=0)
+    return Start(units, shares, shares[:, None] + epsilon * hidden, outputs)
 
 
 def unchanged(first: Start) -> jax.Array:
-    """The change of step 0, shape (D, n)."""
+    """The change of step 0, shape (n, D)."""
     return jnp.zeros_like(first.weights)
 
 
 def change(moved: jax.Array, first: Start) -> Moments:
     """The moments now less those at first, computed without a difference."""
-    product = moved @ (2 * first.weights + moved).T
-    return Moments(moved @ first.shares, (product + product.T) / 2)
+    product = moved.T @ (2 * first.weights + moved)
+    return Moments(first.shares @ moved, (product + product.T) / 2)
 
 
 def added(one: Moments, other: Moments) -> Moments:
@@ -89,18 +93,14 @@ def outputs(
     """The network's outputs on the training inputs, shape (P,).
 
     Args:
-      hidden: how the pre-activations changed, ``inputs @ moved``, shape (P, n).
+      hidden: how the pre-activations changed, ``moved @ inputs.T``, shape (n, P).
       first: the start.
       alpha: α.
       epsilon: ε.
       center: whether they are less those at first.
     """
-    linear = hidden @ first.shares
-    quadratic = jnp.sum(hidden * (2 * first.hidden + hidden), axis=1)
-    if not center:
-        linear += first.hidden @ first.shares
-        quadratic += jnp.sum(jnp.square(first.hidden), axis=1)
-    return alpha * (linear + epsilon / 2 * quadratic)
+    risen = jnp.sum(hidden * (first.slopes + epsilon / 2 * hidden), axis=0)
+    return alpha * (risen if center else first.outputs + risen)
 
 
 def descend(
@@ -118,7 +118,7 @@ def descend(
 
     Args:
       moved: the change before.
-      hidden: how the pre-activations changed, ``inputs @ moved``, shape (P, n).
+      hidden: how the pre-activations changed, ``moved @ inputs.T``, shape (n, P).
       inputs: shape (P, D).
       residuals: targets less outputs, shape (P,).
       first: the start.
@@ -127,5 +127,4 @@ def descend(
       base_rate: η₀.
     """
     weighted = (2 * base_rate / (alpha * len(inputs))) * residuals
-    slopes = first.shares[None] + epsilon * (first.hidden + hidden)
-    return moved + inputs.T @ (weighted[:, None] * slopes)
+    return moved + (weighted[None] * (first.slopes + epsilon * hidden)) @ inputs

@@ -99,7 +99,7 @@ def test_large_alpha_approaches_it_as_one_over_alpha():
         own = task.draw_task(key, 50, 250)
         weights = jax.random.normal(weights_key, (50, 500))
         initial = moments.moments_of(weights)
-        first = moments.start(weights, own.inputs)
+        first = moments.start(weights, own.inputs, 0.1)
         target = task.target_matrix(own.directions)
         options = {"epsilon": 0.1, "base_rate": 2.0}
         lazy = lazy_limit.lazy_curve(
@@ -109,7 +109,7 @@ def test_large_alpha_approaches_it_as_one_over_alpha():
         @jax.jit
         def losses(alpha):
             def step(moved, _):
-                hidden = own.inputs @ moved
+                hidden = moved @ own.inputs.T
                 f = moments.outputs(hidden, first, alpha, 0.1, center=True)
                 rest = own.targets - f
                 new = moments.descend(

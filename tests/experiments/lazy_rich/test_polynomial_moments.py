@@ -36,10 +36,10 @@ def narrowed(tree):
 def recursion(own, weights, settings, num_steps, center=True):
     """The moments after some updates, how far units are, and losses before each."""
     alpha, epsilon, base_rate = settings
-    first = moments.start(weights, own.inputs)
+    first = moments.start(weights, own.inputs, epsilon)
 
     def step(moved, _):
-        hidden = own.inputs @ moved
+        hidden = moved @ own.inputs.T
         f = moments.outputs(hidden, first, alpha, epsilon, center=center)
         residuals = own.targets - f
         new = moments.descend(
@@ -97,13 +97,15 @@ def test_equals_gradient_descent_in_float64(width, center):
 @pytest.mark.parametrize(("width", "expected"), [(5, 5), (500, DIMENSION + 1)])
 def test_few_units_have_the_moments_of_many(width, expected):
     own, weights = problem(sizes=(DIMENSION, NUM_TRAIN, width))
-    first, want = moments.start(weights, own.inputs), moments.moments_of(weights)
-    assert first.weights.shape == (DIMENSION, expected)
-    np.testing.assert_allclose(first.weights @ first.shares, want.mean, atol=1e-5)
+    first, want = moments.start(weights, own.inputs, 0.3), moments.moments_of(weights)
+    assert first.weights.shape == (expected, DIMENSION)
+    np.testing.assert_allclose(first.shares @ first.weights, want.mean, atol=1e-5)
     np.testing.assert_allclose(
-        first.weights @ first.weights.T, want.second, rtol=1e-4, atol=1e-5
+        first.weights.T @ first.weights, want.second, rtol=1e-4, atol=1e-5
     )
     np.testing.assert_allclose(jnp.sum(first.shares**2), 1, rtol=1e-5)
+    outputs = network(weights, own.inputs, 0.3)
+    np.testing.assert_allclose(first.outputs, outputs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
