@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--whole", action="store_true", help="also the kernel of 2,000 pairs, once"
     )
     args = parser.parsed(argv)
-    run = {
+    run: dict[str, Callable[[bool, int, Clock], None]] = {
         "sweep": sweep,
         "dmft": theory,
         "kernel": functools.partial(kernel, whole=args.whole),
@@ -171,7 +171,7 @@ def theory(small: bool, rounds: int, clock: Clock) -> None:
 
 def forms(small: bool) -> tuple[Any, Any, dict[str, Any]]:
     """Parameters, all pairs in some order, and functions of them that are a kernel."""
-    modulus, sizes = 113, {}
+    modulus, sizes = 113, dict[str, Any]()
     if small:
         modulus, sizes = 5, {"num_heads": 2, "head_dim": 4, "mlp_dim": 8}
     model = GrokkingTransformer(modulus, rngs=nnx.Rngs(0), **sizes)
@@ -252,10 +252,11 @@ def whole_kernel(
     run = jax.jit(way).lower(params, pairs).compile()
     took = seconds(functools.partial(run, params, pairs), clock)
     flops = product_flops(way, params, pairs)
+    needs: Any = run.memory_analysis()
     print(
         f"  {TOKENS}, {len(pairs[0])} pairs: {took:.1f} s; {flops / 1e9:.0f} GFLOP, "
         f"floor {flops / rate:.1f} s; "
-        f"{run.memory_analysis().temp_size_in_bytes / 1e9:.2f} GB beside it"
+        f"{needs.temp_size_in_bytes / 1e9:.2f} GB beside it"
     )
 
 

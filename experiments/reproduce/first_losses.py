@@ -20,7 +20,8 @@ def measure(family: Family[Any], preset: Preset) -> Mapping[str, Any]:
 
     from experiments.harness.members import init_members
 
-    code, found = family.code(), {}
+    code: Any = family.code()  # an `ArrayCode`: lazy runs are pure functions
+    found: dict[str, list[float]] = {}
     for group in groups(family, preset.arms, range(preset.num_seeds)):
         members = [
             dataclasses.replace(preset.arms[member["arm"]], seed=member["seed"])

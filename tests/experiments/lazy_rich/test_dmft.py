@@ -59,6 +59,7 @@ def simulated(nu, *, dimension, num_runs, num_steps, center=False, **changes):
 
 
 def mean_and_error(values):
+    values = np.asarray(values)
     return np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / len(values) ** 0.5
 
 

@@ -51,7 +51,7 @@ ADAM, DESCENT = STUDIES = tuple(_study(optimizer) for optimizer in OPTIMIZERS)
 
 
 def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
-    arms = {}
+    arms: dict[str, Config] = {}
     for study, own in zip(STUDIES, OPTIMIZERS.values(), strict=True):
         settings = {
             name: {"alpha": alpha}
@@ -63,7 +63,7 @@ def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
     return arms
 
 
-def _compared(says: str, metric: str, one: str, other: str, **bounds: float) -> Claim:
+def _compared(says: str, metric: str, one: str, other: str, **bounds: Any) -> Claim:
     """The last value of an arm over that of another."""
     return Claim(
         says=says,
