@@ -227,7 +227,7 @@ def test_what_is_left_as_factors():
 
 def looked_up(params, inputs):
     """Three rows of a table for each example, of which one may be out of it."""
-    rows = params["table"].at[inputs].get(mode="fill", fill_value=0.0)
+    rows = params["table"].at[inputs].get(mode="fill", fill_value=0.3)
     clipped = params["clipped"].at[inputs].get(mode="clip")
     return jnp.sum(jnp.tanh(rows) * clipped, axis=1) @ params["outer"]
 
