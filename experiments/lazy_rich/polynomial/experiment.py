@@ -17,6 +17,12 @@ from experiments.lazy_rich.training import Network, Training
 from models import CommitteeMachine
 
 
+class State(NamedTuple):
+    """What changes from step to step; a checkpoint takes no array by itself."""
+
+    moved: jax.Array  # (n, D), the weights of few units less those at first
+
+
 class Fixed(NamedTuple):
     """What a member keeps from its start to its end."""
 
@@ -39,7 +45,7 @@ class ByMoments:
     def __init__(self, config: Config):
         self.config = config
 
-    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[jax.Array, Fixed]:
+    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[State, Fixed]:
         """The state of step 0, and the data of one seed."""
         data_key, params_key = training.keys(seed)
         units = Units(self.config)
@@ -49,14 +55,14 @@ class ByMoments:
         with jax.default_matmul_precision("highest"):
             start = moments.start(weights, task.inputs, hyper.epsilon)
             initial = moments.moments_of(weights)
-        return moments.unchanged(start), Fixed(task, initial, start)
+        return State(moments.unchanged(start)), Fixed(task, initial, start)
 
-    def step(self, moved: jax.Array, hyper: Hyperparameters, fixed: Fixed) -> jax.Array:
+    def step(self, state: State, hyper: Hyperparameters, fixed: Fixed) -> State:
         """One update with the whole training set."""
         with jax.default_matmul_precision("highest"):
-            hidden = moved @ fixed.task.inputs.T
-            return moments.descend(
-                moved,
+            hidden = state.moved @ fixed.task.inputs.T
+            moved = moments.descend(
+                state.moved,
                 hidden,
                 fixed.task.inputs,
                 self._residuals(hidden, hyper, fixed),
@@ -65,11 +71,13 @@ class ByMoments:
                 epsilon=hyper.epsilon,
                 base_rate=hyper.learning_rate,
             )
+        return State(moved)
 
     def evaluate(
-        self, moved: jax.Array, hyper: Hyperparameters, fixed: Fixed
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self, state: State, hyper: Hyperparameters, fixed: Fixed
+    ) -> tuple[State, dict[str, jax.Array]]:
         """Scalars that describe a state."""
+        moved = state.moved
         with jax.default_matmul_precision("highest"):
             change = moments.change(moved, fixed.start)
             residuals = self._residuals(moved @ fixed.task.inputs.T, hyper, fixed)
@@ -77,7 +85,7 @@ class ByMoments:
                 change, fixed.initial, fixed.task, hyper, center=self.config.center
             ) | alignments(fixed.initial, change, fixed.task, hyper)
         initial = jnp.trace(fixed.initial.second)
-        return moved, {
+        return state, {
             "train_loss": jnp.mean(jnp.square(residuals / hyper.label_scale)),
             **measured,
             "weight_norm_ratio": jnp.sqrt(1 + jnp.trace(change.second) / initial),
