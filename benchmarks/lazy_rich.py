@@ -5,14 +5,15 @@
 Sweep. Seven α and three seeds of the polynomial task, by moments of the weights, all at
 once and one after the other, against networks of 500 units that are trained one after
 the other. Both are timed on some steps, in turn; 30,000 of all members are scaled up.
+The bound is how many units the moments replace.
 
 Theory. The causal solver with two units, 60 updates and 6,000 samples. Its floor is
 reading the responses of all samples that each update needs, once, at the bandwidth of
 the memory, measured in the same rounds.
 
 Kernel. The tangent kernel of the grokking transformer at the paper's size, summed over
-some of its outputs, in different forms. The floor of the usual form is its products of
-Jacobians at this machine's rate of large products.
+all of its outputs, in different forms. The floor of each is its products at this
+machine's rate of large ones. With `--whole` that of 2,000 pairs is computed once.
 """
 
 import dataclasses
@@ -27,8 +28,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from benchmarks.machine import matmul_flops, matmul_seconds, memory_bandwidth
+from benchmarks.machine import matmul_flops, memory_bandwidth
 from benchmarks.options import Parser, count
+from benchmarks.products import product_flops
 from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.harness import command_line, memory
 from experiments.harness.members import init_members
@@ -45,6 +47,7 @@ from nap_optax import metrics
 ALPHAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 NUM_SEEDS = 3
 NUM_UPDATES = 30_000
+TOKENS = "factors of layers, of tokens"
 SECTIONS = ("sweep", "dmft", "kernel")
 Clock = Callable[[], float]
 
@@ -59,8 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         action="store_true",
         help="seconds of all cores, which other programs change less",
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="also the kernel of 2,000 pairs, once"
+    )
     args = parser.parsed(argv)
-    run = {"sweep": sweep, "dmft": theory, "kernel": kernel}
+    run: dict[str, Callable[[bool, int, Clock], None]] = {
+        "sweep": sweep,
+        "dmft": theory,
+        "kernel": functools.partial(kernel, whole=args.whole),
+    }
     clock = time.process_time if args.processor_time else time.perf_counter
     for name in args.sections:
         run[name](args.small, args.rounds, clock)
@@ -95,6 +105,13 @@ def sweep(small: bool, rounds: int, clock: Clock) -> None:
         for name, found in times.items()
     }
     print(f"sweep of {len(configs)} members, {steps} of {NUM_UPDATES} updates timed")
+    examples = 4 * config.num_train * config.dimension  # two products, for each unit
+    few = min(config.width, config.dimension + 1)
+    print(
+        f"  products of an update: {examples * config.width / 1e6:.2f} MFLOP of a "
+        f"network, {examples * few / 1e6:.2f} by moments, as {few} units: "
+        f"{config.width / few:.1f} x fewer, the bound at one rate"
+    )
     for name, found in each.items():
         whole = min(found) * len(configs) * NUM_UPDATES
         print(
@@ -152,32 +169,47 @@ def theory(small: bool, rounds: int, clock: Clock) -> None:
     )
 
 
-def kernel(small: bool, rounds: int, clock: Clock) -> None:
-    """Prints the times of the tangent kernel in different forms."""
-    num_pairs, num_outputs = (6, 2) if small else (400, 2)
-    sizes: dict[str, Any] = {}
+def forms(small: bool) -> tuple[Any, Any, dict[str, Any]]:
+    """Parameters, all pairs in some order, and functions of them that are a kernel."""
+    modulus, sizes = 113, dict[str, Any]()
     if small:
-        sizes = {"num_heads": 2, "head_dim": 4, "mlp_dim": 8}
-    modulus = 5 if small else 113
+        modulus, sizes = 5, {"num_heads": 2, "head_dim": 4, "mlp_dim": 8}
     model = GrokkingTransformer(modulus, rngs=nnx.Rngs(0), **sizes)
     graph, params = nnx.split(model)
-    order = jax.random.permutation(jax.random.key(1), modulus**2)[:num_pairs]
-    pairs = (order // modulus, order % modulus)
+    order = jax.random.permutation(jax.random.key(1), modulus**2)
+    every_pair = (order // modulus, order % modulus)
 
     def apply(params: Any, inputs: Any) -> jax.Array:
-        return nnx.merge(graph, params)(*inputs)[:, :num_outputs]
+        return nnx.merge(graph, params)(*inputs)
+
+    def of_tokens(params: Any, inputs: Any) -> jax.Array:
+        """The same, with a row of the residual stream for each token of each pair."""
+        return by_tokens(nnx.merge(graph, params), *inputs)
 
     def hidden(params: Any, inputs: Any) -> jax.Array:
         """The same, with no matrix as it is, so that none is left as factors."""
         return apply(jax.tree.map(lambda leaf: leaf * 1, params), inputs)
 
-    ways = {
-        "Jacobians": functools.partial(metrics.empirical_ntk, hidden),
-        "factors of layers (`empirical_ntk`)": functools.partial(
-            metrics.empirical_ntk, apply
-        ),
-        "products with vectors": functools.partial(by_products, apply),
-    }
+    return (
+        params,
+        every_pair,
+        {
+            "Jacobians": functools.partial(metrics.empirical_ntk, hidden),
+            "factors of layers (`empirical_ntk`)": functools.partial(
+                metrics.empirical_ntk, apply
+            ),
+            TOKENS: functools.partial(metrics.empirical_ntk, of_tokens),
+            "products with vectors": functools.partial(by_products, apply),
+        },
+    )
+
+
+def kernel(small: bool, rounds: int, clock: Clock, whole: bool) -> None:
+    """Prints the times of the tangent kernel in different forms."""
+    num_pairs = 6 if small else 100
+    params, every_pair, ways = forms(small)
+    modulus = params["unembedding"]["kernel"].shape[1]
+    pairs = tuple(numbers[:num_pairs] for numbers in every_pair)
     compiled_ways = {
         name: jax.jit(way).lower(params, pairs).compile() for name, way in ways.items()
     }
@@ -191,22 +223,55 @@ def kernel(small: bool, rounds: int, clock: Clock) -> None:
     products: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        products += matmul_seconds(shape, repeats=3)
+        products += matmul_times(shape, clock)
         for name, own in compiled_ways.items():
             times[name].append(seconds(functools.partial(own, params, pairs), clock))
     num_params = sum(leaf.size for leaf in jax.tree.leaves(params))
-    flops = num_outputs * num_pairs**2 * num_params  # half of the products
-    floor = flops / (matmul_flops(shape) / min(products))
-    scale = (2000 / num_pairs) ** 2 * modulus / num_outputs
+    rate = matmul_flops(shape) / min(products)
     print(
-        f"kernel of {num_pairs} pairs, {num_outputs} of {modulus} outputs, "
-        f"{num_params} parameters; floor of the Jacobians' products {floor:.3f} s"
+        f"kernel of {num_pairs} pairs, all {modulus} outputs, {num_params} parameters; "
+        f"large products at {rate / 1e9:.0f} GFLOP/s. Operations are those of each "
+        "form's products, counted in its program"
     )
     for name, own in times.items():
+        flops = product_flops(ways[name], params, pairs)
         print(
             f"  {name}: {min(own):.3f} s at best, {ratio(own, times['Jacobians'])} the "
-            f"Jacobians'; 2,000 pairs and all outputs, scaled: {min(own) * scale:.0f} s"
+            f"Jacobians'; {flops / 1e9:.1f} GFLOP, floor {flops / rate:.3f} s, "
+            f"{flops / min(own) / rate:.0%} of the rate"
         )
+    if whole:
+        many = tuple(numbers[:2000] for numbers in every_pair)
+        whole_kernel(ways[TOKENS], params, many, rate, clock)
+
+
+def whole_kernel(
+    way: Callable[..., jax.Array], params: Any, pairs: Any, rate: float, clock: Clock
+) -> None:
+    """Prints the time of the kernel of many pairs, of one run."""
+    run = jax.jit(way).lower(params, pairs).compile()
+    took = seconds(functools.partial(run, params, pairs), clock)
+    flops = product_flops(way, params, pairs)
+    needs: Any = run.memory_analysis()
+    print(
+        f"  {TOKENS}, {len(pairs[0])} pairs: {took:.1f} s; {flops / 1e9:.0f} GFLOP, "
+        f"floor {flops / rate:.1f} s; "
+        f"{needs.temp_size_in_bytes / 1e9:.2f} GB beside it"
+    )
+
+
+def by_tokens(model: GrokkingTransformer, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The logits of a transformer of one block, as those of several are computed.
+
+    By itself it shares keys and values among pairs, so that they are no layer's.
+    """
+    others = (jnp.full_like(x, model.modulus + i) for i in range(3))
+    dot, equals, square = others
+    tokens = jnp.stack([x, dot, y, equals, square], axis=1)
+    rows = model.token_embedding.embedding[...][tokens]
+    rows += model.position_embedding.embedding[...][None]
+    at_square = model.blocks[0].features(rows, queries=slice(-1, None))
+    return model.unembedding(at_square["residual"][:, 0])
 
 
 def by_products(apply: Callable[..., jax.Array], params: Any, inputs: Any) -> jax.Array:
@@ -244,6 +309,19 @@ def seconds(run: Callable[[], Any], clock: Clock) -> float:
     start = clock()
     jax.block_until_ready(run())
     return clock() - start
+
+
+def matmul_times(
+    shape: tuple[int, int, int], clock: Clock, repeats: int = 3
+) -> list[float]:
+    """Seconds of large products, compiled before, by the clock of what they bound."""
+    rows, contracted, columns = shape
+    multiply = jax.jit(jnp.matmul)
+    left, right = jnp.ones((rows, contracted)), jnp.ones((contracted, columns))
+    jax.block_until_ready(multiply(left, right))
+    return [
+        seconds(functools.partial(multiply, left, right), clock) for _ in range(repeats)
+    ]
 
 
 def ratio(times: Sequence[float], others: Sequence[float]) -> str:

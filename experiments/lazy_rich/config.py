@@ -1,6 +1,7 @@
 """What every task can be asked for: how lazy the network is, and how it is trained."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from experiments.harness.checks import check, check_range
@@ -105,6 +106,9 @@ class LazyConfig(RunConfig):
         )
 
 
+MAX_MODULUS = math.isqrt(2**31 - 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class PairsConfig(LazyConfig):
     """The part of a config of tasks whose examples are pairs of numbers."""
@@ -121,8 +125,8 @@ class PairsConfig(LazyConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        # All pairs are tested at once, each with p outputs and a unit's row.
-        check_range("modulus", self.modulus, at_least=2, at_most=1000)
+        # Pairs are numbered in int32; what fits into memory is looked for by a run.
+        check_range("modulus", self.modulus, at_least=2, at_most=MAX_MODULUS)
         check_range("train_fraction", self.train_fraction, above=0, below=1)
         pairs = self.modulus**2
         check(
@@ -136,3 +140,8 @@ class PairsConfig(LazyConfig):
     def num_train(self) -> int:
         """Size of the training set."""
         return round(self.train_fraction * self.modulus**2)
+
+    @property
+    def most_at_once(self) -> int:
+        """Pairs that go through the network together: those of the larger set."""
+        return max(self.num_train, self.modulus**2 - self.num_train)

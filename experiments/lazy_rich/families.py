@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from experiments.lazy_rich.training import Problem
 
 OPERATIONS_PER_SECOND = 4e10
-"""Multiplications and additions of an update; 6e10 to 2e11 were measured, 9e10 of the
+"""Multiplications and additions of an update; 6e10 to 2e11 were measured, 1e11 of the
 polynomial task by moments."""
 DISPATCH_SECONDS = 3e-5
 """What an update costs however small it is."""

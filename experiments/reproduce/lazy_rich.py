@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.harness import plots
 from experiments.harness.family import Family
-from experiments.reproduce import claims, drawing
+from experiments.reproduce import claims, drawing, first_losses
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset, Scale
 from experiments.reproduce.runs import Runs
@@ -102,12 +102,6 @@ def rising_claim(
 def final(runs: Runs, arm: str, metric: str = "test_loss") -> np.ndarray:
     """The last evaluation, for each seed."""
     return runs.late(arm, metric=metric, last=1)
-
-
-def rise(runs: Runs, arm: str) -> np.ndarray:
-    """The highest test loss over that of the first evaluation, for each seed."""
-    _, values = runs.curve(arm, "test_loss")
-    return runs.highest(arm, metric="test_loss") / values[:, 0]
 
 
 def table(
@@ -238,6 +232,7 @@ def figure(
     draw: Callable[[Runs, Preset], Any],
     table: Callable[[Runs, Preset], str] | None = None,
     measure: Callable[[Preset], Mapping[str, Any]] | None = None,
+    from_start: bool = False,
 ) -> Figure:
     """A figure with the same arms and claims at both scales.
 
@@ -252,6 +247,7 @@ def figure(
       draw: draws it.
       table: of results, if lines alone do not tell.
       measure: what to measure once beside the runs.
+      from_start: whether that is the initial networks' losses, for `first_losses`.
     """
     sizes: dict[Scale, Size] = {"laptop": laptop, "paper": paper}
     presets = {
@@ -270,5 +266,7 @@ def figure(
         presets=presets,
         draw=draw,
         table=table,
-        measure=measure,
+        measure=functools.partial(first_losses.measure, family)
+        if from_start
+        else measure,
     )

@@ -46,6 +46,8 @@ class Study:
     """Likewise, where they do."""
     learned: Learned
     """What counts as generalised."""
+    rates: tuple[str, ...] = (CONSTANT, REWARMED, MEAN, TANGENTIAL)
+    """At which each setting is trained."""
 
     def name(self, setting: str, constraint: str, rate: str) -> str:
         """Names an arm."""
@@ -73,7 +75,7 @@ class Study:
             )
             for setting, own in settings.items()
             for constraint in CONSTRAINTS
-            for rate in _rates(constraint)
+            for rate in self._rates(constraint)
         }
 
     def claims(self) -> tuple[Claim, ...]:
@@ -112,7 +114,7 @@ class Study:
 
         soon = self.learned.generalised
         rewarmed = (self.lazy, PROJECTED, REWARMED)
-        return (
+        asked = (
             ratio(
                 "the lazy setting is lazy: free, at the constant rate, kernel rotation "
                 f"at {self.lazy} over that at {self.rich}",
@@ -139,6 +141,11 @@ class Study:
                 (self.lazy, FREE, REWARMED),
                 at_most=1,
             ),
+        )
+        if MEAN not in self.rates:
+            return asked
+        return (
+            *asked,
             ratio(
                 f"{self.lazy}, projected: it is the rate and not its cycles: kernel "
                 "rotation re-warmed over that at a constant rate of that mean",
@@ -177,35 +184,51 @@ class Study:
 
     def draw(self, runs: Runs, preset: Preset) -> Any:
         """A column for each setting and constraint, a colour for each rate."""
-        columns = [(s, c) for s in (self.lazy, self.rich) for c in CONSTRAINTS]
-        rows = {
-            f"test_{self.learned.kind}": f"test {self.learned.kind}",
-            "kernel_rotation": "kernel rotation",
-            "weight_norm_ratio": "weight norm\nover initial",
-        }
-        figure, axes = plots.figure(len(rows), len(columns), width=3.2, height=2.2)
-        for column, (setting, constraint) in enumerate(columns):
-            arms = {
+        columns = {
+            f"{setting}, {constraint}": {
                 self.name(setting, constraint, rate): rate
-                for rate in _rates(constraint)
+                for rate in self._rates(constraint)
             }
-            for row, (metric, label) in enumerate(rows.items()):
-                ax = axes[row, column]
-                drawing.panel(ax, runs, arms, metric=metric)
-                if column == 0:
-                    ax.set(ylabel=label)
-            axes[0, column].set_title(f"{setting}, {constraint}", fontsize="small")
-            axes[-1, column].set(xlabel="updates")
-        for line in axes:
-            _same_heights(line)
-        drawing.legend(axes[0, -1])  # of a projected column, which has all rates
-        return figure
+            for setting in (self.lazy, self.rich)
+            for constraint in CONSTRAINTS
+        }
+        return draw_columns(runs, columns, f"test_{self.learned.kind}")
+
+    def _rates(self, constraint: str) -> list[str]:
+        """A free network has no use for tangential gradients."""
+        return [
+            rate for rate in self.rates if rate != TANGENTIAL or constraint == PROJECTED
+        ]
 
 
-def _rates(constraint: str) -> tuple[str, ...]:
-    """A free network has no use for tangential gradients."""
-    rates = (CONSTANT, REWARMED, MEAN)
-    return (*rates, TANGENTIAL) if constraint == PROJECTED else rates
+def draw_columns(
+    runs: Runs, columns: Mapping[str, Mapping[str, str]], metric: str
+) -> Any:
+    """What is learned, how far kernels turned and what weights grew, in rows.
+
+    Args:
+      runs: the metrics.
+      columns: by title, the arms and their labels; the last one has all labels.
+      metric: of the first row.
+    """
+    rows = {
+        metric: metric.replace("_", " "),
+        "kernel_rotation": "kernel rotation",
+        "weight_norm_ratio": "weight norm\nover initial",
+    }
+    figure, axes = plots.figure(len(rows), len(columns), width=3.2, height=2.2)
+    for column, (title, arms) in enumerate(columns.items()):
+        for row, (own, label) in enumerate(rows.items()):
+            ax = axes[row, column]
+            drawing.panel(ax, runs, arms, metric=own)
+            if column == 0:
+                ax.set(ylabel=label)
+        axes[0, column].set_title(title, fontsize="small")
+        axes[-1, column].set(xlabel="updates")
+    for line in axes:
+        _same_heights(line)
+    drawing.legend(axes[0, -1])
+    return figure
 
 
 def _rate(rate: str, size: Mapping[str, Any]) -> dict[str, Any]:

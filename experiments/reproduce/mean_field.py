@@ -59,6 +59,11 @@ def simulated(runs: Runs, arm: str, metric: str) -> np.ndarray:
     return np.asarray(runs.extra["simulated"][arm][metric])[steps]
 
 
+def initial(runs: Runs, arm: str, metric: str) -> float:
+    """The networks' before the first update, whose overlaps are those of the theory."""
+    return float(runs.extra["simulated"][arm][metric][0])
+
+
 def distance(runs: Runs, arm: str, metric: str) -> np.ndarray:
     """The theory's distance from the networks over their norm, along the run."""
     _, theory = runs.curve(arm, metric)

@@ -53,7 +53,12 @@ def reproduce(
         for run in each
     }
     outcome = outcomes.sentence(became)
-    runs = Runs(rows, _extra(figure, preset, directory, draw_only=draw_only))
+    beside = dataclasses.replace(preset, num_seeds=max(len(seeds), preset.num_seeds))
+    more = range(preset.num_seeds, len(seeds))
+    extra = _extra(
+        figure, beside, directory, of=[*preset.arms, *more], draw_only=draw_only
+    )
+    runs = Runs(rows, extra)
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
     table = figure.table(runs, preset) if figure.table else ""
     picture = directory / f"{figure.name.rpartition('/')[2]}.png"
@@ -70,15 +75,27 @@ def reproduce(
 
 
 def _extra(
-    figure: Figure, preset: Preset, directory: Path, *, draw_only: bool
+    figure: Figure,
+    preset: Preset,
+    directory: Path,
+    *,
+    of: Sequence[str | int],
+    draw_only: bool,
 ) -> dict[str, Any]:
-    """The measurements beside the runs, made once; remove the file to repeat them."""
+    """What is measured beside the runs, once; remove the file to measure again.
+
+    Args:
+      figure: the figure.
+      preset: its scale, with the arms to measure.
+      directory: where the file is.
+      of: the arms, and the seeds that the figure does not have by itself.
+      draw_only: measure nothing.
+    """
     if figure.measure is None:
         return {}
     path = directory / "measured.json"
-    of = list(preset.arms)
     saved = _saved_measurement(path)
-    if saved.get("of") == of:  # else it is of other arms, from an older version
+    if saved.get("of") == of:  # else it is of other arms or seeds
         return saved["measured"]
     if draw_only:
         raise UserError(f"{path} is missing: run without --draw-only to measure it")

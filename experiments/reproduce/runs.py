@@ -30,6 +30,10 @@ class Runs:
         """Names of the arms, in the order of the rows."""
         return list(self._rows)
 
+    def num_seeds(self, arm: str) -> int:
+        """How many were run."""
+        return len(self._rows[arm])
+
     def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps, shape (points,), and values, shape (seeds, points)."""
         seeds = list(self._rows[arm].values())

@@ -8,12 +8,12 @@ from experiments.lazy_rich.modular.config import Config
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, and the units of an update."""
+    """At the least: parameters now and at first, and the units of all examples."""
     params = 3 * config.modulus * config.width
     units = config.width + config.modulus
     return Needs(
         member=4 * 2 * params + 8 * config.modulus**2,
-        step=4 * (params + config.num_train * units),
+        step=4 * (params + config.most_at_once * units),
     )
 
 

@@ -11,10 +11,16 @@ from experiments.harness.members import Hyperparameters
 from experiments.lazy_rich import training
 from experiments.lazy_rich.polynomial import moments, theory
 from experiments.lazy_rich.polynomial.config import Config
-from experiments.lazy_rich.polynomial.moments import Flow, Moments
+from experiments.lazy_rich.polynomial.moments import Moments, Start
 from experiments.lazy_rich.polynomial.task import Task, draw_task, target_matrix
 from experiments.lazy_rich.training import Network, Training
 from models import CommitteeMachine
+
+
+class State(NamedTuple):
+    """What changes from step to step; a checkpoint takes no array by itself."""
+
+    moved: jax.Array  # (n, D), the weights of few units less those at first
 
 
 class Fixed(NamedTuple):
@@ -22,6 +28,7 @@ class Fixed(NamedTuple):
 
     task: Task
     initial: Moments
+    start: Start
 
 
 def experiment(config: Config) -> "ByMoments | Training":
@@ -38,54 +45,63 @@ class ByMoments:
     def __init__(self, config: Config):
         self.config = config
 
-    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[Flow, Fixed]:
+    def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[State, Fixed]:
         """The state of step 0, and the data of one seed."""
         data_key, params_key = training.keys(seed)
         units = Units(self.config)
         model = units.model(hyper, nnx.Rngs(params_key))
         task = units.data(data_key, hyper)
         weights = model.hidden.kernel[...] + solution(task, self.config.width, hyper)
-        fixed = Fixed(task, moments.moments_of(weights))
-        return moments.no_flow(self.config.dimension), fixed
+        with jax.default_matmul_precision("highest"):
+            start = moments.start(weights, task.inputs, hyper.epsilon)
+            initial = moments.moments_of(weights)
+        return State(moments.unchanged(start)), Fixed(task, initial, start)
 
-    def step(self, flow: Flow, hyper: Hyperparameters, fixed: Fixed) -> Flow:
+    def step(self, state: State, hyper: Hyperparameters, fixed: Fixed) -> State:
         """One update with the whole training set."""
         with jax.default_matmul_precision("highest"):
-            change = moments.change(flow, fixed.initial)
-            return moments.descend(
-                flow,
+            hidden = state.moved @ fixed.task.inputs.T
+            moved = moments.descend(
+                state.moved,
+                hidden,
                 fixed.task.inputs,
-                self._residuals(change, hyper, fixed),
+                self._residuals(hidden, hyper, fixed),
+                fixed.start,
                 alpha=hyper.alpha,
                 epsilon=hyper.epsilon,
                 base_rate=hyper.learning_rate,
             )
+        return State(moved)
 
     def evaluate(
-        self, flow: Flow, hyper: Hyperparameters, fixed: Fixed
-    ) -> tuple[Flow, dict[str, jax.Array]]:
+        self, state: State, hyper: Hyperparameters, fixed: Fixed
+    ) -> tuple[State, dict[str, jax.Array]]:
         """Scalars that describe a state."""
+        moved = state.moved
         with jax.default_matmul_precision("highest"):
-            change = moments.change(flow, fixed.initial)
-            residuals = self._residuals(change, hyper, fixed)
+            change = moments.change(moved, fixed.start)
+            residuals = self._residuals(moved @ fixed.task.inputs.T, hyper, fixed)
             measured = averages(
                 change, fixed.initial, fixed.task, hyper, center=self.config.center
             ) | alignments(fixed.initial, change, fixed.task, hyper)
-            initial = jnp.trace(fixed.initial.second)
-            moved = moments.moved(flow, fixed.initial)
-        return flow, {
+        initial = jnp.trace(fixed.initial.second)
+        return state, {
             "train_loss": jnp.mean(jnp.square(residuals / hyper.label_scale)),
             **measured,
             "weight_norm_ratio": jnp.sqrt(1 + jnp.trace(change.second) / initial),
-            "parameter_movement": jnp.sqrt(moved / initial),
+            "parameter_movement": jnp.sqrt(jnp.sum(jnp.square(moved)) / initial),
         }
 
     def _residuals(
-        self, change: Moments, hyper: Hyperparameters, fixed: Fixed
+        self, hidden: jax.Array, hyper: Hyperparameters, fixed: Fixed
     ) -> jax.Array:
-        seen = change if self.config.center else moments.added(change, fixed.initial)
+        """Targets less outputs, from how the pre-activations changed."""
         return fixed.task.targets - moments.outputs(
-            fixed.task.inputs, seen, hyper.alpha, hyper.epsilon
+            hidden,
+            fixed.start,
+            hyper.alpha,
+            hyper.epsilon,
+            center=self.config.center,
         )
 
 

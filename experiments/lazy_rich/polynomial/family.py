@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run_seconds(config: Config) -> float:
     """An estimate."""
     d, p, n = config.dimension, config.num_train, config.width
-    operations = 4 * p * d**2 + 10 * d**3 if config.by_moments else 8 * p * d * n
+    operations = 4 * p * d * min(n, d + 1) if config.by_moments else 8 * p * d * n
     one = DISPATCH_SECONDS + operations / OPERATIONS_PER_SECOND
     return config.num_steps * one
 
@@ -26,7 +26,9 @@ def memory(config: Config) -> Needs:
     d, p, n = config.dimension, config.num_train, config.width
     data = 4 * p * d
     if config.by_moments:
-        return Needs(member=data + 4 * 2 * d**2, step=4 * (p * d + 2 * d**2))
+        few = min(n, d + 1)
+        own = p * few + 2 * d * few + d**2
+        return Needs(member=data + 4 * own, step=4 * (p + d) * few)
     return Needs(member=data + 4 * 2 * d * n, step=4 * (2 * p * n + d * n))
 
 

@@ -1,4 +1,4 @@
-r"""Gradient descent of a quadratic committee machine, without its units.
+r"""Gradient descent of a quadratic committee machine, by as many units as it needs.
 
 The network :math:`f(x) = \frac{\alpha}{N} \sum_i (h_i + \frac\varepsilon2 h_i^2)`,
 :math:`h_i = w_i \cdot x`, depends on its N units through two moments only, and so does
@@ -7,14 +7,18 @@ error. All units follow one affine map, whatever their number:
 
 .. math::
 
-    w_i \leftarrow (I + E) w_i + s, \qquad
-    s = k \sum_\mu r_\mu x_\mu, \quad E = \varepsilon k \sum_\mu r_\mu x_\mu x_\mu^\top,
+    w_i \leftarrow w_i + k \sum_\mu r_\mu x_\mu (1 + \varepsilon w_i \cdot x_\mu),
     \quad k = \frac{2 \eta_0}{\alpha P}
 
-with residuals :math:`r = y - f`. The map so far, less the identity, is what is stored:
-it is small where training is lazy, and float32 keeps its digits at any α. It costs the
-same at any width. Derived from the definitions; Kumar et al. (2024) have the moments in
-their section 4. P examples, D dimensions.
+with residuals :math:`r = y - f`. So D + 1 units, each with a share of the others, do
+what any number does: a column :math:`u_j` of weights and a number :math:`e_j` for each,
+such that :math:`\sum_j e_j^2 = 1`, that :math:`\sum_j e_j u_j` is the mean of the units
+and :math:`\sum_j u_j u_j^\top` that of their squares. They follow
+:math:`u_j \leftarrow u_j + k \sum_\mu r_\mu x_\mu (e_j + \varepsilon u_j \cdot x_\mu)`.
+
+Their change is what is stored: it is small where training is lazy, and float32 keeps
+its digits at any α. Derived from the definitions; Kumar et al. (2024) have the moments
+in their section 4. P examples, D dimensions, n = min(N, D + 1) units.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -33,11 +37,13 @@ class Moments(NamedTuple):
     second: jax.Array  # (D, D) of w w^T
 
 
-class Flow(NamedTuple):
-    """The affine map from the initial weights of a unit to those now, less these."""
+class Start(NamedTuple):
+    """The few units of an initial network, and what they do with its examples."""
 
-    linear: jax.Array  # (D, D)
-    shift: jax.Array  # (D,)
+    weights: jax.Array  # (n, D), u
+    shares: jax.Array  # (n,), e
+    slopes: jax.Array  # (n, P), e + ε u · x: what a pre-activation adds to the output
+    outputs: jax.Array  # (P,), over α
 
 
 def moments_of(weights: jax.Array, readouts: jax.Array | None = None) -> Moments:
@@ -47,26 +53,28 @@ def moments_of(weights: jax.Array, readouts: jax.Array | None = None) -> Moments
     return Moments(jnp.mean(weighted, axis=1), weighted @ weights.T / width)
 
 
-def no_flow(dimension: int) -> Flow:
-    """That of step 0."""
-    return Flow(jnp.zeros((dimension, dimension)), jnp.zeros(dimension))
+def start(weights: jax.Array, inputs: jax.Array, epsilon: Scalar) -> Start:
+    """Few units that are like those of weights of shape (D, N)."""
+    dimension, width = weights.shape
+    columns = jnp.vstack([weights, jnp.ones((1, width), weights.dtype)]).T / width**0.5
+    if width > dimension + 1:
+        # Columns that are turned alike have the same products with each other.
+        columns = jnp.linalg.qr(columns, mode="r")
+    units, shares = columns[:, :-1], columns[:, -1]
+    hidden = units @ inputs.T
+    outputs = jnp.sum(hidden * (shares[:, None] + epsilon / 2 * hidden), axis=0)
+    return Start(units, shares, shares[:, None] + epsilon * hidden, outputs)
 
 
-def change(flow: Flow, initial: Moments) -> Moments:
+def unchanged(first: Start) -> jax.Array:
+    """The change of step 0, shape (n, D)."""
+    return jnp.zeros_like(first.weights)
+
+
+def change(moved: jax.Array, first: Start) -> Moments:
     """The moments now less those at first, computed without a difference."""
-    carried = flow.linear @ initial.mean
-    product = flow.linear @ initial.second
-    mixed = jnp.outer(initial.mean + carried, flow.shift)
-    second = product + product.T + product @ flow.linear.T
-    second += mixed + mixed.T + jnp.outer(flow.shift, flow.shift)
-    return Moments(carried + flow.shift, second)
-
-
-def moved(flow: Flow, initial: Moments) -> jax.Array:
-    """The mean over units of the squared distance from where they began."""
-    carried = flow.linear @ initial.mean
-    square = jnp.sum((flow.linear @ initial.second) * flow.linear)
-    return square + 2 * jnp.vdot(carried, flow.shift) + jnp.vdot(flow.shift, flow.shift)
+    product = moved.T @ (2 * first.weights + moved)
+    return Moments(first.shares @ moved, (product + product.T) / 2)
 
 
 def added(one: Moments, other: Moments) -> Moments:
@@ -75,36 +83,48 @@ def added(one: Moments, other: Moments) -> Moments:
 
 
 def outputs(
-    inputs: jax.Array, moments: Moments, alpha: Scalar, epsilon: Scalar
+    hidden: jax.Array,
+    first: Start,
+    alpha: Scalar,
+    epsilon: Scalar,
+    *,
+    center: bool,
 ) -> jax.Array:
-    """The network's outputs, shape (n,); of a change of moments, how they changed."""
-    quadratic = jnp.sum((inputs @ moments.second) * inputs, axis=1)
-    return alpha * (inputs @ moments.mean + epsilon / 2 * quadratic)
+    """The network's outputs on the training inputs, shape (P,).
+
+    Args:
+      hidden: how the pre-activations changed, ``moved @ inputs.T``, shape (n, P).
+      first: the start.
+      alpha: α.
+      epsilon: ε.
+      center: whether they are less those at first.
+    """
+    risen = jnp.sum(hidden * (first.slopes + epsilon / 2 * hidden), axis=0)
+    return alpha * (risen if center else first.outputs + risen)
 
 
 def descend(
-    flow: Flow,
+    moved: jax.Array,
+    hidden: jax.Array,
     inputs: jax.Array,
     residuals: jax.Array,
+    first: Start,
     *,
     alpha: Scalar,
     epsilon: Scalar,
     base_rate: Scalar,
-) -> Flow:
-    """One update of gradient descent.
+) -> jax.Array:
+    """The change after one update of gradient descent.
 
     Args:
-      flow: before.
+      moved: the change before.
+      hidden: how the pre-activations changed, ``moved @ inputs.T``, shape (n, P).
       inputs: shape (P, D).
       residuals: targets less outputs, shape (P,).
+      first: the start.
       alpha: α.
       epsilon: ε.
       base_rate: η₀.
     """
     weighted = (2 * base_rate / (alpha * len(inputs))) * residuals
-    shift = weighted @ inputs
-    linear = epsilon * (inputs.T @ (weighted[:, None] * inputs))
-    return Flow(
-        flow.linear + linear + linear @ flow.linear,
-        flow.shift + shift + linear @ flow.shift,
-    )
+    return moved + (weighted[None] * (first.slopes + epsilon * hidden)) @ inputs

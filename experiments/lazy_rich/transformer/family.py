@@ -18,7 +18,7 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, and the units of an update.
+    """At the least: parameters now and at first, and the units of all examples.
 
     Attention has a row for each position; what follows is computed at the last one.
     """
@@ -26,7 +26,7 @@ def memory(config: Config) -> Needs:
     units = attention + config.mlp_dim + config.modulus
     return Needs(
         member=4 * 2 * num_params(config) + 8 * config.modulus**2,
-        step=4 * (num_params(config) + config.num_train * units),
+        step=4 * (num_params(config) + config.most_at_once * units),
     )
 
 

@@ -2,7 +2,8 @@
 
 If a matrix W is used once, in a product x W, its gradient is x^T g, where g is the
 gradient of the product. The inner product of the gradients of two examples is then
-(x · x') (g · g'), summed over the rows of x, and needs no gradient of W.
+(x · x') (g · g'), summed over the rows of x, and needs no gradient of W. A look-up of
+rows of W is such a product too: each row of x has a one and else zeros.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend import core
 
 __all__ = ["Layer", "factored"]
@@ -22,7 +24,7 @@ _CALLS = ("pjit", "jit", "closed_call")
 
 
 class Layer(NamedTuple):
-    """One use of a matrix, in one example alone."""
+    """One use of a matrix, in one example alone: as a factor, or as a table."""
 
     num_rows: int  # of x, such as positions in a sequence
     num_inputs: int
@@ -170,6 +172,8 @@ def _use(
     equation: Any, operands: Sequence[Any], place: int, own: Mapping[int, int]
 ) -> tuple[Layer | None, Any]:
     """The use of the matrix that is a given operand of a product, and the rows of x."""
+    if equation.primitive.name == "gather":
+        return _lookup(equation, operands, place)
     if equation.primitive.name != "dot_general" or len(own) != 1:
         return None, None
     contracted, batched = equation.params["dimension_numbers"]
@@ -189,3 +193,34 @@ def _use(
         jax.ShapeDtypeStruct(product.shape, product.dtype),
     )
     return layer, jnp.transpose(x, kept + axes).reshape(num_rows, num_inputs)
+
+
+def _lookup(
+    equation: Any, operands: Sequence[Any], place: int
+) -> tuple[Layer | None, Any]:
+    """As `_use`, of rows of a table that are looked up by their numbers."""
+    table, product = operands[0], equation.outvars[0].aval
+    numbers = equation.params["dimension_numbers"]
+    kept = jnp.ndim(operands[1]) - 1
+    is_of_rows = (
+        place == 0
+        and jnp.ndim(operands[1])
+        and numbers.start_index_map == numbers.collapsed_slice_dims == (0,)
+        and not numbers.operand_batching_dims
+        and numbers.offset_dims == tuple(range(kept, len(product.shape)))
+        and equation.params["slice_sizes"][1:] == jnp.shape(table)[1:]
+    )
+    if not is_of_rows or not jnp.issubdtype(product.dtype, jnp.floating):
+        return None, None
+    num_inputs = len(table)
+    indices = operands[1].reshape(-1)
+    if equation.params["mode"] == lax.GatherScatterMode.CLIP:
+        indices = jnp.clip(indices, 0, num_inputs - 1)
+    layer = Layer(
+        len(indices),
+        num_inputs,
+        jnp.size(table) // num_inputs,
+        jax.ShapeDtypeStruct(product.shape, product.dtype),
+    )
+    # Numbers outside of the table have a row of zeros, and no gradient.
+    return layer, jax.nn.one_hot(indices, num_inputs, dtype=product.dtype)

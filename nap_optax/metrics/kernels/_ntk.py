@@ -72,9 +72,11 @@ def empirical_ntk(
     this memory is free. Computed in float32 at least, and in full precision on every
     device.
 
-    If a matrix is used once, in a product with few rows for each example, its part of
-    the Jacobian stays two factors. A pair of examples needs only their inner products,
-    which for wide layers is many times less to compute.
+    If a matrix is used once, in a product with few rows for each example or as a table
+    of which an example looks up few rows, its part of the Jacobian stays two factors. A
+    pair of examples needs only their inner products, which for wide layers is many
+    times less to compute. For ``"trace"``, as many outputs are computed together as
+    have factors that are no larger than the Jacobian of one output.
 
     Each example goes through the network alone, so examples must not depend on each
     other, as they do under batch normalisation. To compile once for many parameters,
@@ -152,15 +154,19 @@ def empirical_ntk(
         matrix = gram(jacobian.of_all)
         return matrix.reshape(num_rows, num_outputs, -1, num_outputs)
 
-    def of_output(output: jax.Array) -> jax.Array:
-        return gram(functools.partial(jacobian.of_one, output))
+    def of_some(numbers: jax.Array) -> jax.Array:
+        return gram(functools.partial(jacobian.of_some, numbers))
 
-    numbers = jnp.arange(num_outputs, dtype=jnp.int32)
-    result = jax.eval_shape(of_output, numbers[0])
+    num_blocks = -(-num_outputs // min(num_outputs, jacobian.outputs_at_once))
+    together = -(-num_outputs // num_blocks)
+    # Numbers past the last one are of no output, and add nothing.
+    numbers = jnp.arange(num_blocks * together, dtype=jnp.int32)
+    blocks = numbers.reshape(num_blocks, together)
+    result = jax.eval_shape(of_some, blocks[0])
     total, _ = jax.lax.scan(
-        lambda total, output: (total + of_output(output), None),
+        lambda total, block: (total + of_some(block), None),
         jnp.zeros(result.shape, result.dtype),
-        numbers,
+        blocks,
     )
     return total
 
@@ -266,20 +272,28 @@ class _Jacobian:
         )
 
     @property
+    def outputs_at_once(self) -> int:
+        """As many as have factors of no more than the whole row of one output."""
+        whole = sum(jnp.size(leaf) for leaf in self._leaves)
+        own = sum(jnp.size(leaf) for leaf in self._plain.values())
+        own += sum(layer.offset.size for layer in self.layers.values())
+        return max(1, whole // max(1, own))
+
+    @property
     def most_positions(self) -> int:
         """The largest number of rows of a layer's input."""
         return max((own.num_rows for own in self.layers.values()), default=1)
 
-    def of_one(self, output: jax.Array, examples: Any) -> Rows:
-        """The rows of one output of each example."""
+    def of_some(self, numbers: jax.Array, examples: Any) -> Rows:
+        """The rows of some outputs, end to end in one for each example."""
 
-        def gradient(example: Any) -> Any:
+        def gradients(example: Any) -> Any:
             outputs, pull_back, inputs = self._pulled_back(example)
-            chosen = jnp.arange(outputs.size, dtype=jnp.int32) == output
-            return pull_back(chosen.astype(outputs.dtype)), inputs
+            every = jnp.arange(outputs.size, dtype=jnp.int32)
+            chosen = (every[None] == numbers[:, None]).astype(outputs.dtype)
+            return jax.vmap(pull_back)(chosen), inputs
 
-        found, inputs = jax.vmap(gradient)(examples)
-        return self._rows(jax.tree.map(lambda leaf: leaf[:, None], found), inputs)
+        return self._rows(*jax.vmap(gradients)(examples), joined=True)
 
     def of_all(self, examples: Any) -> Rows:
         """The rows of all outputs, one example after another."""
@@ -289,7 +303,7 @@ class _Jacobian:
             every = jnp.eye(outputs.size, dtype=outputs.dtype)
             return jax.vmap(pull_back)(every), inputs
 
-        return self._rows(*jax.vmap(gradients)(examples))
+        return self._rows(*jax.vmap(gradients)(examples), joined=False)
 
     def _pulled_back(self, example: Any) -> Any:
         def outputs(offsets: Any, plain: Any) -> Any:
@@ -300,19 +314,20 @@ class _Jacobian:
 
         return jax.vjp(outputs, self._offsets, self._plain, has_aux=True)
 
-    def _rows(self, gradients: Any, inputs: Mapping[int, jax.Array]) -> Rows:
+    def _rows(
+        self, gradients: Any, inputs: Mapping[int, jax.Array], *, joined: bool
+    ) -> Rows:
+        """The parts; joined, the outputs of an example are one, of all entries."""
         by_offset, by_leaf = gradients
         layers = []
         for index, layer in self.layers.items():
-            own = by_offset[index]
-            shape = (*own.shape[:2], layer.num_rows, layer.num_outputs)
-            layers.append(
-                Factors(
-                    _norms.widened(inputs[index]),
-                    _norms.widened(own).reshape(shape),
-                )
-            )
-        return Rows(_flat(list(by_leaf.values()), 2), layers)
+            own = _norms.widened(by_offset[index])
+            n, k = own.shape[:2]
+            own = own.reshape(n, k, layer.num_rows, layer.num_outputs)
+            if joined:
+                own = jnp.swapaxes(own, 1, 2).reshape(n, 1, layer.num_rows, -1)
+            layers.append(Factors(_norms.widened(inputs[index]), own))
+        return Rows(_flat(list(by_leaf.values()), 1 if joined else 2), layers)
 
 
 def _flat(gradients: Sequence[jax.Array], num_axes: int) -> list[jax.Array]:

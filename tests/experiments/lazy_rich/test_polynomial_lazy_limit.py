@@ -99,6 +99,7 @@ def test_large_alpha_approaches_it_as_one_over_alpha():
         own = task.draw_task(key, 50, 250)
         weights = jax.random.normal(weights_key, (50, 500))
         initial = moments.moments_of(weights)
+        first = moments.start(weights, own.inputs, 0.1)
         target = task.target_matrix(own.directions)
         options = {"epsilon": 0.1, "base_rate": 2.0}
         lazy = lazy_limit.lazy_curve(
@@ -107,14 +108,16 @@ def test_large_alpha_approaches_it_as_one_over_alpha():
 
         @jax.jit
         def losses(alpha):
-            def step(flow, _):
-                moved = moments.change(flow, initial)
-                f = moments.outputs(own.inputs, moved, alpha, 0.1)
+            def step(moved, _):
+                hidden = moved @ own.inputs.T
+                f = moments.outputs(hidden, first, alpha, 0.1, center=True)
                 rest = own.targets - f
-                new = moments.descend(flow, own.inputs, rest, alpha=alpha, **options)
+                new = moments.descend(
+                    moved, hidden, own.inputs, rest, first, alpha=alpha, **options
+                )
                 return new, jnp.mean(rest**2)
 
-            return jax.lax.scan(step, moments.no_flow(50), length=201)[1]
+            return jax.lax.scan(step, moments.unchanged(first), length=201)[1]
 
         deviations = [
             float(jnp.max(jnp.abs(losses(alpha) / lazy.train_loss - 1)))

@@ -33,30 +33,30 @@ def narrowed(tree):
 
 
 @functools.partial(jax.jit, static_argnames=("num_steps", "center"))
-def recursion(own, initial, settings, num_steps, center=True):
-    """The flow after some updates, and the training loss before each."""
+def recursion(own, weights, settings, num_steps, center=True):
+    """The moments after some updates, how far units are, and losses before each."""
     alpha, epsilon, base_rate = settings
-    first = moments.outputs(own.inputs, initial, alpha, epsilon)
-    start = 0 * first if center else first
+    first = moments.start(weights, own.inputs, epsilon)
 
-    def step(flow, _):
-        moved = moments.change(flow, initial)
-        f = start + moments.outputs(own.inputs, moved, alpha, epsilon)
+    def step(moved, _):
+        hidden = moved @ own.inputs.T
+        f = moments.outputs(hidden, first, alpha, epsilon, center=center)
         residuals = own.targets - f
         new = moments.descend(
-            flow,
+            moved,
+            hidden,
             own.inputs,
             residuals,
+            first,
             alpha=alpha,
             epsilon=epsilon,
             base_rate=base_rate,
         )
         return new, jnp.mean(residuals**2)
 
-    flow = jax.tree.map(
-        lambda leaf: leaf.astype(own.inputs.dtype), moments.no_flow(len(own.inputs[0]))
-    )
-    return jax.lax.scan(step, flow, length=num_steps)
+    moved, losses = jax.lax.scan(step, moments.unchanged(first), length=num_steps)
+    now = moments.added(moments.moments_of(weights), moments.change(moved, first))
+    return now, jnp.sum(moved**2), losses
 
 
 @functools.partial(jax.jit, static_argnames=("num_steps", "center"))
@@ -78,24 +78,34 @@ def descent(own, weights, settings, num_steps, center=True):
 
 
 @pytest.mark.parametrize("center", [True, False])
-def test_equals_gradient_descent_in_float64(center):
+@pytest.mark.parametrize("width", [5, DIMENSION + 1, WIDTH])
+def test_equals_gradient_descent_in_float64(width, center):
     with enable_x64(True):
-        own, weights = problem()
-        initial = moments.moments_of(weights)
+        own, weights = problem(sizes=(DIMENSION, NUM_TRAIN, width))
         settings = ((2.0, 0.25, 1.0), 100, center)
-        flow, ours = recursion(own, initial, *settings)
+        now, square, ours = recursion(own, weights, *settings)
         after, theirs = descent(own, weights, *settings)
         np.testing.assert_allclose(ours, theirs, rtol=1e-10)
         assert theirs[-1] < 0.5 * theirs[0]
-        now = moments.added(initial, moments.change(flow, initial))
         expected = moments.moments_of(after)
         np.testing.assert_allclose(now.mean, expected.mean, atol=1e-10)
         np.testing.assert_allclose(now.second, expected.second, atol=1e-10)
-        # The map is that of each unit.
-        every = weights + flow.linear @ weights + flow.shift[:, None]
-        np.testing.assert_allclose(every, after, atol=1e-10)
         distance = jnp.mean(jnp.sum((after - weights) ** 2, axis=0))
-        np.testing.assert_allclose(moments.moved(flow, initial), distance, rtol=1e-10)
+        np.testing.assert_allclose(square, distance, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(5, 5), (500, DIMENSION + 1)])
+def test_few_units_have_the_moments_of_many(width, expected):
+    own, weights = problem(sizes=(DIMENSION, NUM_TRAIN, width))
+    first, want = moments.start(weights, own.inputs, 0.3), moments.moments_of(weights)
+    assert first.weights.shape == (expected, DIMENSION)
+    np.testing.assert_allclose(first.shares @ first.weights, want.mean, atol=1e-5)
+    np.testing.assert_allclose(
+        first.weights.T @ first.weights, want.second, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(jnp.sum(first.shares**2), 1, rtol=1e-5)
+    outputs = network(weights, own.inputs, 0.3)
+    np.testing.assert_allclose(first.outputs, outputs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -106,7 +116,7 @@ def test_float32_is_enough_for_2000_steps():
         theirs = np.asarray(descent(own, weights, *settings)[1])
     assert theirs[-1] < 0.02
     own, weights = narrowed((own, weights))
-    ours = recursion(own, moments.moments_of(weights), *settings)[1]
+    ours = recursion(own, weights, *settings)[2]
     np.testing.assert_allclose(ours[-1], theirs[-1], rtol=1e-4)
 
 
@@ -115,9 +125,9 @@ def test_float32_keeps_its_digits_at_any_alpha():
     settings = ((1e5, 0.25, 1.0), 100)
     with enable_x64(True):
         own, weights = problem()
-        truth = np.asarray(recursion(own, moments.moments_of(weights), *settings)[1])
+        truth = np.asarray(recursion(own, weights, *settings)[2])
     own, weights = narrowed((own, weights))
-    ours = recursion(own, moments.moments_of(weights), *settings)[1]
+    ours = recursion(own, weights, *settings)[2]
     np.testing.assert_allclose(ours, truth, rtol=1e-5)
 
     model = lazy_from_offset(
@@ -141,11 +151,10 @@ def test_the_scale_of_weights_is_laziness(center):
     with enable_x64(True):
         own, weights = problem()
         alpha, epsilon, scale, rate = 0.8, 0.2, 2.5, 0.4
-        initial, wider = (moments.moments_of(c * weights) for c in (1.0, scale))
         lazy = recursion(
-            own, initial, (alpha * scale, epsilon * scale, rate), 200, center
-        )[1]
-        wide = recursion(own, wider, (alpha, epsilon, rate), 200, center)[1]
+            own, weights, (alpha * scale, epsilon * scale, rate), 200, center
+        )[2]
+        wide = recursion(own, scale * weights, (alpha, epsilon, rate), 200, center)[2]
     np.testing.assert_allclose(wide, lazy, rtol=1e-10)
 
 
@@ -153,10 +162,10 @@ def test_the_scale_of_labels_is_laziness():
     """Labels y / α at α = 1 give 1 / α² times the losses of labels y at α."""
     with enable_x64(True):
         own, weights = problem()
-        initial, alpha = moments.moments_of(weights), 3.0
+        alpha = 3.0
         small = own._replace(targets=own.targets / alpha)
-        ours = recursion(small, initial, (1.0, 0.2, 0.5), 200)[1]
-        theirs = recursion(own, initial, (alpha, 0.2, 0.5), 200)[1]
+        ours = recursion(small, weights, (1.0, 0.2, 0.5), 200)[2]
+        theirs = recursion(own, weights, (alpha, 0.2, 0.5), 200)[2]
         np.testing.assert_allclose(ours, theirs / alpha**2, rtol=1e-10)
 
 

@@ -101,7 +101,7 @@ def test_the_tangent_kernel_is_that_of_the_network(dtype):
 
 
 @pytest.mark.parametrize("readouts", [False, True])
-@pytest.mark.parametrize("epsilon", [0.3, 0.7])
+@pytest.mark.parametrize("epsilon", [0.05, 0.3, 0.7, 1.5, 4.0])
 def test_eigenvalues_sum_to_the_trace(epsilon, readouts):
     found = theory.initial_eigenvalues(D, epsilon, readouts=readouts)
     total = sum(own.multiplicity * own.value for own in found.values())
@@ -122,9 +122,9 @@ def initial_kernel(x, other, epsilon, readouts):
 
 @pytest.mark.parametrize("readouts", [False, True])
 @pytest.mark.parametrize("name", ["linear", "quadratic", "radial"])
-def test_eigenvalues_are_those_of_the_kernel(name, readouts):
+@pytest.mark.parametrize("epsilon", [0.3, 0.7, 1.5])
+def test_eigenvalues_are_those_of_the_kernel(epsilon, name, readouts):
     """By projections: the mean of φ(x) K(x, x') φ(x') over that of φ(x)²."""
-    epsilon = 0.7
     x, other = samples(1_000_000, seed=1), samples(1_000_000, seed=2)
     functions = {
         "linear": lambda x: x[:, 0],
@@ -146,8 +146,11 @@ def test_eigenvalues_are_those_of_the_kernel(name, readouts):
 
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("num_directions", [1, 2])
-def test_alignment_and_its_parts_are_those_of_samples(centered, num_directions):
-    epsilon, own = 0.8, random_moments()
+@pytest.mark.parametrize("epsilon", [0.3, 0.8, 2.0])
+def test_alignment_and_its_parts_are_those_of_samples(
+    epsilon, num_directions, centered
+):
+    own = random_moments()
     target = jnp.asarray(task.target_matrix(directions(num_directions)), jnp.float32)
     x, other = samples(1_000_000, seed=1), samples(1_000_000, seed=2)
     mean, second = np.asarray(own.mean), np.asarray(own.second)
@@ -173,7 +176,10 @@ def test_alignment_and_its_parts_are_those_of_samples(centered, num_directions):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("epsilon", "centered", "with_diagonal"),
-    [(1.0, False, 0.0542), (2.0, False, 0.146), (1.0, True, 0.0088)],
+    [
+        *((0.5, False, 0.0153), (1.0, False, 0.0542), (2.0, False, 0.146)),
+        *((1.0, True, 0.0088), (2.0, True, 0.0228)),
+    ],
 )
 def test_alignment_of_a_gram_matrix_without_its_diagonal(
     epsilon, centered, with_diagonal

@@ -1,10 +1,15 @@
 """The lazy transformer: its loss, and its size."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from experiments.harness import memory as machine
 from experiments.harness.members import hyperparameters
+from experiments.harness.messages import UserError
 from experiments.lazy_rich.training import Network, Training
 from experiments.lazy_rich.transformer.config import Config
 from experiments.lazy_rich.transformer.family import memory, num_params
@@ -47,3 +52,14 @@ def test_an_update_takes_what_memory_counts_and_not_many_times_as_much():
     step = jax.jit(lambda state, fixed: own.step(state, hyper, fixed))
     taken = step.lower(state, fixed).compile().memory_analysis().temp_size_in_bytes
     assert memory(config).step <= taken < 2 * memory(config).step
+
+
+def test_how_many_numbers_there_are_is_a_question_of_memory(monkeypatch):
+    large = dataclasses.replace(CONFIG, modulus=2000, train_fraction=0.1)
+    monkeypatch.setattr(machine, "available", lambda: 8e9)
+    machine.require(memory(CONFIG))
+    # The logits of the test set alone are 29 GB.
+    with pytest.raises(UserError, match=r"needs at least .* GB of memory"):
+        machine.require(memory(large))
+    with pytest.raises(ValueError, match="modulus"):
+        dataclasses.replace(CONFIG, modulus=46_341)  # pairs of it are not in int32

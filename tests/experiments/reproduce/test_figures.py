@@ -9,7 +9,7 @@ import pytest
 from experiments.atari.config import Config as Atari
 from experiments.atari.family import FAMILY as ATARI
 from experiments.harness import arm_groups
-from experiments.reproduce import claims, drawing, listing, registry
+from experiments.reproduce import claims, drawing, first_losses, listing, registry
 from experiments.reproduce.figures.nap import collapse, reading, time_to_grok
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config as WarmStart
@@ -79,7 +79,9 @@ def shipped(request):
     seconds = collections.defaultdict(lambda: 0.02)
     curve = [0.5] * 2001
     losses = collections.defaultdict(lambda: collections.defaultdict(lambda: curve))
-    return figure, preset, Runs(rows, {"step_seconds": seconds, "simulated": losses})
+    extra = {"step_seconds": seconds, "simulated": losses}
+    extra[first_losses.KEY] = collections.defaultdict(lambda: [0.5, 0.5])
+    return figure, preset, Runs(rows, extra)
 
 
 def lines_of(preset):

@@ -225,6 +225,48 @@ def test_what_is_left_as_factors():
     assert sorted(layers) == [0]
 
 
+def looked_up(params, inputs):
+    """Three rows of a table for each example, of which one may be out of it."""
+    rows = params["table"].at[inputs].get(mode="fill", fill_value=0.3)
+    clipped = params["clipped"].at[inputs].get(mode="clip")
+    return jnp.sum(jnp.tanh(rows) * clipped, axis=1) @ params["outer"]
+
+
+def test_tables_of_which_rows_are_looked_up():
+    generator = np.random.default_rng(0)
+    shapes = {"table": (40, 30), "clipped": (40, 30), "outer": (30, 5)}
+    params = {
+        name: jnp.asarray(generator.normal(size=shape), jnp.float32)
+        for name, shape in shapes.items()
+    }
+    # Rows that occur twice, in an example and in two, and one that is not there.
+    inputs = jnp.array([[3, 3, 7], [7, 39, 41], [0, 3, 39]])
+    layers, _ = _layers.factored(
+        lambda leaves, x: looked_up(dict(zip(params, leaves, strict=True)), x[None])[0],
+        list(params.values()),
+        inputs[0],
+    )
+    assert {leaf: layer[:3] for leaf, layer in layers.items()} == {
+        **{0: (3, 40, 30), 1: (3, 40, 30)},
+        2: (1, 30, 5),
+    }
+    want = reference(looked_up, params, inputs, inputs)
+    full = empirical_ntk(looked_up, params, inputs, outputs="full", chunk_size=2)
+    np.testing.assert_allclose(full, want, rtol=1e-4, atol=1e-4)
+    trace = empirical_ntk(looked_up, params, inputs, chunk_size=2)
+    np.testing.assert_allclose(
+        trace, jnp.einsum("nimi->nm", want), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_columns_of_a_table_are_no_lookup():
+    table = jnp.ones((30, 40))
+    layers, _ = _layers.factored(
+        lambda leaves, x: leaves[0][:, x].sum(axis=0), [table], jnp.array([1, 2])
+    )
+    assert not layers
+
+
 def test_a_layer_of_the_platform_is_found():
     def function(leaves, x):
         return jax.lax.platform_dependent(

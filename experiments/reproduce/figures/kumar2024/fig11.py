@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.harness import plots
 from experiments.lazy_rich.polynomial.config import Config
-from experiments.reproduce import drawing, lazy_rich, squares
+from experiments.reproduce import drawing, first_losses, lazy_rich, squares
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Preset
 from experiments.reproduce.lazy_rich import SQUARES
@@ -44,7 +44,7 @@ def at_peak(runs: Runs, metric: str) -> np.ndarray:
     _, term = runs.curve(MIDDLE, metric)
     rows = np.arange(len(loss))
     peak = loss.argmax(axis=1)
-    return term[rows, peak] / (loss[rows, peak] - loss[:, 0])
+    return term[rows, peak] / (loss[rows, peak] - first_losses.initial(runs, MIDDLE))
 
 
 def halved(runs: Runs, arm: str, metric: str) -> np.ndarray:
@@ -128,4 +128,5 @@ FIGURE = squares.figure(
     laptop=squares.FEWER,
     draw=draw,
     table=table,
+    from_start=True,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.lazy_rich.polynomial.config import Config
-from experiments.reproduce import lazy_rich, squares
+from experiments.reproduce import first_losses, lazy_rich, squares
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.lazy_rich import SQUARES, Size
 
@@ -48,8 +48,9 @@ CLAIMS = (
         paper="broadly the same shape",
     ),
     Claim(
-        says=f"{FAST}: the test loss rises first: its highest over its first value",
-        measure=lambda runs: lazy_rich.rise(runs, FAST),
+        says=f"{FAST}: the test loss rises first: its highest over that of the initial "
+        "network",
+        measure=lambda runs: first_losses.rise(runs, FAST),
         at_least=1.1,
         paper="rises, with bumps",
     ),
@@ -58,7 +59,10 @@ CLAIMS = (
 
 table = functools.partial(
     lazy_rich.table,
-    columns={"test over training": SQUARES.ratio, "highest over first": lazy_rich.rise},
+    columns={
+        "test over training": SQUARES.ratio,
+        "highest over initial": first_losses.rise,
+    },
 )
 
 
@@ -77,4 +81,5 @@ FIGURE = squares.figure(
         panels=lazy_rich.NORMS,
     ),
     table=table,
+    from_start=True,
 )

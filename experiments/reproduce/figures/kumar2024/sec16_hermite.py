@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.lazy_rich.hermite.config import Config
 from experiments.lazy_rich.hermite.family import FAMILY
-from experiments.reproduce import lazy_rich
+from experiments.reproduce import first_losses, lazy_rich
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.lazy_rich import Learned, Size
 
@@ -50,7 +50,7 @@ CLAIMS = (
 table = functools.partial(
     lazy_rich.table,
     learned=LEARNED,
-    columns={"highest over first": lazy_rich.rise},
+    columns={"highest over initial": first_losses.rise},
 )
 
 
@@ -70,4 +70,5 @@ FIGURE = lazy_rich.figure(
         panels=lazy_rich.NORMS,
     ),
     table=table,
+    from_start=True,
 )
