@@ -128,7 +128,7 @@ class Member:
         explores_only = moment.round <= self.config.learning_starts_round
         if explores_only and not self.config.switches.noisy:
             return self.programs.act_at_random(moment)
-        return self.programs.act(learning.learner.params, _seen(self._games), moment)
+        return self.programs.act(learning.learner.params, seen_of(self._games), moment)
 
     def _learn(self, learning: Learning, round_: int) -> Learning:
         """Dispatches the updates of a round, and does not wait for the last one."""
@@ -192,7 +192,7 @@ class Member:
         total, num_over, step = 0.0, 0, 0
         while num_over < self.config.evaluation.episodes:
             moment = Moment(self._key, round_, first + step)
-            actions = self.programs.act_in_evaluation(params, _seen(games), moment)
+            actions = self.programs.act_in_evaluation(params, seen_of(games), moment)
             shown = games.step(np.asarray(actions))
             total += float(shown.rewards[0])
             num_over += int(shown.is_over[0])
@@ -206,5 +206,6 @@ class Member:
         return np.random.default_rng((self.config.seed, *numbers))
 
 
-def _seen(games: GamesAtOnce) -> Seen:
+def seen_of(games: GamesAtOnce) -> Seen:
+    """What an agent sees of games."""
     return Seen(games.frames, games.ages)

@@ -71,9 +71,11 @@ class Programs:
         self.measure = jax.jit(self._measure)
         self.score = jax.jit(scores.add)
 
-    def games(self, seeds: Any) -> GamesAtOnce:
+    def games(self, seeds: Any, *, in_color: bool = False) -> GamesAtOnce:
         """Games by the protocol, one for each seed."""
-        return GamesAtOnce(self.config.game, seeds, self._protocol, STACK)
+        return GamesAtOnce(
+            self.config.game, seeds, self._protocol, STACK, in_color=in_color
+        )
 
     def _init(self, key: jax.Array, hyper: Hyperparameters) -> Learning:
         return Learning(self._learner.init(key, hyper), diagnostics.no_sums())
