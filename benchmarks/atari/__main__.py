@@ -235,7 +235,7 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
 
 
 def in_turns(
-    runs: Mapping[str, Callable[[], None]], rounds: int
+    runs: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, list[float]]:
     """Seconds of the core for each run in each round, after one that warms up."""
     times: dict[str, list[float]] = {name: [] for name in runs}

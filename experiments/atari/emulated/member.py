@@ -57,6 +57,7 @@ class Member:
         )
         # Of the last batch, whose priorities the device may still compute.
         self._drawn: tuple[np.ndarray, jax.Array] | None = None
+        self._num_updates = 0  # known without waiting for the device
 
     def init(self) -> State:
         """The state before the first round."""
@@ -102,6 +103,7 @@ class Member:
         self._games.restore(state.games)
         self.replay.restore(state.replay)
         learning, played, before = state.learning, state.scores, int(state.round)
+        self._num_updates = int(learning.learner.num_updates)
         for round_ in range(before + 1, before + num_rounds + 1):
             learning, played = self._round(learning, played, round_)
         return State(
@@ -147,6 +149,9 @@ class Member:
                 Moment(self._key, round_, self.config.game_steps + index),
             )
             self._drawn = batch.rows, priorities
+            self._num_updates += 1
+            if self._num_updates % self.programs.target_updates == 0:
+                learning = self.programs.renew_target(learning)
         return learning
 
     def _set_priorities(self) -> None:
