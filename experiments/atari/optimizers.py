@@ -69,8 +69,8 @@ def make_optimizer(
 def _measured(*, computes_once: bool) -> optax.GradientTransformationExtraArgs:
     """`measure_elr`, perhaps of updates that are there as arrays.
 
-    Else XLA computes Adam's updates once for their norms and once to apply them, which
-    on a CPU is a fifth of Rainbow's update.
+    Else XLA may compute Adam's updates once for their norms and once to apply them:
+    measured, Rainbow's optimizer by itself takes 33 ms on a CPU, and 16 if it is not.
     """
     measure = nap_optax.measure_elr()
     if not computes_once:
