@@ -3,15 +3,18 @@
     python -m benchmarks.atari
 
 DQN with one network, padding, batch, optimizer and size of replay, its steps stored and
-handed to the device in three ways (`benchmarks/atari/peers.py`). Each agent is a
-process of its own, bound to the first core that there is (`taskset` chooses); they take
-turns, and ratios are paired within a round. Times are those that a process has the core
-to itself, so that other work on the machine counts little. Then the parts of ours: the
-environment beside gymnasium's, a draw of a batch, and projection with a cyclic rate as
-a share of an update.
+handed to the device in three ways, and Rainbow in two (`benchmarks/atari/peers.py`).
+Each agent is a process of its own, bound to the first core that there is (`taskset`
+chooses); they take turns, and ratios are paired within a round. Times are those that a
+process has the core to itself, so that other work on the machine counts little. Then
+the parts of ours: the environment beside gymnasium's, a draw of a batch, an update
+beside PyTorch's where that is installed, and projection with a cyclic rate as a share
+of an update. `--memory-at` measures memory alone, with replays of such sizes
+that are filled with copies of one step.
 """
 
 import dataclasses
+import importlib.util
 import json
 import os
 import statistics
@@ -27,18 +30,27 @@ import numpy as np
 from benchmarks.atari.ours import Ours, bytes_per_step
 from benchmarks.atari.peers import gymnasium_game
 from benchmarks.atari.setting import STACK, Setting
+from benchmarks.atari.torch_update import torch_update
 from benchmarks.options import Parser, count
 from experiments.atari.emulated.programs import Moment, Programs
 from experiments.atari.environments.ale import Protocol
 from experiments.atari.environments.games_at_once import GamesAtOnce
+from experiments.atari.replay import rows as ring
 from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
 
 KINDS = {
-    "ours": "ours",
-    "stacked": "stacked observations, as CleanRL",
-    "transitions": "objects of transitions, as DQN Zoo",
+    "dqn": {
+        "ours": "ours",
+        "stacked": "stacked observations, as CleanRL",
+        "transitions": "objects of transitions, as DQN Zoo",
+    },
+    "rainbow": {
+        "ours": "ours",
+        "prioritized": "objects of transitions, as DQN Zoo",
+    },
 }
+"""By agent, its structures, ours first."""
 
 
 class Worker:
@@ -69,8 +81,9 @@ class Worker:
 
 def compare_agents(setting: Setting, core: int, num_steps: int, rounds: int) -> None:
     """Prints steps a second, their ratios to the others' and the memory of each."""
-    workers = {kind: Worker(kind, core, setting) for kind in KINDS}
-    answers: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    kinds = KINDS[setting.agent]
+    workers = {kind: Worker(kind, core, setting) for kind in kinds}
+    answers: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for kind, worker in workers.items():
         worker.run(2 * setting.steps_per_update)  # fills its replay, and compiles
         print(f"{kind} is ready", file=sys.stderr)
@@ -79,14 +92,26 @@ def compare_agents(setting: Setting, core: int, num_steps: int, rounds: int) -> 
             answers[kind].append(worker.run(num_steps))
     for worker in workers.values():
         worker.close()
-    print(f"1 update per {setting.steps_per_update} steps")
-    times = {kind: [own["seconds"] for own in answers[kind]] for kind in KINDS}
-    for kind, words in KINDS.items():
+    print(f"{setting.agent}, 1 update per {setting.steps_per_update} steps")
+    times = {kind: [own["seconds"] for own in answers[kind]] for kind in kinds}
+    for kind, words in kinds.items():
         memory = max(own["memory"] for own in answers[kind]) / 1e6
         line = f"  {words}: {num_steps / min(times[kind]):.0f} steps/s, {memory:.0f} MB"
         if kind != "ours":
             line += f"; ours is {ratio(times[kind], times['ours'])} as fast"
-        print(line)
+        print(line, flush=True)
+
+
+def compare_memory(setting: Setting, core: int) -> None:
+    """Prints the memory of each, one after the other, after two updates."""
+    print(f"{setting.agent}, a replay of {setting.replay_steps:,} steps")
+    ours = 0.0
+    for kind, words in KINDS[setting.agent].items():
+        worker = Worker(kind, core, setting._replace(fills_by_playing=False))
+        memory = worker.run(2 * setting.steps_per_update)["memory"] / 1e6
+        worker.close()
+        ours = ours or memory
+        print(f"  {words}: {memory:.0f} MB; ours takes {ours / memory:.2f} of it")
 
 
 def compare_environments(game: str, num_steps: int, rounds: int) -> None:
@@ -132,6 +157,45 @@ def measure_replay(setting: Setting, num_draws: int, rounds: int) -> None:
     )
 
 
+def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
+    """Prints the time of an update of DQN beside PyTorch's, from the same weights."""
+    if importlib.util.find_spec("torch") is None:
+        print("update beside PyTorch: not measured (pip install torch)")
+        return
+    agent = Ours(setting)
+    agent.fill(setting.replay_steps)
+    batch = agent.member.replay.sample(np.random.default_rng(0), setting.batch_size)
+    hyper, key = hyperparameters(agent.config), jax.random.key(0)
+    learning = agent.programs.init(key, hyper)
+    observations, following = map(np.array, ring.observations(batch, STACK))
+    theirs = torch_update(
+        learning.learner.params,
+        setting,
+        (
+            observations,
+            batch.actions,
+            batch.rewards[:, 0],
+            batch.discounts[:, 0],
+            following,
+        ),
+    )
+
+    def ours() -> None:
+        nonlocal learning
+        for index in range(num_updates):
+            moment = Moment(key, 1, index)
+            learning, _ = agent.programs.update(learning, hyper, batch, 1000, moment)
+        jax.block_until_ready(learning)
+
+    times = in_turns({"ours": ours, "torch": lambda: theirs(num_updates)}, rounds)
+    per_update = {name: 1e3 * min(own) / num_updates for name, own in times.items()}
+    print(
+        f"update beside PyTorch: {per_update['ours']:.1f} ms, "
+        f"{per_update['torch']:.1f}; ours takes "
+        f"{ratio(times['ours'], times['torch'])} the time"
+    )
+
+
 def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
     """Prints what projection and a cyclic rate add to an update."""
     agent = Ours(setting)
@@ -171,7 +235,7 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
 
 
 def in_turns(
-    runs: Mapping[str, Callable[[], None]], rounds: int
+    runs: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, list[float]]:
     """Seconds of the core for each run in each round, after one that warms up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -198,16 +262,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--steps-per-update", type=count(at_most=1_000), nargs="+", default=[4, 1]
     )
+    parser.add_argument("--agents", choices=KINDS, nargs="+", default=[*KINDS])
+    parser.add_argument("--memory-at", type=count(at_least=1_000), nargs="*")
     args = parser.parsed(argv)
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     setting = Setting(replay_steps=args.replay_steps)
-    for steps_per_update in args.steps_per_update:
-        own = setting._replace(steps_per_update=steps_per_update)
-        compare_agents(own, core, args.steps, args.rounds)
+    if args.memory_at:
+        for replay_steps in args.memory_at:
+            compare_memory(setting._replace(replay_steps=replay_steps), core)
+        return
+    for agent in args.agents:
+        for steps_per_update in args.steps_per_update:
+            own = setting._replace(agent=agent, steps_per_update=steps_per_update)
+            compare_agents(own, core, args.steps, args.rounds)
     compare_environments(setting.game, args.steps, args.rounds)
     measure_replay(setting, args.steps, args.rounds)
-    measure_projection(setting, max(2, args.steps // 20), args.rounds)
+    num_updates = max(2, args.steps // 20)
+    compare_updates(setting, num_updates, args.rounds)
+    measure_projection(setting, num_updates, args.rounds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our DQN in the same setting, and its parts."""
+"""Our agents in the same setting, and their parts."""
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from experiments.atari.emulated.member import Member
 from experiments.atari.emulated.programs import Programs
 from experiments.atari.environments.ale import FRAME_SHAPE
 from experiments.atari.replay import rows as ring
+from experiments.atari.replay.rows import Step
 
 
 def config_of(setting: Setting) -> Config:
@@ -16,6 +17,7 @@ def config_of(setting: Setting) -> Config:
     frames = 4 * setting.replay_steps
     return Config(
         suite="ale",
+        agent=setting.agent,
         game=setting.game,
         agent_steps_per_update=float(setting.steps_per_update),
         num_frames=2**30,
@@ -36,6 +38,7 @@ class Ours:
     """Our agent, with its frames in a file as in a run."""
 
     def __init__(self, setting: Setting, frames: np.ndarray | None = None) -> None:
+        self.setting = setting
         self.config = config_of(setting)
         self.programs = Programs(self.config)
         self.member = Member(self.programs, self.config)
@@ -46,8 +49,18 @@ class Ours:
         )
 
     def fill(self, num: int) -> None:
-        """Steps at random, of which nothing is learned."""
-        self.run(num)
+        """Steps at random, of which nothing is learned, or copies of one."""
+        if self.setting.fills_by_playing:
+            self.run(num)
+            return
+        step = Step(*(np.zeros(1, row.dtype) for row in self.member.replay.rows))
+        step = step._replace(frames=np.ones((1, *FRAME_SHAPE), np.uint8))
+        for _ in range(num):
+            self.member.replay.append(step)
+        rounds = np.asarray(num // self.config.round_steps)
+        self.state = self.state._replace(
+            replay=self.member.replay.state(), round=rounds
+        )
 
     def run(self, num: int) -> None:
         """Steps of whole rounds; returns when all is done."""

@@ -1,4 +1,4 @@
-"""DQN as it is structured elsewhere, with our network, optimizer and losses.
+"""Agents as they are structured elsewhere, with our networks, optimizer and losses.
 
 What differs is how steps are stored, drawn and handed to the device:
 
@@ -10,8 +10,9 @@ What differs is how steps are stored, drawn and handed to the device:
   less memory and more time), put together to a batch one by one; the key goes through
   each call.
 
-Both play gymnasium's `AtariPreprocessing` with its stack of frames. They are written
-afresh, since none of the originals runs on today's jax, and leave out what they log.
+`rainbow_peer.PrioritizedTransitions` is the latter for Rainbow. All play gymnasium's
+`AtariPreprocessing` with its stack of frames. They are written afresh, since none of
+the originals runs on today's jax, and leave out what they log.
 """
 
 import abc
@@ -25,6 +26,9 @@ import optax
 from benchmarks.atari.setting import STACK, Setting
 from experiments.atari import losses
 from models import AtariQNetwork
+
+NUM_ATOMS, NOISE_SCALE = 51, 0.1
+"""Of Rainbow."""
 
 
 def gymnasium_game(game: str) -> Any:
@@ -44,39 +48,55 @@ def gymnasium_game(game: str) -> Any:
 
 
 class Network(NamedTuple):
-    """Pure functions of our plain network, on observations of (n, 4, 84, 84)."""
+    """Pure functions of our network, on observations of (n, 4, 84, 84)."""
 
     init: Any
-    values: Any  # (params, observations)
+    values: Any  # (params, observations, noise_key=None), or logits
 
 
-def network(num_actions: int) -> Network:
+def network(num_actions: int, setting: Setting) -> Network:
     from flax import nnx
 
+    switches = setting.switches
+
     def new(rngs: nnx.Rngs) -> AtariQNetwork:
-        return AtariQNetwork((84, 84, STACK), num_actions, rngs=rngs)
+        return AtariQNetwork(
+            (84, 84, STACK),
+            num_actions,
+            num_atoms=NUM_ATOMS if switches.categorical else None,
+            dueling=switches.dueling,
+            noise_scale=NOISE_SCALE if switches.noisy else None,
+            rngs=rngs,
+        )
 
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: new(nnx.Rngs(0))))
 
-    def values(params: Any, observations: jax.Array) -> jax.Array:
+    def values(
+        params: Any, observations: jax.Array, noise_key: jax.Array | None = None
+    ) -> jax.Array:
         inputs = jnp.moveaxis(observations, 1, -1).astype(jnp.float32) / 255.0
-        result: jax.Array = nnx.merge(graphdef, params)(inputs)
+        result: jax.Array = nnx.merge(graphdef, params)(inputs, noise_key)
         return result
 
     return Network(lambda key: nnx.state(new(nnx.Rngs(key)), nnx.Param), values)
 
 
 class Peer(abc.ABC):
-    """What both have in common: a game, a network and a learning step."""
+    """What they have in common: a game, a network and a learning step."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.env = gymnasium_game(setting.game)
         self.num_actions = int(self.env.action_space.n)
-        self.network = network(self.num_actions)
+        self.network = network(self.num_actions, setting)
         self.params = self.network.init(jax.random.key(0))
         self.target_params = jax.tree.map(jnp.copy, self.params)
-        self.tx = optax.adam(setting.learning_rate, eps=setting.adam_eps)
+        self.tx = optax.chain(
+            optax.clip_by_global_norm(setting.switches.max_grad_norm)
+            if setting.switches.max_grad_norm < float("inf")
+            else optax.identity(),
+            optax.adam(setting.learning_rate, eps=setting.switches.adam_eps),
+        )
         self.opt_state = self.tx.init(self.params)
         self.generator = np.random.default_rng(0)
         self.observation = np.asarray(self.env.reset(seed=0)[0])
@@ -101,9 +121,15 @@ class Peer(abc.ABC):
         return optax.apply_updates(params, updates), opt_state
 
     def fill(self, num: int) -> None:
-        """Steps at random, of which nothing is learned."""
+        """Steps at random, of which nothing is learned, or copies of one."""
         for _ in range(num):
-            self.play(int(self.generator.integers(self.num_actions)))
+            if self.setting.fills_by_playing:
+                self.play(int(self.generator.integers(self.num_actions)))
+            else:
+                following = self.observation.copy()
+                self.store(0, 0.0, False, following)
+                self.observation = following
+                self.num_steps += 1
 
     def run(self, num: int) -> None:
         """Steps, with an update after each of some; returns when all is done."""

@@ -1,23 +1,30 @@
 """What all agents of the comparison have in common."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from experiments.atari.agents import PRESETS
+from experiments.atari.agents import PRESETS, RATES, Switches
 
 STACK = 4
 """Frames of an observation."""
 
 
 class Setting(NamedTuple):
-    """Of a DQN."""
+    """Of an agent."""
 
+    agent: Literal["dqn", "rainbow"] = "dqn"
     game: str = "Pong"
     steps_per_update: int = 4
     replay_steps: int = 20_000
     """Which are there before anything is measured."""
+    fills_by_playing: bool = True
+    """Or with copies of one step, where only memory is measured."""
     batch_size: int = 32
     epsilon: float = 0.1
-    learning_rate: float = 6.25e-5
-    adam_eps: float = PRESETS["dqn"].adam_eps
+    learning_rate: float = RATES["ale"].learning_rate
     discount: float = 0.99
     target_period_steps: int = 10_000
+
+    @property
+    def switches(self) -> Switches:
+        """Of the agent."""
+        return PRESETS[self.agent]

@@ -24,12 +24,17 @@ def main() -> None:
     os.sched_setaffinity(0, {int(core)})  # before jax starts its threads
     from benchmarks.atari.ours import Ours
     from benchmarks.atari.peers import StackedArrays, Transitions
+    from benchmarks.atari.rainbow_peer import PrioritizedTransitions
     from benchmarks.atari.setting import Setting
 
     setting = Setting(**json.loads(setting_text))
-    agent = {"ours": Ours, "stacked": StackedArrays, "transitions": Transitions}[kind](
-        setting
-    )
+    kinds = {
+        "ours": Ours,
+        "stacked": StackedArrays,
+        "transitions": Transitions,
+        "prioritized": PrioritizedTransitions,
+    }
+    agent = kinds[kind](setting)
     agent.fill(setting.replay_steps)
     for line in sys.stdin:
         started = time.process_time()

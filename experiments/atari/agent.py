@@ -106,6 +106,11 @@ class Agent:
         """
         own_key, target_key, choice_key = jax.random.split(key, 3)
         observations, following = ring.observations(batch, self.stack)
+        if self.config.suite == "ale":
+            # As bytes in the order of pixels; else each reader puts them into it.
+            observations, following = jax.lax.optimization_barrier(
+                (observations, following)
+            )
         returns, discounts = losses.n_step_returns(batch.rewards, batch.discounts)
         outputs, _ = self._outputs(params, observations, own_key)
         next_outputs, _ = self._outputs(target_params, following, target_key)

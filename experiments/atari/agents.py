@@ -80,3 +80,20 @@ SHORT_SIZES = SIZES | {
     ("ale", "rainbow"): Sizes(4, 50_000, 16_000, 8_000, 100_000),
 }
 """For a million frames of Atari, as agents that have few of them are set."""
+
+
+class Rates(NamedTuple):
+    """Learning rates that fit a suite of games."""
+
+    learning_rate: float
+    """The peak of a schedule."""
+    low_learning_rate: float
+    """The trough of cycles."""
+
+
+RATES = {
+    # Of Lyle et al. (2025), and of Rainbow with Adam.
+    "ale": Rates(6.25e-5, 1e-6),
+    # Higher ones, for a small network and short runs.
+    "minatar": Rates(1e-3, 1e-5),
+}

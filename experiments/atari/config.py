@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from experiments.atari.agents import (
     PRESETS,
+    RATES,
     SHORT_SIZES,
     SIZES,
     Sizes,
@@ -98,10 +99,12 @@ class Config(RunConfig):
     """The rate stays (constant); rises linearly and falls along half a cosine again
     and again (cyclic) or once in the whole run (one_cycle); or does so once, and again
     whenever a detector sees the TD error grow (cusum)."""
-    learning_rate: float = per_member(1e-3)
-    """The schedule peaks at this rate. The paper has 6.25e-5 on Atari."""
-    low_learning_rate: float = per_member(1e-5)
-    """Cycles begin and end at this rate. The paper has 1e-6 on Atari."""
+    learning_rate: float | None = per_member(None)
+    """The schedule peaks at this rate: by default the paper's 6.25e-5 on Atari, and
+    1e-3 on MinAtar."""
+    low_learning_rate: float | None = per_member(None)
+    """Cycles begin and end at this rate: by default the paper's 1e-6 on Atari, and 1e-5
+    on MinAtar."""
     cycle_frames: int = per_member(100_000, "cycle_updates")
     """A cycle, of the cyclic and the cusum schedule, takes this many frames. The
     paper's ten cycles of Atari take 40 million."""
@@ -187,7 +190,8 @@ class Config(RunConfig):
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
     record: Path | None = None
-    """When the run is finished, an episode of its agent is written here, as a GIF."""
+    """When the run is finished, an episode of its agent is written here, as a GIF: at
+    most 1,000 steps, and eight megabytes."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -195,6 +199,10 @@ class Config(RunConfig):
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
+        # Numbers that members differ in are read off the fields themselves.
+        for name, rate in RATES[self.suite]._asdict().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, rate)
         super().__post_init__()
         check_ranges(self, _RANGES)
         games = MINATAR_GAMES if self.suite == "minatar" else ATARI_GAMES
@@ -202,8 +210,6 @@ class Config(RunConfig):
         if self.record is not None:
             is_gif = self.record.suffix.lower() == ".gif"
             check("record", str(self.record), is_gif, "the path of a .gif")
-            allowed = "left out with games of Atari, so far"
-            check("record", str(self.record), self.suite == "minatar", allowed)
         self._check_rounds()
         self._check_replay()
         check(

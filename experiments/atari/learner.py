@@ -27,12 +27,22 @@ class LearnerState(NamedTuple):
 
 
 class Learner:
-    """An agent's updates as pure functions."""
+    """An agent's updates as pure functions.
 
-    def __init__(self, config: Config, agent: Agent) -> None:
+    Args:
+      config: what is asked for.
+      agent: whose they are.
+      renews_target: whether an update renews the target network where that is due; else
+        the caller does, every `target_updates` of them.
+    """
+
+    def __init__(
+        self, config: Config, agent: Agent, *, renews_target: bool = True
+    ) -> None:
         self.config = config
         self.agent = agent
-        self._target_updates = config.updates(config.sizes.target_period_frames)
+        self.renews_target = renews_target
+        self.target_updates = config.updates(config.sizes.target_period_frames)
         self._reset_updates = config.updates(config.reset_frames)
 
     def init(self, key: jax.Array, hyper: Hyperparameters) -> LearnerState:
@@ -83,10 +93,12 @@ class Learner:
         )
         params = optax.apply_updates(state.params, updates)
         num_updates = state.num_updates + 1
-        is_due = num_updates % self._target_updates == 0
-        target_params = jax.tree.map(
-            lambda new, old: jnp.where(is_due, new, old), params, state.target_params
-        )
+        target_params = state.target_params
+        if self.renews_target:
+            is_due = num_updates % self.target_updates == 0
+            target_params = jax.tree.map(
+                lambda new, old: jnp.where(is_due, new, old), params, target_params
+            )
         return LearnerState(params, target_params, opt_state, num_updates), learned
 
     def _weights(

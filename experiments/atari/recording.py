@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 
 from experiments.atari.agent import Agent
 from experiments.atari.config import Config
+from experiments.atari.emulated import recording as emulated
+from experiments.atari.emulated.member import Member
+from experiments.atari.emulated.programs import Programs
 from experiments.atari.environments.minatar import Game
 from experiments.atari.experiment import Experiment
 from experiments.harness import files, plots
@@ -21,8 +25,10 @@ from experiments.harness.messages import UserError
 from experiments.harness.run_files import CHECKPOINTS
 
 EPSILON = 0.05
-"""Share of random actions, as in evaluations of DQN."""
+"""Share of random actions on MinAtar, as in evaluations of DQN on Atari."""
 MOST_FRAMES = 1_000
+MOST_BYTES = 8_000_000
+"""Of a GIF, so that a page can show it."""
 CELL = 16
 """Pixels of a cell of MinAtar, on either side."""
 MILLISECONDS = 100
@@ -42,10 +48,22 @@ def record(config: Config, directory: Path, path: Path) -> None:
     Raises:
       UserError: the checkpoint is not there.
     """
-    experiment = Experiment(config)
-    params = _params(experiment, config, directory)
-    frames = play(experiment.game, actor(experiment.agent, params, config.seed))
-    write(frames, path, MILLISECONDS)
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    configs = [dataclasses.replace(config, seed=seed, num_seeds=1) for seed in seeds]
+    if config.suite == "ale":
+        programs = Programs(config)
+        members = [Member(programs, own) for own in configs]
+        states = _at_end(directory, tuple(member.init() for member in members))
+        params = states[0].learning.learner.params
+        frames = emulated.play(programs, params, config.seed)
+        milliseconds = emulated.MILLISECONDS
+    else:
+        experiment = Experiment(config)
+        state = _at_end(directory, init_members(experiment, configs).state)
+        params = jax.tree.map(lambda leaf: leaf[0], state.learner.params)
+        act = actor(experiment.agent, params, config.seed)
+        frames, milliseconds = play(experiment.game, act), MILLISECONDS
+    write(itertools.islice(frames, MOST_FRAMES), path, milliseconds)
 
 
 def actor(agent: Agent, params: Any, seed: int) -> Act:
@@ -71,7 +89,7 @@ def play(game: Game, act: Act, seed: int = 0) -> Iterator[np.ndarray]:
     keys = _keys(seed)
     observation, state = jax.jit(game.reset)(next(keys))
     step = jax.jit(game.step)
-    for _ in range(MOST_FRAMES):
+    while True:
         yield colored(np.asarray(observation))
         played = step(next(keys), state, jnp.int32(act(np.asarray(observation))))
         if played.is_over:
@@ -96,17 +114,34 @@ def colored(observation: np.ndarray) -> np.ndarray:
     return image.repeat(CELL, axis=0).repeat(CELL, axis=1)
 
 
-def write(frames: Iterable[np.ndarray], path: Path, milliseconds: int) -> None:
+def write(
+    frames: Iterable[np.ndarray],
+    path: Path,
+    milliseconds: int,
+    most_bytes: int = MOST_BYTES,
+) -> None:
     """Writes a GIF that is whole or absent.
 
     Args:
       frames: shape ``(h, w)``, grey, or ``(h, w, 3)``; uint8.
       path: of the GIF; its folder is made.
       milliseconds: that each is shown.
+      most_bytes: of the GIF. Where all frames take more, every other one is left out,
+        until they fit or one is left.
     """
     from PIL import Image
 
     images: Sequence[Any] = [Image.fromarray(frame) for frame in frames]
+    data = _gif(images, milliseconds)
+    while len(data) > most_bytes and len(images) > 1:
+        images, milliseconds = images[::2], 2 * milliseconds
+        data = _gif(images, milliseconds)
+    with files.in_reach(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_atomically(path, data)
+
+
+def _gif(images: Sequence[Any], milliseconds: int) -> bytes:
     buffer = io.BytesIO()
     images[0].save(
         buffer,
@@ -116,25 +151,19 @@ def write(frames: Iterable[np.ndarray], path: Path, milliseconds: int) -> None:
         duration=milliseconds,
         loop=0,
     )
-    with files.in_reach(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def _params(experiment: Experiment, config: Config, directory: Path) -> Any:
-    """Of the first seed of a run, at its end."""
-    seeds = range(config.seed, config.seed + config.num_seeds)
-    members = init_members(
-        experiment, [dataclasses.replace(config, seed=seed) for seed in seeds]
-    )
+def _at_end(directory: Path, target: Any) -> Any:
+    """The state at the end of a run, given one of its structure."""
     checkpoints = Checkpoints(directory / CHECKPOINTS, read_only=True)
     try:
-        restored = checkpoints.restore(members.state)
+        restored = checkpoints.restore(target)
     finally:
         checkpoints.close()
     if restored is None:
         raise UserError(f"{directory / CHECKPOINTS} has no checkpoint to play from")
-    return jax.tree.map(lambda leaf: leaf[0], restored.state.learner.params)
+    return restored.state
 
 
 def _keys(seed: int) -> Iterator[jax.Array]:

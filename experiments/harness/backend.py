@@ -107,8 +107,26 @@ def convolution_options(channels: int) -> dict[str, str]:
     """
     if jax.default_backend() != "cpu":
         return {}
+    return _with_ynnpack(*(() if channels >= WIDE else ("CONVOLUTION", "DOT")))
+
+
+def update_options() -> dict[str, str]:
+    """Options to compile an update of an agent on Atari with.
+
+    On a CPU its convolutions, which stride over large images, go to Eigen and its dense
+    layers to YNNPACK: DQN's update takes .88 times as long so.
+
+    Returns:
+      As of `convolution_options`.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    return _with_ynnpack("DOT")
+
+
+def _with_ynnpack(*kinds: str) -> dict[str, str]:
+    """The option by which these kinds of operators go to YNNPACK, and no others."""
     individual = "LIBRARY_FUSION_TYPE_INDIVIDUAL_"
-    kinds = () if channels >= WIDE else ("CONVOLUTION", "DOT")
     value = ",".join(individual + kind for kind in kinds)
     return {YNNPACK: value} if _is_known(YNNPACK, value) else {}
 

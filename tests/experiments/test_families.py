@@ -23,6 +23,7 @@ from helpers.checkout.family_cases import (
     ALIKE,
     ATARI,
     CASES,
+    KILLED_OFTEN,
     MISTAKES,
     PARITY,
     VARIANTS,
@@ -354,11 +355,11 @@ def test_a_step_is_timed(case):
     [
         pytest.param(
             case,
-            id=case.family.name,
+            id=f"{case.family.name}-{case.num_kills}",
             # Of networks one: what differs between families is their state.
             marks=pytest.mark.thorough if case.family in ALIKE else (),
         )
-        for case in CASES
+        for case in (*CASES, KILLED_OFTEN)
     ],
     indirect=True,
 )

@@ -57,6 +57,7 @@ class Member:
         )
         # Of the last batch, whose priorities the device may still compute.
         self._drawn: tuple[np.ndarray, jax.Array] | None = None
+        self._num_updates = 0  # known without waiting for the device
 
     def init(self) -> State:
         """The state before the first round."""
@@ -102,6 +103,7 @@ class Member:
         self._games.restore(state.games)
         self.replay.restore(state.replay)
         learning, played, before = state.learning, state.scores, int(state.round)
+        self._num_updates = int(learning.learner.num_updates)
         for round_ in range(before + 1, before + num_rounds + 1):
             learning, played = self._round(learning, played, round_)
         return State(
@@ -128,7 +130,7 @@ class Member:
         explores_only = moment.round <= self.config.learning_starts_round
         if explores_only and not self.config.switches.noisy:
             return self.programs.act_at_random(moment)
-        return self.programs.act(learning.learner.params, _seen(self._games), moment)
+        return self.programs.act(learning.learner.params, seen_of(self._games), moment)
 
     def _learn(self, learning: Learning, round_: int) -> Learning:
         """Dispatches the updates of a round, and does not wait for the last one."""
@@ -147,6 +149,9 @@ class Member:
                 Moment(self._key, round_, self.config.game_steps + index),
             )
             self._drawn = batch.rows, priorities
+            self._num_updates += 1
+            if self._num_updates % self.programs.target_updates == 0:
+                learning = self.programs.renew_target(learning)
         return learning
 
     def _set_priorities(self) -> None:
@@ -192,7 +197,7 @@ class Member:
         total, num_over, step = 0.0, 0, 0
         while num_over < self.config.evaluation.episodes:
             moment = Moment(self._key, round_, first + step)
-            actions = self.programs.act_in_evaluation(params, _seen(games), moment)
+            actions = self.programs.act_in_evaluation(params, seen_of(games), moment)
             shown = games.step(np.asarray(actions))
             total += float(shown.rewards[0])
             num_over += int(shown.is_over[0])
@@ -206,5 +211,6 @@ class Member:
         return np.random.default_rng((self.config.seed, *numbers))
 
 
-def _seen(games: GamesAtOnce) -> Seen:
+def seen_of(games: GamesAtOnce) -> Seen:
+    """What an agent sees of games."""
     return Seen(games.frames, games.ages)

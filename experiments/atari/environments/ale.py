@@ -55,12 +55,20 @@ class AtariGame:
       game: one of `games.ATARI_GAMES`.
       seed: of sticky actions and no-ops.
       protocol: how it is played.
+      in_color: whether there is a `picture`.
 
     Raises:
       UserError: the emulator is not installed, or has no ROM of this game.
     """
 
-    def __init__(self, game: str, seed: int, protocol: Protocol | None = None) -> None:
+    def __init__(
+        self,
+        game: str,
+        seed: int,
+        protocol: Protocol | None = None,
+        *,
+        in_color: bool = False,
+    ) -> None:
         self.protocol = protocol or Protocol()
         self._generator = np.random.default_rng(seed)
         self._ale, self.actions = _load(
@@ -69,6 +77,7 @@ class AtariGame:
         shape = self._ale.getScreenDims()
         # The screens of the last two frames; a step is shown as their maximum.
         self._screens = np.zeros((2, *shape), np.uint8)
+        self._colors = np.zeros((2, *shape, 3), np.uint8) if in_color else None
         self._lives = 0
         self._last_action = _NOOP
 
@@ -86,8 +95,10 @@ class AtariGame:
                 self._ale.reset_game()
         self._lives = self._ale.lives()
         self._last_action = _NOOP
-        self._ale.getScreenGrayscale(self._screens[0])
+        self._see(0)
         self._screens[1] = 0
+        if self._colors is not None:
+            self._colors[1] = 0
         return self._frame()
 
     def step(self, action: int) -> Observed:
@@ -102,7 +113,7 @@ class AtariGame:
             if ale.game_over():
                 break
             if left < len(self._screens):
-                ale.getScreenGrayscale(self._screens[left])
+                self._see(left)
         lives = ale.lives()
         lost_life = self.protocol.life_loss_is_terminal and lives < self._lives
         self._lives = lives
@@ -112,6 +123,22 @@ class AtariGame:
             is_terminal=lost_life or ale.game_over(with_truncation=False),
             is_over=ale.game_over(),
         )
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The screen as a person would see it, shape ``(height, width, 3)``, uint8.
+
+        What flickers is shown, as to the agent, if it is in one of the last two frames.
+        """
+        assert self._colors is not None
+        picture: np.ndarray = self._colors.max(axis=0)
+        return picture
+
+    def _see(self, index: int) -> None:
+        """Keeps the screen of this moment as one of the last two."""
+        self._ale.getScreenGrayscale(self._screens[index])
+        if self._colors is not None:
+            self._ale.getScreenRGB(self._colors[index])
 
     def _carried_out(self, action: int) -> int:
         """The action of a frame, which may be the one before."""

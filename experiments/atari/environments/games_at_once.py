@@ -47,15 +47,24 @@ class GamesAtOnce:
       seeds: one for each game.
       protocol: how they are played.
       stack: frames of an observation.
+      in_color: whether there are `pictures`.
 
     Raises:
       UserError: the emulator is not installed, or has no ROM of this game.
     """
 
     def __init__(
-        self, game: str, seeds: np.ndarray, protocol: Protocol, stack: int
+        self,
+        game: str,
+        seeds: np.ndarray,
+        protocol: Protocol,
+        stack: int,
+        *,
+        in_color: bool = False,
     ) -> None:
-        self._games = [AtariGame(game, int(seed), protocol) for seed in seeds]
+        self._games = [
+            AtariGame(game, int(seed), protocol, in_color=in_color) for seed in seeds
+        ]
         num = len(self._games)
         self._stack = stack
         self.num_actions = len(self._games[0].actions)
@@ -84,6 +93,10 @@ class GamesAtOnce:
             is_terminal=np.array([step.is_terminal for step in steps]),
             is_over=is_over,
         )
+
+    def pictures(self) -> list[np.ndarray]:
+        """What a person would see of each: see `AtariGame.picture`."""
+        return [game.picture for game in self._games]
 
     def state(self) -> GamesState:
         """All of it; the arrays are new."""

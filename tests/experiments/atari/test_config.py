@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.atari.agents import PRESETS, SHORT_SIZES, SIZES
+from experiments.atari.agents import PRESETS, RATES, SHORT_SIZES, SIZES
 from experiments.atari.config import Config
 
 
@@ -49,6 +49,18 @@ def test_a_short_budget_changes_times_of_atari():
     expected = SHORT_SIZES["ale", "dqn"]._replace(target_period_frames=4)
     assert config.sizes == expected
     assert Config(budget="short").sizes == Config().sizes
+
+
+def test_rates_are_those_of_the_suite():
+    def rates(**own):
+        config = Config(**own)
+        return config.learning_rate, config.low_learning_rate
+
+    # MinAtar's stand in the configs of runs that are to be continued.
+    assert rates() == RATES["minatar"] == (1e-3, 1e-5)
+    assert rates(suite="ale", agent="rainbow") == (6.25e-5, 1e-6)
+    assert rates(suite="ale", learning_rate=0.1) == (0.1, 1e-6)
+    assert rates(low_learning_rate=1e-7) == (1e-3, 1e-7)
 
 
 def test_evaluations_are_those_of_the_suite_and_the_agent():

@@ -1,4 +1,4 @@
-"""Each preset learns the values of games whose values are known."""
+"""Each preset and schedule learns the values of games whose values are known."""
 
 import dataclasses
 import functools
@@ -31,7 +31,19 @@ AGENTS = {
     "rainbow": {"agent": "rainbow"},
     "projected dqn": {"agent": "dqn", "normalize": True, "project": True},
     "projected rainbow": {"agent": "rainbow", "normalize": True, "project": True},
+    "cyclic": {"learning_rate_schedule": "cyclic", "cycle_frames": 750},
+    "stopped": {
+        **{"learning_rate_schedule": "cyclic", "cycle_frames": 750},
+        **{"stop_cycling_frames": 2_250, "low_learning_rate": 1e-4},
+    },
+    "one cycle": {"learning_rate_schedule": "one_cycle"},
+    "cusum": {"learning_rate_schedule": "cusum", "cycle_frames": 2_000},
+    "projected cyclic rainbow": {
+        **{"agent": "rainbow", "normalize": True, "project": True},
+        **{"learning_rate_schedule": "cyclic", "cycle_frames": 750},
+    },
 }
+ALWAYS = ("dqn", "rainbow")
 
 
 @functools.cache
@@ -63,7 +75,7 @@ def build(name):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.thorough if "projected" in name else ())
+        pytest.param(name, marks=() if name in ALWAYS else pytest.mark.thorough)
         for name in AGENTS
     ],
 )

@@ -49,6 +49,23 @@ def test_accelerators_and_other_versions_of_xla_get_no_options(on_backend, monke
     assert backend.convolution_options(8) == {}
 
 
+def test_updates_of_agents_convolve_with_eigen_and_multiply_with_ynnpack(
+    on_backend, monkeypatch
+):
+    on_backend("gpu")
+    assert backend.update_options() == {}
+    on_backend("cpu")
+    product = (jnp.dot, [(32, 3136), (3136, 512)])
+    convolved = (convolution, [(8, 16, 16, 64), (3, 3, 64, 64)])
+    if not all(goes_to_ynnpack(*case, {}) for case in (product, convolved)):
+        pytest.skip("this XLA does not use YNNPACK for it")
+    options = backend.update_options()
+    assert goes_to_ynnpack(*product, options)
+    assert not goes_to_ynnpack(*convolved, options)
+    monkeypatch.setattr(backend, "YNNPACK", "xla_cpu_no_such_option")
+    assert backend.update_options() == {}
+
+
 @pytest.mark.parametrize(("name", "size"), [("cpu", backend.CPU_SLICE), ("tpu", 100)])
 def test_only_a_cpu_takes_slices_of_a_batch(on_backend, name, size):
     on_backend(name)

@@ -372,3 +372,9 @@ COMMON = [
 VARIANTS = (MODULAR, STUDENT_TEACHER, TRANSFORMER, EIGENVECTOR, HERMITE, IMAGES)
 """Of one kind with POLYNOMIAL; left to the thorough tests."""
 MISTAKES = [(case, *own) for case in CASES for own in (*case.mistakes, *COMMON)]
+(_ATARI,) = (case for case in CASES if case.family is ATARI)
+KILLED_OFTEN = _ATARI._replace(
+    long={**_ATARI.long, "num_envs": 2, "eval_every": 250, "agent_steps_per_update": 4},
+    num_kills=10,
+)
+"""The agent with most that is random: a game, noise, and a replay with priorities."""

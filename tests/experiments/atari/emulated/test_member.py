@@ -105,6 +105,21 @@ def test_updates_come_at_their_ratio_once_learning_has_started(programs):
     assert state.replay.num_positions == 20
 
 
+def test_the_target_network_is_renewed_when_it_is_due(programs):
+    assert programs.target_updates == 5
+    member, state = begun(programs)
+    params, targets = {}, {}
+    for rounds in (8, 4, 1, 3, 2):
+        state, metrics = member.run(state, rounds)
+        num_updates, learner = int(metrics["updates"]), state.learning.learner
+        # Of before the buffers are donated.
+        params[num_updates] = jax.tree.map(np.array, learner.params)
+        targets[num_updates] = jax.tree.map(np.array, learner.target_params)
+    assert [*params] == [0, 4, 5, 8, 10]
+    for num_updates, copied in ((0, 0), (4, 0), (5, 5), (8, 5), (10, 10)):
+        assert_same(targets[num_updates], params[copied])
+
+
 def test_the_replay_holds_what_was_played(programs, monkeypatch):
     member, state = begun(programs)
     games, shown = member._games, []

@@ -107,6 +107,19 @@ def test_an_episode_is_cut_short():
     assert not game.step(0).is_over
 
 
+def test_a_picture_is_the_screen_in_colour():
+    game = AtariGame("Breakout", 0, PLAIN, in_color=True)
+    game.reset()
+    for action in (1, 0, 0, 2):
+        game.step(action)
+    picture = game.picture
+    assert picture.shape == (210, 160, 3)
+    # The same two screens, whose grey the emulator has from their colours.
+    grey = picture @ np.array([0.2989, 0.5870, 0.1140])
+    np.testing.assert_allclose(grey, game._screens[0], atol=1.5)
+    assert (picture[..., 0] != picture[..., 2]).any()
+
+
 def test_action_sets():
     assert len(AtariGame("Breakout", 0, PLAIN).actions) == 4
     assert len(AtariGame("Breakout", 0, Protocol(full_action_set=True)).actions) == 18
@@ -187,15 +200,40 @@ def test_seeds_differ():
     assert any((starts[0] != start).any() for start in starts[1:])
 
 
+# Of minimal action sets, as the emulator has had them since Bellemare et al. (2013).
+NUM_ACTIONS = {
+    3: ("Freeway", "Skiing"),
+    4: ("Atlantis", "Breakout"),
+    5: ("Surround",),
+    6: (
+        *("Bowling", "DemonAttack", "NameThisGame", "Pong", "Qbert", "SpaceInvaders"),
+        "UpNDown",
+    ),
+    7: ("Assault",),
+    8: ("Gopher", "Phoenix", "Tutankham"),
+    9: ("Asterix", "BeamRider", "CrazyClimber", "Enduro", "MsPacman", "VideoPinball"),
+    10: ("Amidar", "TimePilot", "WizardOfWor"),
+    14: ("Asteroids", "KungFuMaster"),
+}
+FEWER = {game: num for num, names in NUM_ACTIONS.items() for game in names}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATARI_GAMES)
 def test_each_of_the_57_games_can_be_played(name):
     game = AtariGame(name, 0)
-    frame = game.reset()
-    assert frame.shape == (84, 84)
-    assert frame.dtype == np.uint8
-    assert 3 <= len(game.actions) <= 18
-    assert game.step(0).frame.shape == (84, 84)
+    assert len(game.actions) == len(set(game.actions)) == FEWER.get(name, 18)
+    assert game.actions[0] == 0  # a no-op
+    first = game.reset()
+    # Some begin with seconds in which nothing moves.
+    for step in range(300):
+        shown = game.step(step % len(game.actions))
+        assert shown.frame.shape == (84, 84)
+        assert shown.frame.dtype == np.uint8
+        if step > 5 and (shown.frame != first).any():
+            break
+    else:
+        pytest.fail("nothing moves")
 
 
 def test_a_rom_that_is_missing_is_one_line(monkeypatch):
