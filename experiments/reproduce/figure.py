@@ -22,11 +22,17 @@ class Preset:
     arms: Mapping[str, Any]
     """The config of each line, by a name that the claims and the drawing use."""
     num_seeds: int
-    """Every arm is run with the seeds 0, 1, …"""
+    """Every arm is run with this many seeds, by default."""
     claims: tuple[Claim, ...]
     """What must hold at this scale."""
     note: str = ""
     """What differs from the paper's figure, or is left out."""
+    first_seed: int = 0
+    """The seeds are this one, the next, …"""
+
+    def seeds(self, number: int | None = None) -> range:
+        """Those of every arm; by default as many as is usual."""
+        return range(self.first_seed, self.first_seed + (number or self.num_seeds))
 
     def with_settings(self, apart: Mapping[str, Any]) -> "Preset":
         """With settings that decide no result, in those arms that have them."""
@@ -58,3 +64,20 @@ class Figure:
     """A Markdown table of results, if lines alone do not tell."""
     measure: Callable[[Preset], Mapping[str, Any]] | None = None
     """What to measure once beside the runs (such as times): `Runs.extra`."""
+
+    def preset(self, scale: Scale, apart: Mapping[str, Any]) -> Preset:
+        """A preset as it is run here.
+
+        Args:
+          scale: which.
+          apart: as of `Preset.with_settings`.
+
+        Returns:
+          The preset, its arms with what is only known when data are looked at.
+
+        Raises:
+          UserError: as of `Family.resolve`.
+        """
+        own = self.presets[scale].with_settings(apart)
+        arms = {name: self.family.resolve(own.arms[name]) for name in own.arms}
+        return dataclasses.replace(own, arms=arms)

@@ -101,14 +101,6 @@ def changes_weights(config: Config) -> bool:
     return config.method in RESET_METHODS
 
 
-def layer_values(tree: Any) -> dict[str, jax.Array]:
-    """The leaves of the matrices by layer: `conv_0`, not `conv_0/kernel`."""
-    return {
-        masks.path_name(path).removesuffix("/kernel"): leaf
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
-
-
 def _loss_term(config: Config, strength: Any) -> optax.GradientTransformation:
     match config.method:
         case "l2_init":
