@@ -99,7 +99,7 @@ class ByteTransformer(nnx.Module):
         """
         _check_bytes(bytes_NL, self.context)
         h_NLD = self.byte_embedding.embedding[...][bytes_NL]
-        h_NLD += self.position_embedding.embedding[...][: bytes_NL.shape[1]]
+        h_NLD += self.position_embedding.embedding[...][None, : bytes_NL.shape[1]]
         for block in self.blocks:
             h_NLD = block.features(h_NLD)["residual"]
         return self.unembedding(self.unembedding_norm(h_NLD))

@@ -69,8 +69,8 @@ class Block(nnx.Module):
         scores_NHQL = scores_NHQL / self.head_dim**0.5
         if self.causal:
             at_L = jnp.arange(scores_NHQL.shape[-1])
-            is_later_QL = at_L > at_L[queries, None]
-            scores_NHQL = jnp.where(is_later_QL, -jnp.inf, scores_NHQL)
+            is_later_QL = at_L[None] > at_L[queries, None]
+            scores_NHQL = jnp.where(is_later_QL[None, None], -jnp.inf, scores_NHQL)
         return jax.nn.softmax(scores_NHQL)
 
     def after_attention(

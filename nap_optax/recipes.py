@@ -199,9 +199,9 @@ def hyperball(
 
     Returns:
       A transformation whose ``update`` needs ``params`` and takes ``value`` and
-      ``rewarm``. A leaf (or unit) that is zero at ``init`` has no norm to keep, unless ``radius`` is a
-      number: it is treated as not selected, and ``init`` warns. An update that is zero,
-      or whose norm is not finite, stays as it is.
+      ``rewarm``. A leaf (or unit) that is zero at ``init`` has no norm to keep, unless
+      ``radius`` is a number: it is treated as not selected, and ``init`` warns. An
+      update that is zero, or whose norm is not finite, stays as it is.
 
     Raises:
       ValueError: as :func:`nap_optax.project_weights`; if ``inner`` is no

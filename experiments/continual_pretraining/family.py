@@ -44,7 +44,12 @@ def memory(config: Config) -> Needs:
     units = config.num_blocks * in_block + NUM_BYTES
     params = num_parameters(config)
     positions = config.batch_size * config.context
-    return Needs(member=12 * params, step=4 * (params + positions * units))
+    pieces = len(corpora.NAMES) * config.validation_windows
+    return Needs(
+        shared=pieces * (config.context + 1),
+        member=12 * params,
+        step=4 * (params + positions * units),
+    )
 
 
 def describe(entry: Mapping[str, Any], config: Config) -> str:

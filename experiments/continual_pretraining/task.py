@@ -59,7 +59,7 @@ def draw(
     last = texts.sizes[corpus] - length
     offsets = jax.random.randint(key, (number,), 0, last + 1)
     first = texts.starts[corpus] + offsets
-    return texts.train[first[:, None] + jnp.arange(length)]
+    return texts.train[first[:, None] + jnp.arange(length)[None]]
 
 
 def _as_array(text: bytes) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A study of our own: a language model whose corpus changes, re-warmed three ways."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
