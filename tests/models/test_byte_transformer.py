@@ -1,5 +1,7 @@
 """The byte-level transformer against its formula in NumPy, and what it may look at."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,29 +31,34 @@ def text(length=7):
 
 
 def rms(h, norm):
-    return h / np.sqrt(np.mean(h**2, -1, keepdims=True) + 1e-6) * norm.scale[...]
+    scale = np.asarray(norm.scale[...])
+    return h / np.sqrt(np.mean(h**2, -1, keepdims=True) + 1e-6) * scale
+
+
+def times(h, layer):
+    return h @ np.asarray(layer.kernel[...])
 
 
 def by_formula(model, sequence):
     """Logits of one sequence, position by position and head by head."""
-    embedding = np.asarray(model.byte_embedding.embedding[...])
-    h = embedding[sequence] + model.position_embedding.embedding[...][: len(sequence)]
+    tables = (model.byte_embedding, model.position_embedding)
+    of_bytes, of_positions = (np.asarray(own.embedding[...]) for own in tables)
+    h = of_bytes[sequence] + of_positions[: len(sequence)]
     for block in model.blocks:
         normed = rms(h, block.attention_norm)
         query, key, value = (
-            (normed @ layer.kernel[...]).reshape(len(h), 2, 3)
+            times(normed, layer).reshape(len(h), 2, 3)
             for layer in (block.query, block.key, block.value)
         )
         attended = np.zeros((len(h), 2, 3))
-        for at in range(len(h)):
-            for head in range(2):
-                scores = key[: at + 1, head] @ query[at, head] / np.sqrt(3)
-                weights = np.exp(scores) / np.exp(scores).sum()
-                attended[at, head] = weights @ value[: at + 1, head]
-        h = h + attended.reshape(len(h), 6) @ block.output.kernel[...]
-        hidden = np.maximum(rms(h, block.mlp_norm) @ block.mlp_in.kernel[...], 0)
-        h = h + hidden @ block.mlp_out.kernel[...]
-    return rms(h, model.unembedding_norm) @ model.unembedding.kernel[...]
+        for at, head in itertools.product(range(len(h)), range(2)):
+            scores = key[: at + 1, head] @ query[at, head] / np.sqrt(3)
+            weights = np.exp(scores) / np.exp(scores).sum()
+            attended[at, head] = weights @ value[: at + 1, head]
+        h = h + times(attended.reshape(len(h), 6), block.output)
+        hidden = np.maximum(times(rms(h, block.mlp_norm), block.mlp_in), 0)
+        h = h + times(hidden, block.mlp_out)
+    return times(rms(h, model.unembedding_norm), model.unembedding)
 
 
 @pytest.mark.parametrize("length", [1, 7])
