@@ -58,11 +58,11 @@ def test_the_rate_that_is_used_has_to_be_the_best():
         | dict.fromkeys(("old_loss", "new_loss"), loss(line, rate))
         for line in TUNED
         for rate in GRID
-        for step in (800, 1600)
+        for step in (600, 1200)
     )
     for line in REWARMED.values():
-        assert rates.best_rate(runs, line, 800).tolist() == [study.RATES[line]]
-    assert rates.best_rate(runs, ONE_COSINE, 800).tolist() == [GRID[0]]
+        assert rates.best_rate(runs, line, 600).tolist() == [study.RATES[line]]
+    assert rates.best_rate(runs, ONE_COSINE, 600).tolist() == [GRID[0]]
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
