@@ -22,7 +22,7 @@ TUNED: dict[str, dict[str, Any]] = {
     **{REWARMED[name]: own for name, own in OPTIMIZERS.items()},
 }
 """Lines whose rate is chosen, each for itself."""
-GRID = (1e-3, 3e-3, 1e-2)
+GRID = (1e-3, 3e-3, 1e-2, 3e-2)
 """Peak rates, the same for all."""
 TUNING_SEED = 100
 """Rates are chosen by this seed, which no other figure has."""

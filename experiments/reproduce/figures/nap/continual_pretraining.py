@@ -24,7 +24,7 @@ from experiments.reproduce.growing_data import accuracies
 from experiments.reproduce.runs import Runs
 
 RATES = {
-    ONE_COSINE: 1e-2,
+    ONE_COSINE: 3e-3,
     REWARMED["AdamW"]: 1e-2,
     REWARMED["nap"]: 1e-2,
     REWARMED["hyperball"]: 1e-2,
