@@ -90,6 +90,7 @@ def test_a_corpus_is_learned_from_its_own_phase_on():
     assert train[40] > 1.5 * train[39]
 
 
+@pytest.mark.slow
 def test_layers_are_named_and_make_up_the_whole():
     row = run(dataclasses.replace(TINY, phase_steps=3))[-1]
     layers = [name for name in row if name.startswith("weight_norm.")]
@@ -102,6 +103,7 @@ def test_layers_are_named_and_make_up_the_whole():
     assert row["relative_update"] == pytest.approx(np.median(relative), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["nap", "hyperball", "adamw"])
 def test_every_optimizer_is_rewarmed_by_its_detector(optimizer):
     config = dataclasses.replace(TINY, optimizer=optimizer, schedule="cusum")
