@@ -229,7 +229,8 @@ def draw(runs: Runs, preset: Preset) -> Any:
     shades = [own_colors[line] for line in other.values()]
     drawing.panel(axes[0, 2], runs, other, metric="new_loss", own_colors=shades)
     axes[0, 2].set(ylabel="loss on the new corpus", title="prose first, then code")
-    firsts = {REWARMED["nap"]: "code first", PROSE_FIRST["nap, cusum"]: "prose first"}
+    missed = "nap, cusum"
+    firsts = {missed: f"code first: {missed}", PROSE_FIRST[missed]: PROSE_FIRST[missed]}
     drawing.panel(axes[1, 2], runs, firsts, metric="train_loss")
     axes[1, 2].set(ylabel="training loss")
     axes[1, 2].legend(frameon=False, fontsize="x-small")
