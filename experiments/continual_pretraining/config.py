@@ -51,6 +51,8 @@ class Config(RunConfig):
     """The rate rises from zero over this many updates."""
     weight_decay: float = per_member(0.0)
     """Matrices decay by this, decoupled and times the learning rate; adamw only."""
+    project_readout: bool = True
+    """The norm of the unembedding is held as well; adamw holds none."""
     adam_b2: float = per_member(0.95)
     """Adam's second moment decays by this factor."""
     phase_steps: int = 1000
@@ -107,6 +109,12 @@ class Config(RunConfig):
             self.weight_decay,
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw: the others hold norms",
+        )
+        check(
+            "project_readout",
+            self.project_readout,
+            self.project_readout or self.optimizer != "adamw",
+            "left on with --optimizer adamw, which holds no norm",
         )
         check(
             "head_dim",

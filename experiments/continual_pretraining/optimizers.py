@@ -1,11 +1,16 @@
 """The optimizers of continual pretraining: as a user of the library writes them."""
 
+from typing import Any
+
+import jax
 import optax
 
 import nap_optax
 from experiments.continual_pretraining.config import Config
 from experiments.harness.members import Hyperparameters
 from nap_optax import masks, schedules
+
+READOUT = masks.by_path([("unembedding/.*", True), (".*", False)])
 
 
 def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
@@ -30,11 +35,12 @@ def make_optimizer(
     adam = optax.scale_by_adam(b2=hyper.adam_b2)
     schedule = make_schedule(config, hyper)
     detector = nap_optax.cusum() if config.schedule == "cusum" else None
+    mask = masks.matrices if config.project_readout else all_but_readout
     match config.optimizer:
         case "nap":
-            tx = nap_optax.nap(adam, schedule, detector=detector)
+            tx = nap_optax.nap(adam, schedule, detector=detector, mask=mask)
         case "hyperball":
-            tx = nap_optax.hyperball(adam, schedule, detector=detector)
+            tx = nap_optax.hyperball(adam, schedule, detector=detector, mask=mask)
         case "adamw":
             tx = optax.chain(
                 adam,
@@ -42,3 +48,12 @@ def make_optimizer(
                 nap_optax.scale_by_rewarming(schedule, detector),
             )
     return optax.chain(tx, nap_optax.measure_elr())
+
+
+def all_but_readout(params: Any) -> Any:
+    """Which leaves are held: the matrices, without the unembedding."""
+    return jax.tree.map(
+        lambda is_matrix, is_readout: is_matrix and not is_readout,
+        masks.matrices(params),
+        READOUT(params),
+    )

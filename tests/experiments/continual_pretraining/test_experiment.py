@@ -60,6 +60,17 @@ def test_norms_are_held_and_the_rate_rises_again_with_the_corpus(optimizer):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["nap", "hyperball"])
+def test_the_readout_may_be_free(optimizer):
+    config = dataclasses.replace(TINY, optimizer=optimizer, project_readout=False)
+    rows = run(config)
+    assert np.ptp(column(rows, "weight_norm.unembedding")) > 1e-3
+    for layer in ("byte_embedding", "blocks/0/mlp_out"):
+        norms = column(rows, f"weight_norm.{layer}")
+        np.testing.assert_allclose(norms, norms[0], rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_the_relative_update_of_hyperball_is_the_rate():
     rows = run(dataclasses.replace(TINY, optimizer="hyperball"))
     rates = column(rows, "learning_rate")

@@ -68,7 +68,7 @@ def test_the_rate_that_is_used_has_to_be_the_best():
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 def test_arms_differ_in_what_they_are_called(scale):
     arms = study.FIGURE.presets[scale].arms
-    assert len(arms) == 9
+    assert len(arms) == 11
     for name in study.OPTIMIZERS:
         signal, cusum = arms[REWARMED[name]], arms[study.DETECTED[name]]
         assert (signal.schedule, cusum.schedule) == ("signal", "cusum")

@@ -119,6 +119,7 @@ CASES = [
             (["--learning-rate", "0"], "learning_rate=0.0: must be greater than 0"),
             (["--first", "poems"], "invalid choice 'poems'"),
             (["--weight-decay", "1"], "must be 0 without --optimizer adamw"),
+            (["--optimizer", "adamw", "--no-project-readout"], "must be left on with"),
             (["--warmup-steps", "1000"], "less than the 1000 updates of a cosine"),
         ],
     ),

@@ -32,6 +32,8 @@ RATES = {
 """The best of the grid, by `nap/continual_pretraining_rates`."""
 DETECTED = {name: f"{name}, cusum" for name in OPTIMIZERS}
 PROSE_FIRST = {name: f"prose first: {name}" for name in (REWARMED["nap"], "nap, cusum")}
+FREE_READOUT = {name: f"{name}, read-out free" for name in ("nap", "hyperball")}
+"""Added when the study had been run and nap had ended above AdamW."""
 MARGIN = 0.01
 """The least difference in nats per byte that counts; differences are of pairs of runs
 on the same batches and the same validation text."""
@@ -45,6 +47,8 @@ def _arms(scale: Scale) -> dict[str, Config]:
     }
     for name, line in DETECTED.items():
         settings[line] = {**settings[REWARMED[name]], "schedule": "cusum"}
+    for name, line in FREE_READOUT.items():
+        settings[line] = {**settings[REWARMED[name]], "project_readout": False}
     for line, name in PROSE_FIRST.items():
         settings[name] = {**settings[line], "first": "prose"}
     return {
@@ -57,7 +61,7 @@ def _order(name: str) -> int:
     """Arms of one optimizer stand beside each other."""
     pairs = zip(REWARMED.values(), DETECTED.values(), strict=True)
     lines = [ONE_COSINE, *(line for pair in pairs for line in pair)]
-    return [*lines, *PROSE_FIRST.values()].index(name)
+    return [*lines, *FREE_READOUT.values(), *PROSE_FIRST.values()].index(name)
 
 
 def less(runs: Runs, one: str, other: str, metric: str = "new_loss") -> np.ndarray:
@@ -176,6 +180,15 @@ def _claims(change: int) -> tuple[Claim, ...]:
             *(final, PROSE_FIRST["nap, cusum"], "num_rewarms"),
             at_least=1,
             at_most=1,
+        ),
+        *(
+            claim(
+                f"added later: {name} with the read-out free ends below {name} with "
+                "it held by",
+                *(less, line, REWARMED[name]),
+                at_least=MARGIN,
+            )
+            for name, line in FREE_READOUT.items()
         ),
     )
 
