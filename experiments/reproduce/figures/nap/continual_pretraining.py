@@ -224,9 +224,13 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Losses, relative updates and norms; beside them the other order."""
+    """Losses, relative updates and norms; beside them the other order.
+
+    Of the arms with a detector one is drawn, for they lie on those with a signal.
+    """
     figure, axes = plots.figure(2, 3, width=4.2, height=2.9)
-    main = {name: name for name in preset.arms if name not in PROSE_FIRST.values()}
+    apart = {DETECTED["AdamW"], DETECTED["hyperball"], *PROSE_FIRST.values()}
+    main = {name: name for name in preset.arms if name not in apart}
     own_colors = dict(zip(main, drawing.colors(len(main)), strict=True))
     panels = {
         "old_loss": "loss on the old corpus",
