@@ -33,7 +33,7 @@ def test_whole_files_are_set_aside_by_their_digests():
 
 
 def test_a_long_paragraph_is_in_one_part_only():
-    files = [f"{LONG}\n\nimport os\n\nnumber {number}" for number in range(20)]
+    files = [f"{LONG}\n\nimport os\n\nnumber {number:02}" for number in range(20)]
     train, validation = corpora.divided(files)
     assert LONG.encode() in validation
     assert LONG.encode() not in train
