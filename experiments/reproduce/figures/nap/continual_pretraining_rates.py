@@ -60,13 +60,15 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """The mean loss over the rate, a line for each line."""
+    """The mean loss over the rate, a curve for each line and a mark for each run."""
     figure, axes = plots.figure(1, 1, width=6.0, height=3.5)
     ax = axes[0, 0]
     change = next(iter(preset.arms.values())).phase_steps
-    for line in TUNED:
+    for line, color in zip(TUNED, plots.PALETTE, strict=False):
         losses = [mean_loss(runs, arm_name(line, rate), change) for rate in GRID]
-        plots.line_with_spread(ax, GRID, np.transpose(losses), label=line)
+        plots.line_with_spread(ax, GRID, np.transpose(losses), label=line, color=color)
+        for rate, of_seeds in zip(GRID, losses, strict=True):
+            ax.plot([rate] * len(of_seeds), of_seeds, "o", color=color, markersize=4)
     ax.set(xscale="log", xlabel="peak learning rate", ylabel="mean loss")
     drawing.legend(ax)
     return figure
