@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models import gathered_attention
-from models.transformer_block import Block, linear, rms_norm
+from models.transformer_block import Block, linear, rms_norm, table
 
 __all__ = ["GrokkingTransformer"]
 
@@ -96,8 +96,8 @@ class GrokkingTransformer(nnx.Module):
         )
         width = num_heads * head_dim
         self.modulus = modulus
-        self.token_embedding = _table(modulus + 3, width, rngs)
-        self.position_embedding = _table(
+        self.token_embedding = table(modulus + 3, width, rngs)
+        self.position_embedding = table(
             SEQUENCE_LENGTH, width, rngs, scale=position_scale
         )
         self.blocks = nnx.List(
@@ -193,17 +193,6 @@ class GrokkingTransformer(nnx.Module):
         return gathered_attention.rows(
             self.token_embedding.embedding[...], self.position_embedding.embedding[...]
         )
-
-
-def _table(
-    num_rows: int, width: int, rngs: nnx.Rngs, scale: float | jax.Array = 1.0
-) -> nnx.Embed:
-    return nnx.Embed(
-        num_rows,
-        width,
-        embedding_init=nnx.initializers.normal(scale * width**-0.5),
-        rngs=rngs,
-    )
 
 
 def _check_sizes(modulus: int, **sizes: int) -> None:

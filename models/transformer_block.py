@@ -1,4 +1,4 @@
-"""A block of a transformer: attention over a few positions, then an MLP.
+"""A block of a transformer, attention over some positions, then an MLP; its layers.
 
 Shape suffixes: N sequences, L positions, Q positions that attend, D width, H heads,
 K dimensions of a head, F units of the MLP.
@@ -14,7 +14,7 @@ from flax import nnx
 
 from models import layers
 
-__all__ = ["Block", "linear", "rms_norm"]
+__all__ = ["Block", "linear", "rms_norm", "table"]
 
 ALL_POSITIONS = slice(None)
 
@@ -29,11 +29,13 @@ class Block(nnx.Module):
         mlp_dim: int,
         *,
         normalize: bool,
+        causal: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
         width = num_heads * head_dim
         self.num_heads = num_heads
         self.head_dim = head_dim
+        self.causal = causal
         self.attention_norm = rms_norm(width, normalize, rngs)
         self.query = linear(width, width, rngs)
         self.key = linear(width, width, rngs)
@@ -57,11 +59,19 @@ class Block(nnx.Module):
     def attention_weights(
         self, normed_NLD: jax.Array, *, queries: slice = ALL_POSITIONS
     ) -> jax.Array:
-        """Attention of each head and position over all positions: (N, H, Q, L)."""
+        """Attention of each head and position over all positions: (N, H, Q, L).
+
+        If causal, over those up to its own.
+        """
         query_NQHK = self._heads(self.query(normed_NLD[:, queries]))
         key_NLHK = self._heads(self.key(normed_NLD))
         scores_NHQL = jnp.einsum("nqhk,nlhk->nhql", query_NQHK, key_NLHK)
-        return jax.nn.softmax(scores_NHQL / self.head_dim**0.5)
+        scores_NHQL = scores_NHQL / self.head_dim**0.5
+        if self.causal:
+            at_L = jnp.arange(scores_NHQL.shape[-1])
+            is_later_QL = at_L[None] > at_L[queries, None]
+            scores_NHQL = jnp.where(is_later_QL[None, None], -jnp.inf, scores_NHQL)
+        return jax.nn.softmax(scores_NHQL)
 
     def after_attention(
         self, h: jax.Array, attention_output: jax.Array
@@ -85,6 +95,18 @@ def linear(num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     """A linear layer without bias, from a normal with variance 1 / (inputs)."""
     normal = nnx.initializers.normal(num_inputs**-0.5)
     return layers.linear(num_inputs, num_outputs, normal, rngs)
+
+
+def table(
+    num_rows: int, width: int, rngs: nnx.Rngs, scale: float | jax.Array = 1.0
+) -> nnx.Embed:
+    """Normal with variance 1 / width, times the square of a scale."""
+    return nnx.Embed(
+        num_rows,
+        width,
+        embedding_init=nnx.initializers.normal(scale * width**-0.5),
+        rngs=rngs,
+    )
 
 
 def rms_norm(

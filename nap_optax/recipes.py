@@ -110,13 +110,8 @@ def nap(
     """
     _checks.is_transformation("inner", inner)
     _checks.flag("reset_inner", reset_inner)
-    if detector is not None and not callable(learning_rate) and not reset_inner:
-        raise ValueError(
-            f"learning_rate={_checks.shown(learning_rate)}: re-warming a constant "
-            "changes nothing; "
-            'pass a schedule (under optax.inject_hyperparams, with "learning_rate" in '
-            "static_args)"
-        )
+    if not reset_inner:
+        _check_rewarmed(learning_rate, detector)
     warn_of_ascent = _direction.warns_of_ascent("nap", inner)
     chained = optax.with_extra_args_support(
         optax.chain(
@@ -155,6 +150,7 @@ def hyperball(
     inner: optax.GradientTransformation,
     learning_rate: optax.ScalarOrSchedule,
     *,
+    detector: detectors.Detector | None = None,
     mask: Any = None,
     every: int = 1,
     radius: Any = "init",
@@ -182,6 +178,8 @@ def hyperball(
     Args:
       inner: gives the direction, for instance ``optax.scale_by_adam()``.
       learning_rate: a number, or a schedule of the updates since the last re-warm.
+      detector: raises alarms at which the schedule starts again; ``None`` leaves that
+        to the caller's ``rewarm=True``.
       mask: which leaves are matrices; its default is that of
         :func:`nap_optax.project_weights`. The authors leave out embeddings and train
         the leaves left out at another rate: for that, use ``optax.partition``.
@@ -199,17 +197,18 @@ def hyperball(
         :func:`nap_optax.project_weights`.
 
     Returns:
-      A transformation whose ``update`` needs ``params`` and takes ``rewarm``. A leaf
-      (or unit) that is zero at ``init`` has no norm to keep, unless ``radius`` is a
-      number: it is treated as not selected, and ``init`` warns. An update that is zero,
-      or whose norm is not finite, stays as it is.
+      A transformation whose ``update`` needs ``params`` and takes ``value`` and
+      ``rewarm``. A leaf (or unit) that is zero at ``init`` has no norm to keep, unless
+      ``radius`` is a number: it is treated as not selected, and ``init`` warns. An
+      update that is zero, or whose norm is not finite, stays as it is.
 
     Raises:
       ValueError: as :func:`nap_optax.project_weights`; if ``inner`` is no
-        transformation or ``learning_rate`` is not a number of 0 or more. Under
-        ``optax.inject_hyperparams``, pass ``static_args=("inner", "mask", "every",
-        "granularity", "groups", "layer_axes")``, with ``"learning_rate"`` if that is a
-        schedule.
+        transformation or ``learning_rate`` is not a number of 0 or more; if a detector
+        is given with a constant learning rate, which re-warming cannot change. Under
+        ``optax.inject_hyperparams``, pass ``static_args=("inner", "detector", "mask",
+        "every", "granularity", "groups", "layer_axes")``, with ``"learning_rate"`` if
+        that is a schedule.
 
     Examples:
       >>> import jax.numpy as jnp, optax
@@ -227,7 +226,8 @@ def hyperball(
     _checks.is_transformation("inner", inner)
     inner = optax.with_extra_args_support(inner)
     warn_of_ascent = _direction.warns_of_ascent("hyperball", inner)
-    rate = scale_by_rewarming(_as_schedule(learning_rate))
+    _check_rewarmed(learning_rate, detector)
+    rate = scale_by_rewarming(_as_schedule(learning_rate), detector)
     projection = _project_weights_as(
         "hyperball",
         radius,
@@ -287,6 +287,18 @@ def _to_norms(
         target = _targets.current(norms[i], radii[i])
         new[i] = _norms.scaled(new[i], _norms.ratio(target, norm.astype(target.dtype)))
     return jax.tree.unflatten(treedef, new)
+
+
+def _check_rewarmed(
+    learning_rate: optax.ScalarOrSchedule, detector: detectors.Detector | None
+) -> None:
+    if detector is not None and not callable(learning_rate):
+        raise ValueError(
+            f"learning_rate={_checks.shown(learning_rate)}: re-warming a constant "
+            "changes nothing; "
+            'pass a schedule (under optax.inject_hyperparams, with "learning_rate" in '
+            "static_args)"
+        )
 
 
 def _as_schedule(learning_rate: optax.ScalarOrSchedule) -> optax.Schedule:

@@ -25,13 +25,17 @@ LAYERS: dict[str, tuple[set[str], set[str] | None]] = {
 EXPERIMENTS: dict[str, set[str]] = {
     "harness": set(),
     "atari": {"harness"},
+    "continual_pretraining": {"harness"},
     "grokking": {"harness"},
     "warm_start": {"harness"},
     "runs": {"harness"},
     "export": {"harness"},
     "lazy_rich": {"harness"},
     "detectors": {"harness", "grokking"},
-    "reproduce": {"harness", "grokking", "warm_start", "atari", "lazy_rich"},
+    "reproduce": {
+        *("harness", "grokking", "warm_start", "atari", "lazy_rich"),
+        "continual_pretraining",
+    },
     "launch": {"harness", "reproduce"},
 }
 

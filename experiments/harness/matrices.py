@@ -23,3 +23,11 @@ def of_matrices(params: Any, tree: Any) -> Any:
         masks.matrices(params),
         tree,
     )
+
+
+def layer_values(tree: Any) -> dict[str, jax.Array]:
+    """The leaves of the matrices by layer: `conv_0`, not `conv_0/kernel`."""
+    return {
+        masks.path_name(path).removesuffix("/kernel").removesuffix("/embedding"): leaf
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }

@@ -22,11 +22,17 @@ class Preset:
     arms: Mapping[str, Any]
     """The config of each arm, by a name that the claims and the drawing use."""
     num_seeds: int
-    """Number of seeds 0, 1, … of every arm."""
+    """Number of seeds of every arm, by default."""
     claims: tuple[Claim, ...]
     """The claims at this scale."""
     note: str = ""
     """Differences from the paper's figure, and what is left out."""
+    first_seed: int = 0
+    """The seeds are this one, the next, …"""
+
+    def seeds(self, number: int | None = None) -> range:
+        """The seeds of every arm; by default as many as is usual."""
+        return range(self.first_seed, self.first_seed + (number or self.num_seeds))
 
     def with_settings(self, apart: Mapping[str, Any]) -> "Preset":
         """The preset with settings that change no result, in arms that have them."""
@@ -58,3 +64,20 @@ class Figure:
     """Makes a Markdown table of results, if lines are not enough."""
     measure: Callable[[Preset], Mapping[str, Any]] | None = None
     """Measures, once, results beside the runs, such as times: `Runs.extra`."""
+
+    def preset(self, scale: Scale, apart: Mapping[str, Any]) -> Preset:
+        """A preset as it is run here.
+
+        Args:
+          scale: of the preset.
+          apart: as of `Preset.with_settings`.
+
+        Returns:
+          The preset, its arms with what is only known when data are looked at.
+
+        Raises:
+          UserError: as of `Family.resolve`.
+        """
+        own = self.presets[scale].with_settings(apart)
+        arms = {name: self.family.resolve(own.arms[name]) for name in own.arms}
+        return dataclasses.replace(own, arms=arms)

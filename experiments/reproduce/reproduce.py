@@ -40,8 +40,8 @@ def reproduce(
     Raises:
       UserError: `draw_only` is set, and some runs are missing.
     """
-    preset = figure.presets[scale].with_settings(apart or {})
-    seeds = range(num_seeds or preset.num_seeds)
+    preset = figure.preset(scale, apart or {})
+    seeds = preset.seeds(num_seeds)
     if not draw_only:
         takes = listing.describe(figure, scale, len(seeds))
         print(f"{figure.name} ({scale}): {takes}", file=sys.stderr)

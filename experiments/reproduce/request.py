@@ -33,13 +33,12 @@ class Request:
     @property
     def arms(self) -> Mapping[str, Any]:
         """The configs of its arms, by name."""
-        preset = registry.find(self.name).presets[self.scale]
-        return preset.with_settings(self.apart).arms
+        return registry.find(self.name).preset(self.scale, self.apart).arms
 
     @property
     def seeds(self) -> range:
         """The seeds of every arm."""
-        return range(self.num_seeds)
+        return registry.find(self.name).presets[self.scale].seeds(self.num_seeds)
 
     def make_parts(self, arms_per_part: int, seeds_per_part: int) -> None:
         """Divides its groups into parts; 0 stands for all.

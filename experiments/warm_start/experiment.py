@@ -8,14 +8,13 @@ import optax
 from flax import nnx
 
 from experiments.harness import backend, sweep
-from experiments.harness.matrices import of_matrices, scaled_matrices
+from experiments.harness.matrices import layer_values, of_matrices, scaled_matrices
 from experiments.harness.members import Hyperparameters
 from experiments.warm_start import task
 from experiments.warm_start.config import Config
 from experiments.warm_start.optimizers import (
     change_weights,
     changes_weights,
-    layer_values,
     make_optimizer,
     rewarms_with_data,
 )

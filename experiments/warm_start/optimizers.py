@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import optax
 
 import nap_optax
@@ -99,14 +98,6 @@ def change_weights(
 def changes_weights(config: Config) -> bool:
     """Whether the method changes weights when data arrive."""
     return config.method in RESET_METHODS
-
-
-def layer_values(tree: Any) -> dict[str, jax.Array]:
-    """The leaves of the matrices by layer, such as `conv_0` for `conv_0/kernel`."""
-    return {
-        masks.path_name(path).removesuffix("/kernel"): leaf
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
 
 
 def _loss_term(config: Config, strength: Any) -> optax.GradientTransformation:

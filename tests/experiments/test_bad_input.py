@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 
 from experiments.atari.family import FAMILY as ATARI
+from experiments.continual_pretraining.family import FAMILY as CONTINUAL_PRETRAINING
 from experiments.detectors import __main__ as detectors
 from experiments.detectors.config import Config as Detectors
 from experiments.export import __main__ as export
@@ -75,6 +76,9 @@ def commands(monkeypatch, tmp_path):
     return {
         "grokking": Command(GROKKING.config_class, begin_family(GROKKING)),
         "warm_start": Command(WARM_START.config_class, begin_family(WARM_START)),
+        "continual_pretraining": Command(
+            CONTINUAL_PRETRAINING.config_class, begin_family(CONTINUAL_PRETRAINING)
+        ),
         "atari": Command(ATARI.config_class, begin_family(ATARI)),
         **{
             f"lazy_rich {own.name}": Command(own.config_class, begin_family(own))
@@ -150,7 +154,7 @@ def count(cases, monkeypatch, capsys):
     "name",
     [
         *("grokking", "warm_start", "atari", "demo", "detectors", "reproduce"),
-        "launch",
+        *("launch", "continual_pretraining"),
         *(f"lazy_rich {own.name}" for own in LAZY_RICH),
         *("runs", "export"),
     ],

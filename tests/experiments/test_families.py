@@ -40,7 +40,7 @@ def or_thorough(own):
 
 @pytest.fixture(params=[or_thorough(own) for own in CASES], scope="module")
 def case(request, tmp_path_factory):
-    """One of the families; its tiny config knows where its data are."""
+    """One of the families; its tiny config knows where its data are, and which."""
     own = request.param
     if own.family is ATARI:
         pytest.importorskip("gymnax", reason="the extra [atari] is not installed")
@@ -48,7 +48,7 @@ def case(request, tmp_path_factory):
         directory = tmp_path_factory.mktemp("data")
         image_files.write_idx(directory, image_files.make_images())
         own = own._replace(tiny=dataclasses.replace(own.tiny, data_directory=directory))
-    return own
+    return own._replace(tiny=own.family.resolve(own.tiny))
 
 
 @pytest.fixture(scope="module")

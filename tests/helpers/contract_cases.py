@@ -90,7 +90,7 @@ NAP_STATIC = (
     "groups",
     "reset_inner",
 )
-HYPERBALL_STATIC = ("inner", "mask", "every", "granularity", "groups")
+HYPERBALL_STATIC = ("inner", "detector", "mask", "every", "granularity", "groups")
 LEAF_BY_LEAF_STATIC = ("inner", "leaves_at_once")
 SIGNAL = {"value": 1.5, "rewarm": True}
 # Some leaves, but not all, of every tree that the checks use.
@@ -369,7 +369,11 @@ CASES = [
     Case(
         "hyperball-schedule",
         nap_optax.hyperball,
-        {"inner": optax.identity(), "learning_rate": decaying(0.1)},
+        {
+            "inner": optax.identity(),
+            "learning_rate": decaying(0.1),
+            "detector": nap_optax.every(3),
+        },
         SIGNAL,
         (*HYPERBALL_STATIC, "learning_rate"),
         sweep=lambda peak: nap_optax.hyperball(optax.identity(), decaying(peak)),

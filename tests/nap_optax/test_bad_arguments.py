@@ -113,7 +113,7 @@ VALID: dict[Callable[..., Any], dict[str, Any]] = {
     },
     nap_optax.fast_features: {"output_layer": HEAD},
     nap_optax.hold_elr: {},
-    nap_optax.hyperball: {"inner": MOMENTUM, "learning_rate": 0.1},
+    nap_optax.hyperball: {"inner": MOMENTUM, "learning_rate": RISING},
     nap_optax.l2_init: {"strength": 0.1},
     nap_optax.leaf_by_leaf: {"inner": nap_optax.project_weights()},
     nap_optax.limit_elr: {"max_elr": 0.1},

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from nap_optax import hyperball, masks
+from nap_optax import every, hyperball, masks
 
 
 def step(tx: Any, updates: Any, params: Any) -> Any:
@@ -101,6 +101,20 @@ def test_mask_and_schedule_and_rewarming(params: Any) -> None:
         new = params["head"]["kernel"] + updates["head"]["kernel"]
         np.testing.assert_allclose(jnp.linalg.norm(new), 2, rtol=1e-6)
     assert optax.tree.get(state, "num_rewarms") == 1
+
+
+def test_a_detector_starts_the_schedule_again(params: Any) -> None:
+    halving = optax.exponential_decay(0.5, 1, 0.5)
+    tx = hyperball(optax.identity(), halving, detector=every(2))
+    state, grads = tx.init(params), jax.tree.map(jnp.ones_like, params)
+    rates = []
+    for _ in range(4):
+        _, state = tx.update(grads, state, params)
+        rates.append(float(optax.tree.get(state, "last_learning_rate")))
+    assert rates == [0.5, 0.25, 0.5, 0.25]
+    assert optax.tree.get(state, "num_rewarms") == 1
+    with pytest.raises(ValueError, match="re-warming a constant changes nothing"):
+        hyperball(optax.identity(), 0.1, detector=every(2))
 
 
 def test_an_alias_for_inner_would_ascend(params: Any) -> None:

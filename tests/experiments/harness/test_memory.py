@@ -6,6 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.continual_pretraining.config import Config as Pretraining
+from experiments.continual_pretraining.family import FAMILY as PRETRAINING
+from experiments.continual_pretraining.task import Texts
 from experiments.grokking.config import Config as Grokking
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness import backend, family, memory
@@ -102,7 +105,9 @@ def test_a_platform_that_is_not_here_is_one_line(run_python):
     backend.require_platform()
 
 
-@pytest.mark.parametrize("own", [GROKKING, WARM_START], ids=lambda own: own.name)
+@pytest.mark.parametrize(
+    "own", [GROKKING, WARM_START, PRETRAINING], ids=lambda own: own.name
+)
 def test_the_machine_is_asked_before_data_are_read(own, has, tmp_path, monkeypatch):
     has(10)
     monkeypatch.setattr(type(own.code()), "train", pytest.fail)
@@ -157,3 +162,20 @@ def test_warm_start_takes_no_less_than_it_is_said_to():
         shape((spec.num_test,), np.int32),
     )
     check_the_estimate(WARM_START, config, arrays)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"context": 256}, {"optimizer": "adamw", "mlp_dim": 2048, "batch_size": 2}],
+)
+def test_continual_pretraining_takes_no_less_than_it_is_said_to(changes):
+    config = Pretraining(**changes)
+    pieces = (2, config.validation_windows, config.context + 1)
+    texts = Texts(
+        jax.ShapeDtypeStruct((2_000_000,), np.uint8),
+        jax.ShapeDtypeStruct((2,), np.int32),
+        jax.ShapeDtypeStruct((2,), np.int32),
+        jax.ShapeDtypeStruct(pieces, np.uint8),
+    )
+    check_the_estimate(PRETRAINING, config, texts)

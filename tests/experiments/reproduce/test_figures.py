@@ -46,6 +46,9 @@ METRICS = (
     "parameter_movement",
     "weight_norm_ratio",
     "mean_return_last_100_episodes",
+    # Of a language model.
+    "old_loss",
+    "new_loss",
 )
 
 

@@ -15,6 +15,7 @@ from experiments.reproduce import __main__ as program
 from experiments.reproduce import claims, drawing, registry
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.request import Request
 from experiments.reproduce.runs import Runs
 from helpers.checkout import programs
 from helpers.checkout.parity import family
@@ -95,6 +96,23 @@ def test_a_figure_is_run_drawn_and_judged(ran):
     text = (path / "claims.md").read_text()
     for part in ("# test/tiny, laptop", "Tiny.", "| it has an accuracy |", "| 7 |"):
         assert part in text
+
+
+def test_seeds_may_be_of_a_figures_own_and_arms_know_their_data(tmp_path):
+    tiny = figure(HOLDS)
+    preset = dataclasses.replace(tiny.presets["laptop"], num_seeds=1, first_seed=7)
+    looked = dataclasses.replace(
+        FAMILY, resolve=lambda config: dataclasses.replace(config, num_bits=3)
+    )
+    tiny = dataclasses.replace(tiny, family=looked, presets={"laptop": preset})
+    code, out, _ = main(tiny, "test/tiny", "--run-directory", tmp_path, "--seeds", 2)
+    assert (code, "none of 6 runs" in out) == (0, True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "known", lambda: {"test/tiny": tiny})
+        own = Request("test/tiny", "laptop", 2, tmp_path, {})
+        assert list(own.seeds) == [7, 8]
+        assert {config.num_bits for config in own.arms.values()} == {3}
+        assert all(arm_group.is_finished(looked, unit) for unit in own.units())
 
 
 def test_what_became_of_runs_is_said_in_their_familys_words(finished):

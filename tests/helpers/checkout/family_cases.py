@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from experiments.atari.config import Config as AtariConfig
 from experiments.atari.family import FAMILY as ATARI
+from experiments.continual_pretraining.family import FAMILY as CONTINUAL_PRETRAINING
 from experiments.grokking.family import FAMILY as GROKKING
 from experiments.harness.family import Family
 from experiments.lazy_rich.dmft.family import FAMILY as DMFT
@@ -19,7 +20,7 @@ from experiments.lazy_rich.polynomial.family import FAMILY as POLYNOMIAL
 from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
 from experiments.lazy_rich.transformer.family import FAMILY as TRANSFORMER
 from experiments.warm_start.family import FAMILY as WARM_START
-from helpers.checkout import grokking_runs, image_files
+from helpers.checkout import grokking_runs, image_files, text_runs
 from helpers.checkout.parity.family import FAMILY as PARITY
 
 
@@ -96,6 +97,30 @@ CASES = [
                 ["--batch-size", "100", "--initial-fraction", "0.001"],
                 "it leaves 50 of 50000 examples, and batch_size is 100",
             ),
+        ],
+    ),
+    Case(
+        family=CONTINUAL_PRETRAINING,
+        module="experiments.continual_pretraining",
+        tiny=text_runs.TINY,
+        long={"phase_steps": 4000, "eval_every": 40},
+        num_kills=1,
+        per_member="learning_rate",
+        differing=[
+            {
+                **{"learning_rate": 0.3, "low_learning_rate": 0.2},
+                **{"warmup_steps": 3, "adam_b2": 0.9},
+            },
+            {"optimizer": "adamw", "weight_decay": 0.3},
+        ],
+        other_program={"optimizer": "hyperball"},
+        mistakes=[
+            (["--context", "0"], "context=0: must be at least 1"),
+            (["--learning-rate", "0"], "learning_rate=0.0: must be greater than 0"),
+            (["--first", "poems"], "invalid choice 'poems'"),
+            (["--weight-decay", "1"], "must be 0 without --optimizer adamw"),
+            (["--optimizer", "adamw", "--no-project-readout"], "must be left on with"),
+            (["--warmup-steps", "1000"], "less than the 1000 updates of a cosine"),
         ],
     ),
     Case(

@@ -1,0 +1,1 @@
+"""Continual pretraining: a small language model of bytes whose corpus changes."""
