@@ -45,7 +45,7 @@ class LazyConfig(RunConfig):
     """The learning rate warms up and comes down this many times, in equal cycles over
     the updates after the delay. With 0 it is constant."""
     rewarm_factor: float = per_member(10.0)
-    """Each cycle peaks at this many times the learning rate, and ends at it."""
+    """Each cycle peaks at this many times the learning rate, and ends at the rate."""
     delay_steps: int = 0
     """The learning rate is constant for this many updates before the first cycle."""
     diagnose: bool = False
@@ -112,10 +112,10 @@ MAX_MODULUS = math.isqrt(2**31 - 1)
 
 @dataclasses.dataclass(frozen=True)
 class PairsConfig(LazyConfig):
-    """The part of a config of tasks whose examples are pairs of numbers."""
+    """Settings of tasks with pairs of numbers as examples."""
 
     modulus: int = 23
-    """p: the pairs are all 0 <= x, y < p, ordered."""
+    """p. The pairs are all ordered pairs with 0 <= x, y < p."""
     train_fraction: float = 0.9
     """This share of the pairs is the training set, the rest is the test set."""
 
@@ -126,7 +126,7 @@ class PairsConfig(LazyConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        # Pairs are numbered in int32; what fits into memory is looked for by a run.
+        # Pairs are numbered in int32. A run checks whether they fit into memory.
         check_range("modulus", self.modulus, at_least=2, at_most=MAX_MODULUS)
         check_range("train_fraction", self.train_fraction, above=0, below=1)
         pairs = self.modulus**2

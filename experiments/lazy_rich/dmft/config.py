@@ -1,4 +1,4 @@
-"""What the mean-field theory can be asked for."""
+"""Settings of the mean-field theory."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ class Config(RunConfig):
         check_range("num_steps", self.num_steps, at_least=1, at_most=10_000)
         for name in ("nu", "time_step", "power"):
             check_range(name, getattr(self, name), above=0)
-        # Beyond, what a unit does and what all do together cancel in float32.
+        # Beyond, the effects of one unit and of all units cancel in float32.
         check_range("alpha", self.alpha, at_least=1e-3, at_most=1e3)
         check_range("epsilon", self.epsilon, at_least=0, at_most=1e3)
         check(

@@ -1,4 +1,4 @@
-"""What a run on eigenvectors can be asked for."""
+"""Settings of a run on eigenvectors as labels."""
 
 import dataclasses
 

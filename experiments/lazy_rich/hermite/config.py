@@ -1,4 +1,4 @@
-"""What a run on a polynomial of Hermite's can be asked for."""
+"""Settings of a run on a polynomial of Hermite's."""
 
 import dataclasses
 

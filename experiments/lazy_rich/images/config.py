@@ -1,4 +1,4 @@
-"""What a lazy classifier of images can be asked for."""
+"""Settings of a lazy classifier of images."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run on modular addition can be asked for."""
+"""Settings of a run on modular addition."""
 
 import dataclasses
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a run on the polynomial task can be asked for."""
+"""Settings of a run on the polynomial task."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a student and its teacher can be asked for."""
+"""Settings of a student and its teacher."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a lazy transformer can be asked for."""
+"""Settings of a lazy transformer."""
 
 import dataclasses
 import math
