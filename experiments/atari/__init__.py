@@ -1,1 +1,1 @@
-"""DQN and Rainbow whose effective learning rate cycles, on Atari and MinAtar."""
+"""DQN and Rainbow with cycling effective learning rates, on Atari and MinAtar."""

@@ -8,7 +8,7 @@ from experiments.harness.family import main
 
 
 def train_and_record() -> None:
-    """Runs a config, and records its agent where that is asked for."""
+    """Runs a config, and records its agent if asked for."""
     config, directory = main(FAMILY)
     if config.record is not None:
         from experiments.atari.recording import record

@@ -15,7 +15,7 @@ from models.images import Features
 
 
 class Learned(NamedTuple):
-    """What a batch says of the weights, for each of n transitions."""
+    """What a batch says about the weights, for each of n transitions."""
 
     losses: jax.Array  # (n,)
     td_errors: jax.Array  # (n,) of the values, also where those are distributions
@@ -26,7 +26,7 @@ class Agent:
     """A value-based agent with the switches of a config, as pure functions.
 
     Args:
-      config: what is asked for.
+      config: of the run.
       observation_shape: height, width and channels.
       num_actions: how many actions there are.
       stack: frames that the replay puts together to an observation.
@@ -66,7 +66,7 @@ class Agent:
         *,
         evaluates: bool = False,
     ) -> jax.Array:
-        """Actions, greedy but for noise and for a random share.
+        """Actions: greedy, except for noise and for a random share.
 
         Args:
           params: of the network.
@@ -89,7 +89,7 @@ class Agent:
         return jnp.where(explores, self.random_actions(key, len(greedy)), greedy)
 
     def random_actions(self, key: jax.Array, num: int) -> jax.Array:
-        """Those of `act` if all are random, shape ``(num,)``, int32."""
+        """Actions of `act` if all are random, shape ``(num,)``, int32."""
         *_, action_key = jax.random.split(key, 3)
         return jax.random.randint(action_key, (num,), 0, self.num_actions)
 
@@ -107,7 +107,7 @@ class Agent:
         own_key, target_key, choice_key = jax.random.split(key, 3)
         observations, following = ring.observations(batch, self.stack)
         if self.config.suite == "ale":
-            # As bytes in the order of pixels; else each reader puts them into it.
+            # As bytes in the order of pixels; otherwise each reader converts them.
             observations, following = jax.lax.optimization_barrier(
                 (observations, following)
             )
@@ -140,17 +140,17 @@ class Agent:
         return Learned(own_losses, td_errors, values)
 
     def priorities(self, learned: Learned) -> jax.Array:
-        """By what transitions are drawn: losses of distributions, errors of values."""
+        """Priorities of transitions: losses of distributions, or errors of values."""
         if self._support is None:
             return jnp.abs(learned.td_errors)
         return learned.losses
 
     def features(self, params: Any, observations: jax.Array) -> Features:
-        """What each layer but the last computes, without noise."""
+        """Outputs of each layer but the last, without noise."""
         return self._outputs(params, observations, None)[1]
 
     def values(self, outputs: jax.Array) -> jax.Array:
-        """Values of the actions, shape ``(n, actions)``, of the network's outputs."""
+        """Values of the actions from the network's outputs, shape ``(n, actions)``."""
         if self._support is None:
             return outputs
         return losses.expected_values(outputs, self._support)

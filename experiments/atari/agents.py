@@ -4,24 +4,25 @@ from typing import NamedTuple
 
 
 class Switches(NamedTuple):
-    """What an agent does, besides Q-learning with a replay and a target network."""
+    """Parts of an agent besides Q-learning with a replay and a target network."""
 
     double: bool
-    """The network that learns chooses the next action, the target network values it."""
+    """The trained network chooses the next action, and the target network values it."""
     dueling: bool
-    """The network has a stream for the state and one for the actions."""
+    """The network has one stream for the state and one for the actions."""
     categorical: bool
     """A value is a distribution on atoms."""
     noisy: bool
-    """The layers behind the torso are noisy, and actions are greedy."""
+    """The layers after the torso are noisy, and actions are greedy."""
     prioritized: bool
-    """Transitions are drawn by their losses."""
+    """Transitions with larger losses are drawn more often."""
     n_step: int
     """Steps of a return."""
     adam_eps: float
-    """What Adam adds to the root of its second moment."""
+    """Adam adds this to the root of its second moment."""
     max_grad_norm: float
-    """Gradients of a larger global norm are scaled down to it; infinity for none."""
+    """Gradients of a larger global norm are scaled down to this norm; infinity means no
+    limit."""
 
 
 PRESETS = {
@@ -51,18 +52,18 @@ PRESETS = {
 
 
 class Sizes(NamedTuple):
-    """What fits a suite of games; times in frames."""
+    """Sizes that fit a suite of games; times in frames."""
 
     frames_per_step: int
     """Frames of the game in a step of the agent."""
     replay_steps: int
     """Steps that the replay holds."""
     learning_starts_frames: int
-    """Before the first update."""
+    """Frames before the first update."""
     target_period_frames: int
-    """Between copies to the target network."""
+    """Frames between copies of the target network."""
     exploration_frames: int
-    """In which exploration falls to its final rate."""
+    """Frames in which exploration falls to its final rate."""
 
 
 SIZES = {
@@ -79,7 +80,7 @@ SHORT_SIZES = SIZES | {
     ("ale", "dqn"): Sizes(4, 50_000, 16_000, 8_000, 100_000),
     ("ale", "rainbow"): Sizes(4, 50_000, 16_000, 8_000, 100_000),
 }
-"""For a million frames of Atari, as agents that have few of them are set."""
+"""For a million frames of Atari, as agents with few frames are set."""
 
 
 class Rates(NamedTuple):

@@ -13,11 +13,11 @@ import numpy as np
 from experiments.harness.messages import UserError
 
 REPETITIONS = 2_000
-"""Of the bootstrap."""
+"""Repetitions of the bootstrap."""
 
 
 class Estimate(NamedTuple):
-    """An aggregate and its interval, of 95 %; arrays of curves."""
+    """An aggregate and its 95 % interval; arrays for curves."""
 
     point: Any
     low: Any
@@ -39,8 +39,8 @@ def iqm_by_seed(scores: np.ndarray) -> np.ndarray:
 def iqm(scores: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
     """Interquartile means over all seeds and games, and bootstrapped intervals.
 
-    A quarter of the scores is left out at either end. The bootstrap draws seeds of each
-    game apart from those of the others.
+    They leave out a quarter of the scores at either end. The bootstrap draws the seeds
+    of each game separately.
 
     Args:
       scores: by the name of an agent, as above.
@@ -54,7 +54,7 @@ def iqm(scores: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
     """
     library = _rliable()
     with warnings.catch_warnings():
-        # rliable gives its bootstrap a generator in a way that will go.
+        # rliable passes its generator to the bootstrap in a deprecated way.
         warnings.simplefilter("ignore", FutureWarning)
         points, intervals = library.get_interval_estimates(
             {name: np.asarray(own, float) for name, own in scores.items()},
@@ -69,7 +69,7 @@ def iqm(scores: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
 
 
 def _trimmed_mean(scores: np.ndarray) -> np.ndarray:
-    """Over the first axis, without the lowest and the highest quarter."""
+    """The mean over the first axis, without the lowest and the highest quarter."""
     left_out = len(scores) // 4
     ordered = np.sort(scores, axis=0)
     return ordered[left_out : len(scores) - left_out].mean(axis=0)

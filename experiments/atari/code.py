@@ -44,7 +44,7 @@ def _experiment(config: Config) -> Experiment:
 
 
 def _load(config: Config) -> tuple[Any, ...]:
-    """What is missing for this config is said here."""
+    """Names what is missing for this config."""
     if config.suite == "ale":
         return (Programs(config),)
     _experiment(config)

@@ -1,4 +1,4 @@
-"""What a run on Atari or MinAtar can be asked for."""
+"""Settings of a run on Atari or MinAtar."""
 
 import dataclasses
 import math
@@ -26,10 +26,10 @@ Defaults = TypeVar("Defaults", Switches, Sizes)
 
 
 class Evaluation(NamedTuple):
-    """Episodes that are played apart and not learned from."""
+    """Episodes that are played separately and not learned from."""
 
     episodes: int
-    """How many."""
+    """Number of episodes."""
     epsilon: float
     """Share of random actions."""
 
@@ -60,138 +60,139 @@ _RANGES: Ranges = (
 class Config(RunConfig):
     """Trains a value-based agent on a game, with a learning rate that may cycle.
 
-    Times are in frames of the game: a step of the agent is one frame of MinAtar and
-    four of Atari. After a run, the directory holds its metrics, figure, summary and
+    Times are in frames of the game. A step of the agent is one frame of MinAtar or four
+    of Atari. After a run, the directory holds its metrics, figure, summary and
     checkpoints. The same command continues an interrupted run.
     """
 
     suite: Suite = "minatar"
-    """The game is one of MinAtar, compiled with the agent, or of Atari on the ALE."""
+    """MinAtar's games are compiled with the agent; Atari's run on the ALE (ale)."""
     game: str = "Breakout"
-    """Its name, such as SpaceInvaders."""
+    """Name of the game, such as SpaceInvaders."""
     agent: Agent = "dqn"
-    """The agent is DQN (Mnih et al., 2015) or Rainbow (Hessel et al., 2018), but for
-    what the following flags change."""
+    """DQN (Mnih et al., 2015) or Rainbow (Hessel et al., 2018), as changed by the
+    following flags."""
     double: bool | None = None
-    """The network that learns chooses the next action, the target network values it.
-    By default as of the agent, like all that is None."""
+    """The trained network chooses the next action, and the target network values it.
+    None, here and below, means the agent's own setting."""
     dueling: bool | None = None
-    """The network has a stream for the state and one for the actions."""
+    """The network has one stream for the state and one for the actions."""
     categorical: bool | None = None
     """A value is a distribution on atoms."""
     noisy: bool | None = None
-    """The layers behind the torso are noisy, and actions are greedy."""
+    """The layers after the torso are noisy, and actions are greedy."""
     prioritized: bool | None = None
-    """Transitions are drawn by their losses."""
+    """Transitions with larger losses are drawn more often."""
     n_step: int | None = None
-    """A return has this many steps: 1 of DQN, 3 of Rainbow."""
+    """Steps of a return: 1 for DQN, 3 for Rainbow."""
     agent_steps_per_update: float = 4.0
-    """The agent makes this many steps for each update; 0.5 for two updates each. The
+    """Steps of the agent for each update; 0.5 means two updates for each step. The
     paper has 4 (few updates) and 1 (many)."""
     budget: Budget = "paper"
-    """Times of Atari that are not set are those of the papers, for 200 million frames,
-    or fit a million (short): the replay holds 50,000 steps, the first update comes
-    after 16,000 frames, the target network is copied after 8,000, and exploration
-    falls over 100,000."""
+    """Defaults for times on Atari: the papers', for 200 million frames, or times that
+    fit a million (short). Short means a replay of 50,000 steps, a first update after
+    16,000 frames, a target network copied every 8,000, and exploration that falls over
+    100,000."""
     num_frames: int = 500_000
-    """The run has this many frames. The paper has 200 million of Atari."""
+    """Frames of the run. The paper has 200 million on Atari."""
     learning_rate_schedule: Schedule = "constant"
-    """The rate stays (constant); rises linearly and falls along half a cosine again
-    and again (cyclic) or once in the whole run (one_cycle); or does so once, and again
-    whenever a detector sees the TD error grow (cusum)."""
+    """The rate is constant; rises linearly and falls along half a cosine again and
+    again (cyclic); does so once in the whole run (one_cycle); or does so once at first,
+    and again whenever a detector sees the TD error grow (cusum)."""
     learning_rate: float | None = per_member(None)
-    """The schedule peaks at this rate: by default the paper's 6.25e-5 on Atari, and
-    1e-3 on MinAtar."""
-    low_learning_rate: float | None = per_member(None)
-    """Cycles begin and end at this rate: by default the paper's 1e-6 on Atari, and 1e-5
+    """Peak of the schedule. The default is 6.25e-5 on Atari, as in the paper, and 1e-3
     on MinAtar."""
+    low_learning_rate: float | None = per_member(None)
+    """The rate at which cycles begin and end. The default is 1e-6 on Atari, as in the
+    paper, and 1e-5 on MinAtar."""
     cycle_frames: int = per_member(100_000, "cycle_updates")
-    """A cycle, of the cyclic and the cusum schedule, takes this many frames. The
-    paper's ten cycles of Atari take 40 million."""
+    """Frames of a cycle, for the schedules cyclic and cusum. Ten of the paper's cycles
+    on Atari take 40 million."""
     stop_cycling_frames: int = per_member(0, "stop_updates")
-    """From this frame on the rate is low for good; 0 for never. The paper has 8, 20
-    and 40 million on Atari."""
+    """From this frame on the rate stays low; 0 means never. The paper has 8, 20 and 40
+    million on Atari."""
     warmup_fraction: float = 0.1
-    """This part of each cycle is linear warm-up."""
+    """Share of each cycle that is linear warm-up."""
     normalize: bool = False
-    """The network is in its form for projection: a LayerNorm before each ReLU, in
-    place of biases."""
+    """The network has its form for projection: a LayerNorm before each ReLU replaces
+    biases."""
     project: bool = False
     """Projection holds the norm of each kernel but the last at its initial value. The
-    target network is copied from weights that are projected, and never projected
-    itself."""
+    target network is a copy of projected weights, and is not projected itself."""
     weight_decay: float = per_member(0.0)
-    """Kernels decay by this, decoupled and times the learning rate. The paper has an
-    arm with 0.01."""
+    """Decoupled decay of the kernels, times the learning rate. The paper has an arm
+    with 0.01."""
     reset: Reset = "none"
-    """Now and then all weights (full) or those of the output layers (last_layers) are
-    initialised again, with what the optimizer knows of them, and the target network is
-    their copy."""
+    """All weights (full) or those of the output layers (last_layers) are initialised
+    again at intervals. The optimizer forgets them, and the target network becomes a
+    copy."""
     reset_frames: int = 200_000
-    """That is so often."""
+    """Frames between resets."""
     num_envs: int = 1
-    """So many games are played at once, each a step at a time."""
+    """Games that are played at once, a step of each at a time."""
     batch_size: int = 32
-    """An update has this many transitions."""
+    """Transitions in an update."""
     discount: float = 0.99
-    """A reward counts by this factor less for each step that it comes later."""
+    """Each further step of delay multiplies a reward by this."""
     replay_steps: int | None = None
-    """The replay holds this many steps: 1,000,000 of Atari, 100,000 of MinAtar."""
+    """Steps in the replay: 1,000,000 on Atari, 100,000 on MinAtar."""
     learning_starts_frames: int | None = None
-    """The first update comes after this many frames: 200,000 of Atari (Rainbow:
-    80,000), 5,000 of MinAtar."""
+    """Frames before the first update: 200,000 on Atari (Rainbow: 80,000), 5,000 on
+    MinAtar."""
     target_period_frames: int | None = None
-    """The target network is copied this often: after 40,000 frames of Atari (Rainbow:
-    32,000), 1,000 of MinAtar."""
+    """Frames between copies of the target network: 40,000 on Atari (Rainbow: 32,000),
+    1,000 on MinAtar."""
     exploration_frames: int | None = None
     """Random actions fall from all to their final share over this many frames, once
-    learning has started: 4,000,000 of Atari, 100,000 of MinAtar. A noisy agent has
+    learning has started: 4,000,000 on Atari, 100,000 on MinAtar. A noisy agent has
     none."""
     final_epsilon: float = 0.1
-    """This share of actions is random at the end."""
+    """Share of random actions at the end."""
     num_atoms: int = 51
-    """A distribution has this many atoms."""
+    """Atoms of a distribution, with --categorical."""
     v_max: float = 10.0
-    """They lie between this and its negative."""
+    """The atoms lie between this and its negative."""
     noise_scale: float = 0.1
-    """Noise starts at this, over the root of a layer's inputs."""
+    """The initial noise is this over the root of a layer's number of inputs."""
     priority_exponent: float = 0.5
-    """Transitions are drawn in proportion to this power of their losses."""
+    """With --prioritized, transitions are drawn in proportion to this power of their
+    losses."""
     importance_exponent: float = 0.4
-    """Weights make up for that by this power at the beginning of the run, and by 1 at
-    its end."""
+    """Weights correct for prioritised drawing by this power at the beginning of the
+    run, and by 1 at its end."""
     adam_eps: float | None = None
-    """Adam adds this to the root of its second moment: 3.1e-4 of DQN, 1.6e-4 of
+    """Adam adds this to the root of its second moment: 3.1e-4 for DQN, 1.6e-4 for
     Rainbow."""
     max_grad_norm: float | None = None
-    """Gradients of a larger norm are scaled down to this: 10 of Rainbow."""
+    """Gradients of a larger norm are scaled down to this norm: 10 for Rainbow."""
     clip_rewards: bool = True
-    """What is learned from are rewards clipped to ±1; scores are raw."""
+    """The agent learns from rewards clipped to ±1; scores are raw."""
     sticky_actions: float = 0.0
-    """With this probability the action before is carried out again. Machado et al.
-    (2018) have 0.25 on Atari, MinAtar's authors 0.1."""
+    """Probability that the previous action is repeated. Machado et al. (2018) have 0.25
+    on Atari, and MinAtar's authors 0.1."""
     life_loss_is_terminal: bool = False
-    """What comes after a lost life of Atari counts for nothing; the episode goes on."""
+    """On Atari, returns end at a lost life, although the episode goes on."""
     full_action_set: bool = False
-    """All 18 actions of Atari can be chosen, not only those that the game knows."""
+    """On Atari, the agent chooses among all 18 actions, not only those that the game
+    uses."""
     max_noops: int = 30
     """An episode of Atari starts with 1 to this many frames without an action."""
     evaluation_episodes: int | None = None
-    """So many episodes are played apart whenever metrics are logged, and not learned
-    from: 3 of Atari; MinAtar has none."""
+    """Episodes that are played separately at each line of metrics, and not learned
+    from: 3 on Atari. MinAtar has none."""
     evaluation_epsilon: float | None = None
-    """This share of their actions is random: 0.05 of DQN; 0 of a noisy agent, which
-    plays them without noise."""
+    """Share of random actions in these episodes: 0.05 for DQN; 0 for a noisy agent,
+    which plays them without noise."""
     seed: int = 0
-    """Weights, exploration, batches and the game are drawn with this seed."""
+    """Seed of the weights, the exploration, the batches and the game."""
     eval_every: int = 5_000
-    """Metrics are logged once every this many rounds. A round is one update with the
-    steps before it, or one step of each game with the updates after it."""
+    """Metrics are logged every this many rounds. A round is one update with the steps
+    before it, or one step of each game with the updates after it."""
     checkpoint_seconds: float = 30.0
     """Two checkpoints are at least this many seconds apart."""
     record: Path | None = None
-    """When the run is finished, an episode of its agent is written here, as a GIF: at
-    most 1,000 steps, and eight megabytes."""
+    """At the end of the run, this GIF shows an episode of its agent: at most 1,000
+    steps and eight megabytes."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -244,12 +245,12 @@ class Config(RunConfig):
 
     @property
     def switches(self) -> Switches:
-        """The agent's, with what other fields change."""
+        """The agent's switches, as changed by other fields."""
         return _changed(PRESETS[self.agent], self)
 
     @property
     def sizes(self) -> Sizes:
-        """The suite's, with what other fields change."""
+        """The suite's sizes, as changed by other fields."""
         sizes = SIZES if self.budget == "paper" else SHORT_SIZES
         return _changed(sizes[self.suite, self.agent], self)
 
@@ -280,7 +281,7 @@ class Config(RunConfig):
 
     @property
     def num_steps(self) -> int:
-        """Rounds of the run, which the harness takes for steps."""
+        """Rounds of the run, which are the harness's steps."""
         return -(-self.num_frames // self.round_frames)
 
     def updates(self, frames: int) -> int:
@@ -289,12 +290,12 @@ class Config(RunConfig):
 
     @property
     def learning_starts_round(self) -> int:
-        """Before the first update there are so many rounds."""
+        """Rounds before the first update."""
         return -(-self.sizes.learning_starts_frames // self.round_frames)
 
     @property
     def evaluation(self) -> Evaluation:
-        """What is played apart."""
+        """The episodes that are played separately."""
         episodes, epsilon = self.evaluation_episodes, self.evaluation_epsilon
         if episodes is None:
             episodes = 3 if self.suite == "ale" else 0
@@ -314,9 +315,9 @@ class Config(RunConfig):
 
     @property
     def stop_updates(self) -> int:
-        """The update from which on the rate is low, counted from the first one.
+        """The update from which on the rate is low, counted from the first update.
 
-        Without an end it is one that never comes.
+        If the cycles do not stop, it is a number that is never reached.
         """
         if not self.stop_cycling_frames:
             return 2**30
@@ -325,6 +326,6 @@ class Config(RunConfig):
 
 
 def _changed(defaults: Defaults, config: Config) -> Defaults:
-    """Defaults with the fields of a config that have their names and are set."""
+    """Defaults, replaced by the fields of the same names that a config sets."""
     given = {name: getattr(config, name, None) for name in defaults._fields}
     return defaults._replace(**{k: v for k, v in given.items() if v is not None})

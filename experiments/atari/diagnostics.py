@@ -1,4 +1,4 @@
-"""What a run logs besides scores, from which a collapse can be read off."""
+"""Metrics besides scores, which show a collapse."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from models.images import Features
 from nap_optax import masks, metrics
 
 NUM_DIAGNOSED = 256
-"""Observations on which features are measured."""
+"""Number of observations on which features are measured."""
 
 
 class Sums(NamedTuple):
@@ -29,12 +29,12 @@ class Sums(NamedTuple):
 
 
 def no_sums() -> Sums:
-    """Sums of no updates; a buffer for each, since they are donated."""
+    """Sums of no updates, with a buffer for each because they are donated."""
     return Sums(*(jnp.zeros([]) for _ in Sums._fields))
 
 
 def added(sums: Sums, learned: Learned) -> Sums:
-    """With one update more."""
+    """The sums with one more update."""
     return Sums(
         num_updates=sums.num_updates + 1,
         loss=sums.loss + jnp.mean(learned.losses),
@@ -52,7 +52,7 @@ def of_run(
     *,
     features: Features,
 ) -> dict[str, jax.Array]:
-    """Scores, and what tells a network that learns from one that has collapsed."""
+    """Scores, and metrics that show whether the network has collapsed."""
     return {
         "frames": round_ * config.round_frames,
         "updates": learner.num_updates,
@@ -66,7 +66,7 @@ def of_run(
 
 
 def of_updates(sums: Sums) -> dict[str, jax.Array]:
-    """Means over the updates since metrics were logged, 0 where there were none."""
+    """Means over the updates since metrics were logged; 0 without updates."""
     num = jnp.maximum(sums.num_updates, 1)
     return {
         "train_loss": sums.loss / num,
@@ -76,7 +76,7 @@ def of_updates(sums: Sums) -> dict[str, jax.Array]:
 
 
 def of_weights(params: Any, opt_state: Any) -> dict[str, jax.Array]:
-    """Norms of the matrices, and by how much of it the last update changed each."""
+    """Norms of the matrices, and the relative size of the last update of each."""
     norms = _by_layer(jax.tree.map(optax.tree.norm, of_matrices(params, params)))
     relative = _by_layer(
         of_matrices(params, optax.tree.get(opt_state, "relative_update"))

@@ -20,7 +20,7 @@ from experiments.harness.members import Hyperparameters
 
 
 class Playing(NamedTuple):
-    """The games that are played at once."""
+    """The games played at once."""
 
     states: Any  # of each game
     observations: jax.Array  # (games, height, width, channels) uint8
@@ -44,11 +44,11 @@ class Experiment:
     """Rounds of playing and learning, all of them compiled.
 
     Args:
-      config: what is asked for.
-      game: another one than the config's, such as a test has.
+      config: of the run.
+      game: replaces the config's, for tests.
     """
 
-    # A convolution here is a product of matrices, which likes loops.
+    # A convolution here is a product of matrices, which is fast in loops.
     has_convolutions = False
     compiler_options: Mapping[str, Any] = {}
 
@@ -107,7 +107,7 @@ class Experiment:
         for play_key in keys:
             state = self._play(state, play_key)
         starts = self.config.learning_starts_round
-        # Only what updates change goes through the condition: a ring would be copied.
+        # Only what updates change passes the condition, which would copy a ring.
         changing = state.learner, state.ring.tree, state.ring.max_priority, state.sums
         learner, tree, max_priority, sums = jax.lax.cond(
             state.round >= starts,
@@ -121,7 +121,7 @@ class Experiment:
     def evaluate(
         self, state: TrainState, hyper: Hyperparameters, fixed: tuple[()]
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """Scores, and what tells a network that learns from one that has collapsed."""
+        """Scores, and metrics that show whether the network has collapsed."""
         learner, playing = state.learner, state.playing
         batch = self.replay.sample(
             state.ring, jax.random.fold_in(state.key, 0), NUM_DIAGNOSED

@@ -1,4 +1,4 @@
-"""How much of what an agent does is random."""
+"""How many of an agent's actions are random."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ def epsilon(config: Config, round_: jax.Array) -> jax.Array:
 
     Args:
       config: of the agent; a noisy one has none.
-      round_: in which they are chosen, shape ``()``.
+      round_: of the actions, shape ``()``.
     """
     if config.switches.noisy:
         return jnp.zeros([])

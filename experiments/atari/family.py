@@ -17,20 +17,20 @@ STEP_SECONDS = {
     ("ale", "dqn"): 2e-3,
     ("ale", "rainbow"): 4e-3,
 }
-"""Of a step of the agent on 2 cores."""
+"""Seconds of a step of the agent on 2 cores."""
 UPDATE_SECONDS = {
     ("minatar", "dqn"): 8e-4,
     ("minatar", "rainbow"): 2e-3,
     ("ale", "dqn"): 3.7e-2,
     ("ale", "rainbow"): 8e-2,
 }
-"""Of an update on 2 cores."""
+"""Seconds of an update on 2 cores."""
 OBSERVATION = 10 * 10 * 10
 """Bytes of the largest one of MinAtar."""
 
 
 def run_seconds(config: Config) -> float:
-    """An estimate: steps, and updates."""
+    """An estimate of the time: steps and updates."""
     steps = config.num_steps * config.round_steps
     updates = config.num_steps * config.round_updates
     kind = config.suite, config.agent
@@ -38,9 +38,9 @@ def run_seconds(config: Config) -> float:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: the replay, in MinAtar of observations of four channels.
+    """The least memory: the replay, in MinAtar of observations of four channels.
 
-    That of Atari is in a file, and of use where the system keeps it in memory.
+    Atari's replay is in a file, and works best if the system keeps it in memory.
     """
     if config.suite == "ale":
         return Needs(member=disk(config))
@@ -48,10 +48,10 @@ def memory(config: Config) -> Needs:
 
 
 def disk(config: Config) -> int:
-    """The replay of Atari, with its slack."""
+    """The disk for Atari's replay, with its slack."""
     if config.suite != "ale":
         return 0
-    # It imports jax, which is there once room is looked for.
+    # It imports jax, which is installed when disk space is checked.
     from experiments.atari.emulated import sizes
 
     return sizes.num_bytes(config)

@@ -1,4 +1,4 @@
-"""The figure of one run: its returns, and what tells how its network fares."""
+"""The figure of one run: its returns, and the state of its network."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Updates: of the weights, of the target network, and by resets."""
+"""Updates of the weights and of the target network, and resets."""
 
 from typing import Any, NamedTuple
 
@@ -19,8 +19,8 @@ class LearnerState(NamedTuple):
     """What changes from update to update."""
 
     params: Any
-    # A copy of the parameters from a while ago. Those are on their spheres where they
-    # are projected, and so it is; it is never projected itself.
+    # An older copy of the parameters. Projected parameters are on their spheres, and so
+    # is their copy, which is never projected itself.
     target_params: Any
     opt_state: Any
     num_updates: jax.Array  # () int32
@@ -31,9 +31,9 @@ class Learner:
 
     Args:
       config: what is asked for.
-      agent: whose they are.
-      renews_target: whether an update renews the target network where that is due; else
-        the caller does, every `target_updates` of them.
+      agent: that is trained.
+      renews_target: whether an update renews the target network if that is due;
+        otherwise the caller does, every `target_updates` updates.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Learner:
         params = self.agent.init(key)
         return LearnerState(
             params=params,
-            # Buffers of its own, since those of a state are donated.
+            # With its own buffers, because those of a state are donated.
             target_params=jax.tree.map(jnp.copy, params),
             opt_state=make_optimizer(self.config, hyper).init(params),
             num_updates=jnp.zeros([], jnp.int32),
@@ -69,12 +69,12 @@ class Learner:
         Args:
           state: before the update.
           hyper: the numbers of the member.
-          batch: transitions that were drawn.
-          num_transitions: from how many they were drawn.
+          batch: the drawn transitions.
+          num_transitions: the number they were drawn from.
           key: of this update.
 
         Returns:
-          The state after it, and what the batch said.
+          The state after it, and what the batch says about the weights.
         """
         learn_key, fresh_key = jax.random.split(key)
         state = self._reset(state, hyper, fresh_key)
@@ -104,7 +104,7 @@ class Learner:
     def _weights(
         self, num_updates: jax.Array, batch: Batch, num_transitions: jax.Array
     ) -> jax.Array:
-        """Weights of the losses; 0 where no transition begins."""
+        """Weights of the losses; 0 if no transition begins there."""
         valid = batch.is_valid.astype(jnp.float32)
         if not self.agent.switches.prioritized:
             return valid
@@ -118,14 +118,14 @@ class Learner:
     def _reset(
         self, state: LearnerState, hyper: Hyperparameters, key: jax.Array
     ) -> LearnerState:
-        """Initialises layers again where that is due, in both networks."""
+        """Initialises layers again, in both networks, if a reset is due."""
         if self.config.reset == "none":
             return state
 
         def renewed(state: LearnerState) -> LearnerState:
             fresh = self.agent.init(key)
             if self.config.reset == "full":
-                # Adam's moments start again by themselves: see `optimizers`.
+                # Adam's moments restart by themselves: see `optimizers`.
                 params, opt_state = fresh, state.opt_state
             else:
                 params, opt_state = nap_optax.reset_leaves(

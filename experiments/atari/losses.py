@@ -1,8 +1,8 @@
 r"""Returns, targets and losses of value-based agents, of batches.
 
-A batch has n transitions (s, a, R, Γ, s'): after the action a in s came the return R of
-some steps, and the value of s' counts by the factor Γ, which is 0 if the episode has
-ended. Values are of shape ``(n, actions)``, distributions ``(n, actions, atoms)``.
+A batch has n transitions (s, a, R, Γ, s'). After the action a in s, some steps have the
+return R. The value of s' is multiplied by Γ, which is 0 if the episode has ended.
+Values have shape ``(n, actions)``, distributions ``(n, actions, atoms)``.
 """
 
 import jax
@@ -13,14 +13,14 @@ import optax
 def n_step_returns(
     rewards: jax.Array, discounts: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    r"""Discounted sums of several rewards, and what discounts the value behind them.
+    r"""Discounted sums of several rewards, and the discount of the value after them.
 
     .. math::
 
         R = \sum_{i=0}^{k-1} \Bigl(\prod_{j<i} \gamma_j\Bigr) r_i, \qquad
         \Gamma = \prod_{j=0}^{k-1} \gamma_j
 
-    Behind the end of an episode, where γ is 0, rewards count nothing.
+    Rewards after the end of an episode, where γ is 0, do not count.
 
     Args:
       rewards: r, shape ``(n, k)``, of k steps that follow each other.
@@ -39,7 +39,7 @@ def n_step_returns(
 
 
 def of_actions(values: jax.Array, actions: jax.Array) -> jax.Array:
-    """What belongs to one action of each row.
+    """The entries of one action of each row.
 
     Args:
       values: shape ``(n, actions, ...)``.
@@ -52,7 +52,7 @@ def of_actions(values: jax.Array, actions: jax.Array) -> jax.Array:
 
 
 def greedy_actions(values: jax.Array) -> jax.Array:
-    """The action of the highest value in each row, shape ``(n,)``; the first of two."""
+    """The first action of the highest value in each row, shape ``(n,)``."""
     return jnp.argmax(values, axis=1)
 
 
@@ -64,8 +64,8 @@ def value_targets(
 ) -> jax.Array:
     r"""What the values should be: R + Γ Q(s', a').
 
-    With a' greedy in the same values it is Q-learning, with a' greedy in the values of
-    the network that learns, and Q of the target network, double Q-learning.
+    If a' is greedy in the same values, this is Q-learning. If Q is the target network's
+    and a' is greedy in the values of the trained network, this is double Q-learning.
 
     Args:
       returns: R, shape ``(n,)``.
@@ -86,8 +86,7 @@ def value_targets(
 def huber_losses(td_errors: jax.Array) -> jax.Array:
     r"""½ δ² up to |δ| = 1, then |δ| - ½: its gradient is δ, clipped to ±1.
 
-    So the mean over a batch of 32 is what other agents call a gradient that is clipped
-    at 1/32.
+    So the mean over a batch of 32 is a gradient clipped at 1/32, as other agents say.
 
     Args:
       td_errors: δ, of any shape.
@@ -133,8 +132,8 @@ def project_distributions(
         (\Phi p)_i = \sum_j \Bigl[1 - \tfrac{1}{\Delta}\bigl|
         [R + \Gamma z_j]_{z_1}^{z_N} - z_i\bigr|\Bigr]_0^1 p_j
 
-    so that what falls between two atoms is divided between them by its distances from
-    both, and what falls outside goes to the first or the last one.
+    So probability between two atoms is divided between them by its distances from both,
+    and probability outside goes to the first or the last atom.
 
     Args:
       support: z, evenly spaced by Δ and rising, shape ``(atoms,)``.
@@ -160,8 +159,8 @@ def project_distributions(
 def cross_entropies(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
     """Cross-entropy of predicted distributions to targets, in nats, shape ``(n,)``.
 
-    Both are of shape ``(n, atoms)``. It differs by the targets' entropies from the
-    divergence by which Hessel et al. (2018) prioritise; its gradient is the same.
+    Both have shape ``(n, atoms)``. Hessel et al. (2018) prioritise by the divergence,
+    which differs by the targets' entropies and has the same gradient.
     """
     return optax.losses.softmax_cross_entropy(logits, probabilities)
 
@@ -169,7 +168,7 @@ def cross_entropies(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
 def importance_weights(
     probabilities: jax.Array, num_transitions: jax.Array, exponent: jax.Array
 ) -> jax.Array:
-    r"""What makes up for transitions that are drawn more often than others.
+    r"""Weights that correct for transitions drawn more often than others.
 
     .. math::
 
@@ -177,8 +176,8 @@ def importance_weights(
 
     Args:
       probabilities: P, at which each of the batch was drawn, shape ``(n,)``.
-      num_transitions: N, from how many it was drawn.
-      exponent: β; 1 makes up for all of it, 0 for nothing.
+      num_transitions: N, the number it was drawn from.
+      exponent: β; 1 corrects fully, 0 not at all.
 
     Returns:
       Weights of at most 1, shape ``(n,)``.

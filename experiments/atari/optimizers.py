@@ -13,9 +13,9 @@ from nap_optax import masks, schedules
 
 OUTPUT_LAYERS = masks.by_path([(".*/output/.*", True), (".*", False)])
 KERNELS = masks.by_path([(".*/kernel", True), (".*", False)])
-"""All kernels: what decays. Noise is no part of it."""
+"""The decaying leaves: all kernels, without noise."""
 HELD = masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])
-"""What is projected: the kernels of all layers but the last ones."""
+"""The projected leaves: the kernels of all layers but the last ones."""
 
 
 def make_schedule(config: Config, hyper: Hyperparameters) -> optax.Schedule:
@@ -67,10 +67,10 @@ def make_optimizer(
 
 
 def _measured(*, computes_once: bool) -> optax.GradientTransformationExtraArgs:
-    """`measure_elr`, perhaps of updates that are there as arrays.
+    """`measure_elr`, if asked for with updates that are stored as arrays.
 
-    Else XLA may compute Adam's updates once for their norms and once to apply them:
-    measured, Rainbow's optimizer by itself takes 33 ms on a CPU, and 16 if it is not.
+    Otherwise XLA may compute Adam's updates twice: for their norms, and to apply them.
+    Rainbow's optimizer by itself then takes 33 ms on a CPU, instead of 16.
     """
     measure = nap_optax.measure_elr()
     if not computes_once:
@@ -89,6 +89,6 @@ def _adam(config: Config) -> optax.GradientTransformation:
     adam = optax.scale_by_adam(eps=config.switches.adam_eps)
     if config.reset != "full":
         return adam
-    # With its count: moments of zero and an old count would make the first updates
-    # three times as large.
+    # With its count: zero moments and an old count would make the first updates three
+    # times as large.
     return nap_optax.restart(adam, nap_optax.every(config.updates(config.reset_frames)))

@@ -9,7 +9,7 @@ from experiments.harness.outcomes import diverged_at
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
-    """Where a seed ended; its return is raw."""
+    """The end of a seed; its return is raw."""
     last = rows[-1]
     score = last["mean_return_last_100_episodes"]
     summary = {
@@ -27,7 +27,7 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
 
 
 def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Where a seed ended, and where it was best."""
+    """The end of a seed, and its best return."""
     diverged = diverged_at(rows)
     if diverged is not None:
         (updates,) = (row["updates"] for row in rows if row["step"] == diverged)

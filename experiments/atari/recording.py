@@ -28,13 +28,13 @@ EPSILON = 0.05
 """Share of random actions on MinAtar, as in evaluations of DQN on Atari."""
 MOST_FRAMES = 1_000
 MOST_BYTES = 8_000_000
-"""Of a GIF, so that a page can show it."""
+"""Largest size of a GIF, so that a page can show it."""
 CELL = 16
-"""Pixels of a cell of MinAtar, on either side."""
+"""Pixels on each side of a cell of MinAtar."""
 MILLISECONDS = 100
 """Of a frame on the screen."""
 Act = Callable[[np.ndarray], int]
-"""Of an observation, shape ``(height, width, channels)``, the action."""
+"""From an observation, shape ``(height, width, channels)``, to the action."""
 
 
 def record(config: Config, directory: Path, path: Path) -> None:
@@ -46,7 +46,7 @@ def record(config: Config, directory: Path, path: Path) -> None:
       path: of the GIF.
 
     Raises:
-      UserError: the checkpoint is not there.
+      UserError: there is no checkpoint.
     """
     seeds = range(config.seed, config.seed + config.num_seeds)
     configs = [dataclasses.replace(config, seed=seed, num_seeds=1) for seed in seeds]
@@ -67,7 +67,7 @@ def record(config: Config, directory: Path, path: Path) -> None:
 
 
 def actor(agent: Agent, params: Any, seed: int) -> Act:
-    """Greedy actions but for a small share of random ones."""
+    """Greedy actions, except for a small share of random ones."""
     act = jax.jit(agent.act)
     keys = _keys(seed)
 
@@ -82,8 +82,8 @@ def play(game: Game, act: Act, seed: int = 0) -> Iterator[np.ndarray]:
     """The frames of an episode of a game on a device, shape ``(h, w, 3)`` uint8.
 
     Args:
-      game: it.
-      act: who plays.
+      game: to be played.
+      act: chooses the actions.
       seed: of the game.
     """
     keys = _keys(seed)
@@ -125,8 +125,8 @@ def write(
     Args:
       frames: shape ``(h, w)``, grey, or ``(h, w, 3)``; uint8.
       path: of the GIF; its folder is made.
-      milliseconds: that each is shown.
-      most_bytes: of the GIF. Where all frames take more, every other one is left out,
+      milliseconds: for which each is shown.
+      most_bytes: of the GIF. If all frames take more, every other frame is left out
         until they fit or one is left.
     """
     from PIL import Image

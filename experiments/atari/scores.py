@@ -9,7 +9,7 @@ NUM_LAST = 100
 
 
 class Scores(NamedTuple):
-    """Scores of the games that are played at once."""
+    """Scores of the games played at once."""
 
     running: jax.Array  # (games,) float32: raw, of the episodes that go on
     last: jax.Array  # (NUM_LAST,) float32: of those that ended, the oldest overwritten
@@ -31,7 +31,7 @@ def add(scores: Scores, rewards: jax.Array, is_over: jax.Array) -> Scores:
     """
     running = scores.running + rewards
     order = scores.num_episodes + jnp.cumsum(is_over) - 1
-    # What is written beyond the end is dropped.
+    # Writes beyond the end are dropped.
     slots = jnp.where(is_over, order % NUM_LAST, NUM_LAST)
     return Scores(
         running=jnp.where(is_over, 0, running),

@@ -1,4 +1,4 @@
-"""What every task can be asked for: how lazy the network is, and how it is trained."""
+"""Settings of every task: how lazy the network is, and how it is trained."""
 
 import dataclasses
 import math
@@ -10,49 +10,50 @@ from experiments.harness.config import RunConfig, per_member
 Optimizer = Literal["gd", "momentum", "adam", "adamw"]
 
 LAZY_RATES = ("gd", "momentum")
-"""Optimizers whose rate is scaled with the laziness."""
+"""Optimizers with a rate that is scaled with the laziness."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LazyConfig(RunConfig):
-    """The part of a config that the tasks share; a task adds its own fields."""
+    """The settings that the tasks share; a task adds its own fields."""
 
     num_steps: int = 10_000
     """The run has this many updates, each of the whole training set."""
     alpha: float = per_member(1.0)
-    """The network's output is multiplied by this: the larger, the lazier."""
+    """The output is multiplied by this: the larger it is, the lazier is the network."""
     learning_rate: float = per_member(1.0)
-    """η₀: gradient descent, with momentum or without, has this rate over alpha squared
-    (times the width, where units are averaged). Adam and AdamW have it as it is."""
+    """η₀. Gradient descent, with or without momentum, uses this over alpha squared
+    (times the width, where units are averaged). Adam and AdamW use it as it is."""
     center: bool = True
-    """The output is less that of the initial network, so that it starts at zero."""
+    """The output of the initial network is subtracted, so that the output starts at
+    zero."""
     optimizer: Optimizer = "gd"
-    """Gradient descent (gd), with momentum, Adam, or AdamW with its weight decay."""
+    """Gradient descent (gd), momentum, Adam, or AdamW with its weight decay."""
     momentum: float = per_member(0.95)
-    """Gradients are added up with this decay, with optimizer=momentum; the rate that
-    does as much as one of gradient descent is smaller by 1 - momentum."""
+    """With optimizer=momentum, gradients are summed with this decay. The rate that
+    equals one of gradient descent is smaller by a factor of 1 - momentum."""
     adam_b2: float = per_member(0.999)
-    """Adam's and AdamW's second moment decays by this."""
+    """Decay of the second moment of Adam and AdamW."""
     weight_decay: float = per_member(0.0)
-    """AdamW's weights decay by this, times the learning rate."""
+    """AdamW decays the weights by this, times the learning rate."""
     project: bool = False
     """Projection holds the norm of each matrix at its initial value."""
     tangential: bool = False
     """With projection, the optimizer sees gradients without their radial part, which
     projection would undo."""
     num_rewarms: int = 0
-    """The learning rate warms up and comes down again this many times, in equal cycles
-    over the updates after the delay; with 0 it is constant."""
+    """The learning rate warms up and comes down this many times, in equal cycles over
+    the updates after the delay. With 0 it is constant."""
     rewarm_factor: float = per_member(10.0)
-    """Each cycle peaks at this many times the learning rate, and ends at it."""
+    """Each cycle peaks at this many times the learning rate, and ends at the rate."""
     delay_steps: int = 0
-    """The learning rate holds for this many updates before the first cycle."""
+    """The learning rate is constant for this many updates before the first cycle."""
     diagnose: bool = False
-    """The run also logs how far features and tangent kernel moved."""
+    """The run also logs how far features and tangent kernel have moved."""
     eval_every: int = 10
-    """Losses are measured once every this many updates."""
+    """Losses are measured every this many updates."""
     seed: int = 0
-    """The data and the initial weights are drawn with this seed."""
+    """Seed of the data and the initial weights."""
 
     @property
     def zero_loss(self) -> float:
@@ -77,7 +78,7 @@ class LazyConfig(RunConfig):
             "weight_decay",
             self.weight_decay,
             self.weight_decay == 0 or self.optimizer == "adamw",
-            "0 without --optimizer adamw, which is what decays weights",
+            "0 without --optimizer adamw, which decays weights",
         )
         check(
             "tangential",
@@ -111,10 +112,10 @@ MAX_MODULUS = math.isqrt(2**31 - 1)
 
 @dataclasses.dataclass(frozen=True)
 class PairsConfig(LazyConfig):
-    """The part of a config of tasks whose examples are pairs of numbers."""
+    """Settings of tasks with pairs of numbers as examples."""
 
     modulus: int = 23
-    """p: the pairs are all 0 <= x, y < p, ordered."""
+    """p. The pairs are all ordered pairs with 0 <= x, y < p."""
     train_fraction: float = 0.9
     """This share of the pairs is the training set, the rest is the test set."""
 
@@ -125,7 +126,7 @@ class PairsConfig(LazyConfig):
           ValueError: names the field, the value and what is allowed.
         """
         super().__post_init__()
-        # Pairs are numbered in int32; what fits into memory is looked for by a run.
+        # Pairs are numbered in int32. A run checks whether they fit into memory.
         check_range("modulus", self.modulus, at_least=2, at_most=MAX_MODULUS)
         check_range("train_fraction", self.train_fraction, above=0, below=1)
         pairs = self.modulus**2

@@ -1,4 +1,4 @@
-"""What families of lazy versions of a model have in common."""
+"""What the families of lazy networks have in common."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from experiments.lazy_rich.training import Problem
 
 OPERATIONS_PER_SECOND = 4e10
-"""Multiplications and additions of an update; 6e10 to 2e11 were measured, 1e11 of the
-polynomial task by moments."""
+"""Multiplications and additions in a second of an update. Measured: 6e10 to 2e11, and
+1e11 for the polynomial task by moments."""
 DISPATCH_SECONDS = 3e-5
-"""What an update costs however small it is."""
+"""The least cost of an update, in seconds."""
 DIAGNOSIS_SECONDS = 0.03
-"""What an evaluation with kernels costs; 0.001 to 0.034 were measured."""
+"""Cost of an evaluation with kernels, in seconds; 0.001 to 0.034 were measured."""
 LEARNED = "0.25"
-"""The threshold of a loss, where that of the zero network is about 1."""
+"""The threshold of a loss, if the zero network has a loss of about 1."""
 
 
 def summarize(rows: Rows, config: LazyConfig) -> dict[str, Any]:
-    """Losses, norms and, where there are any, accuracies of a seed."""
+    """Losses, norms and, if there are any, accuracies of a seed."""
     summary = outcomes.losses(rows)
     if is_classifier(rows[-1]):
         summary |= outcomes.accuracies(rows)
@@ -61,7 +61,7 @@ def describe(entry: Mapping[str, Any], config: LazyConfig) -> str:
 
 
 def is_classifier(row: Mapping[str, Any]) -> bool:
-    """Whether the examples of a task are right or wrong."""
+    """Whether the task has accuracies."""
     return "train_accuracy" in row
 
 

@@ -41,7 +41,7 @@ def draw_run(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
 
 
 def log_steps(axes: Iterable[Axes], steps: np.ndarray) -> None:
-    """Draws updates on a logarithmic axis, also where no value can be drawn."""
+    """Draws updates on a logarithmic axis, even if no value can be drawn."""
     for ax in axes:
         ax.set_xscale("log")
         ax.set_xlim(steps[0] / 1.1, steps[-1] * 1.1)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from nap_optax import metrics
 
 NUM_PROBES = 48
-"""Training examples on which features and kernels are compared, if there are as many;
-the kernel's cost is of the order of its square."""
+"""Number of training examples on which features and kernels are compared, if there are
+as many. The cost of the kernel grows with its square."""
 
 
 def movement(
@@ -20,7 +20,7 @@ def movement(
     inputs: tuple[jax.Array, ...],
     targets: jax.Array,
 ) -> dict[str, jax.Array]:
-    """Scalars that are 0 at first, but for the alignment.
+    """Scalars that are 0 at first, except for the alignment.
 
     Args:
       model_of: gives the model with some parameters.

@@ -41,7 +41,7 @@ def make_optimizer(
 def rewarmed(
     config: LazyConfig, hyper: Hyperparameters, rate: float | jax.Array
 ) -> optax.Schedule:
-    """The rate, and cycles above it from some update on."""
+    """The rate, with cycles above it after the delay."""
     cycle = (config.num_steps - config.delay_steps) // config.num_rewarms
     return schedules.delayed(
         schedules.cyclic(
@@ -63,9 +63,8 @@ def tangential() -> optax.GradientTransformation:
 
         g \leftarrow g - \frac{\langle g, w \rangle}{\lVert w \rVert^2} \, w
 
-    At held norms that part has no effect by itself, but through an optimizer that
-    normalises element by element it has: a radial gradient becomes an update that is
-    not.
+    At held norms, that part has no effect by itself. But an optimizer that normalises
+    element by element turns a radial gradient into an update that is not radial.
     """
 
     def update_fn(
@@ -84,7 +83,7 @@ def tangential() -> optax.GradientTransformation:
 def _direction(
     config: LazyConfig, hyper: Hyperparameters
 ) -> list[optax.GradientTransformation]:
-    """What to follow, not negated and without a rate."""
+    """The direction of an update, neither negated nor with a rate."""
     adam = optax.scale_by_adam(b2=hyper.adam_b2)
     match config.optimizer:
         case "gd":

@@ -10,13 +10,13 @@ from experiments.harness.outcomes import diverged_at
 THRESHOLDS = (0.5, 0.25, 0.1, 0.01)
 """Losses; keys of `steps_to_train_loss` and `steps_to_test_loss`."""
 FITTED = "0.1"
-"""The threshold of a training loss that counts as fitted on the polynomial task."""
+"""The training loss below which the polynomial task counts as fitted."""
 GENERALISED = "0.25"
-"""The threshold of its test loss: a third of that of the zero network."""
+"""The test loss below which it counts as generalised: a third of the zero network's."""
 GROWN = 100
-"""A loss that ends above this many times what it was at first is growing."""
+"""A loss is growing if it ends above this many times its first value."""
 ACCURACY = 0.95
-"""From which on a classifier has learned a set."""
+"""The accuracy above which a classifier has learned a set."""
 
 
 def losses(rows: Rows) -> dict[str, Any]:
@@ -93,13 +93,13 @@ def in_words(
 
 
 def in_words_of_losses(rows: Rows, **known: Any) -> str:
-    """As `in_words`, of the polynomial task."""
+    """`in_words` for the polynomial task."""
     train, test = (_steps_to(rows, f"{name}_loss") for name in ("train", "test"))
     return in_words(rows, train[FITTED], test[GENERALISED], **known)
 
 
 def start_loss(rows: Rows, zero_loss: float, *, center: bool) -> float:
-    """What a training loss may have begun with, before its first evaluation.
+    """The training loss from which a run may begin, before its first evaluation.
 
     A network that is not centred may begin far above the zero predictor.
     """

@@ -1,4 +1,4 @@
-"""Pairs of numbers to add modulo p, in two parts, and what tasks on them share."""
+"""Pairs of numbers to add modulo p, in two parts, and the code that tasks share."""
 
 import abc
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def draw_split(key: jax.Array, modulus: int, num_train: int) -> Split:
 
 
 class PairsProblem(abc.ABC, Generic[ConfigT]):
-    """Addition as a `training.Problem`, whatever the network and the loss."""
+    """Addition as a `training.Problem`, for any network and loss."""
 
     width = 1
 

@@ -1,4 +1,4 @@
-"""Inputs with targets, in two parts, and what tasks with squared errors share."""
+"""Inputs with targets, in two parts, and the code of tasks with squared errors."""
 
 import abc
 from collections.abc import Callable
@@ -23,19 +23,19 @@ class Examples(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What is trained on, and what is tested with."""
+    """The training set and the test set."""
 
     train: Examples
     test: Examples
 
 
 def mean_squared_error(predict: Predict, examples: Examples) -> jax.Array:
-    """Over examples and outputs, shape ()."""
+    """The mean squared error over examples and outputs, shape ()."""
     return jnp.mean(jnp.square(examples.targets - predict(examples.inputs)))
 
 
 class RegressionProblem(abc.ABC, Generic[ConfigT]):
-    """A regression as a `training.Problem`, whatever the network and the targets."""
+    """A regression as a `training.Problem`, for any network and targets."""
 
     def __init__(self, config: ConfigT):
         self.config = config

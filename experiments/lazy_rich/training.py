@@ -17,26 +17,26 @@ from nap_optax import metrics
 
 
 class Network(NamedTuple):
-    """A network at some step, to be measured."""
+    """A network at some step, to be evaluated."""
 
     params: Any
     initial_params: Any
     predict: Callable[..., jax.Array]
-    """Outputs of inputs: scaled by alpha and, if asked for, centred."""
+    """Outputs for inputs: scaled by alpha and, if asked for, centred."""
 
 
 class Problem(Protocol):
     """What differs between tasks."""
 
     width: int
-    """Of the units that the network averages, else 1: for `lazy_learning_rate`."""
+    """The number of averaged units, else 1: for `lazy_learning_rate`."""
 
     def data(self, key: jax.Array, hyper: Hyperparameters, *shared: Any) -> Any:
-        """Draws what is trained on, and what is tested with."""
+        """Draws the training set and the test set."""
         ...
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> nnx.Module:
-        """The network at first."""
+        """The initial network."""
         ...
 
     def loss(self, predict: Callable[..., jax.Array], data: Any) -> jax.Array:
@@ -137,7 +137,7 @@ class Training:
         }
 
     def _diagnosis(self, state: TrainState, fixed: Fixed) -> dict[str, jax.Array]:
-        """How far features and kernel moved, and how far the last update did."""
+        """How far features and kernel have moved, and the size of the last update."""
         inputs, targets = jax.tree.map(
             lambda rows: rows[:NUM_PROBES], self.problem.probes(fixed.data)
         )

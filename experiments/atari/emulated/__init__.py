@@ -1,10 +1,10 @@
-"""Runs on Atari, whose emulators cannot be traced: rounds as a loop on the host.
+"""Runs on Atari with emulators, which cannot be traced: rounds are a loop on the host.
 
-In a round the agent chooses its first actions, then come the updates, and then the
-games carry those actions out and what follows. So emulators can run while a device
-still computes an update, and what is computed does not depend on whether they do.
+In a round the agent chooses its first actions. Then the updates start, and the games
+carry out those actions and the following ones. So emulators run while a device computes
+an update, and the result does not depend on this.
 
-What is random follows from the seed and the number of the round. The state is a value:
-with the frames, which lie in a file and are written only ahead of it, it decides all
-that comes after it. So a run that is killed goes on as one that was not.
+Random numbers follow from the seed and the number of the round. The state is a value.
+The frames lie in a file and are written only ahead of the state. Together they decide
+everything that follows, so a run that is killed continues like an uninterrupted run.
 """

@@ -20,11 +20,11 @@ from experiments.atari.scores import Scores
 from experiments.harness.members import hyperparameters
 
 _GAMES, _BATCHES, _DIAGNOSED, _EVALUATED = range(4)
-"""What NumPy draws, so that nothing is drawn twice."""
+"""Kinds of draws by NumPy, so that nothing is drawn twice."""
 
 
 class State(NamedTuple):
-    """What changes from round to round, but for the frames of the replay."""
+    """The state of a round, without the frames of the replay."""
 
     learning: Learning
     scores: Scores
@@ -55,7 +55,7 @@ class Member:
             else None,
             frames=np.broadcast_to(np.uint8(0), sizes.frames_shape(config)),
         )
-        # Of the last batch, whose priorities the device may still compute.
+        # Of the last batch; the device may still compute its priorities.
         self._drawn: tuple[np.ndarray, jax.Array] | None = None
         self._num_updates = 0  # known without waiting for the device
 
@@ -133,7 +133,7 @@ class Member:
         return self.programs.act(learning.learner.params, seen_of(self._games), moment)
 
     def _learn(self, learning: Learning, round_: int) -> Learning:
-        """Dispatches the updates of a round, and does not wait for the last one."""
+        """Dispatches the updates of a round, without waiting for the last one."""
         if round_ <= self.config.learning_starts_round or not len(self.replay):
             return learning
         for index in range(self.config.round_updates):
@@ -155,7 +155,7 @@ class Member:
         return learning
 
     def _set_priorities(self) -> None:
-        """Sets those of the last batch; waits for them only where they matter."""
+        """Sets the priorities of the last batch; waits for them only if they matter."""
         if self._drawn is not None and self.config.switches.prioritized:
             rows, priorities = self._drawn
             self.replay.set_priorities(rows, np.asarray(priorities))
@@ -180,7 +180,7 @@ class Member:
         return self.programs.score(played, rewards, shown.is_over)
 
     def _some_seen(self, round_: int) -> Seen:
-        """Observations of the replay; black ones while there are none."""
+        """Observations of the replay, or black ones if there are none."""
         if not len(self.replay):
             shape = (NUM_DIAGNOSED, STACK, *FRAME_SHAPE)
             return Seen(np.zeros(shape, np.uint8), np.zeros(NUM_DIAGNOSED, np.uint8))
@@ -189,7 +189,7 @@ class Member:
         return Seen(batch.frames[:, :STACK], batch.ages[:, 0])
 
     def _evaluate(self, params: Any, round_: int) -> np.ndarray:
-        """Mean raw return of some episodes that are played apart, shape ()."""
+        """Mean raw return of some episodes that are played separately, shape ()."""
         games = self.programs.games(self._game_seeds(1, _EVALUATED, round_))
         games.reset()
         # Behind what is drawn for the round itself.
@@ -212,5 +212,5 @@ class Member:
 
 
 def seen_of(games: GamesAtOnce) -> Seen:
-    """What an agent sees of games."""
+    """The agent's view of games."""
     return Seen(games.frames, games.ages)

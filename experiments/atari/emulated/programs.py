@@ -1,4 +1,4 @@
-"""What is compiled for a config, whatever the numbers and seeds of its members."""
+"""The compiled functions of a config, for all numbers and seeds of its members."""
 
 from typing import Any, NamedTuple
 
@@ -28,14 +28,14 @@ class Learning(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What is seen of some games."""
+    """The agent's view of some games."""
 
     frames: Array  # (n, STACK, *FRAME_SHAPE) uint8
     ages: Array  # (n,) uint8
 
 
 class Moment(NamedTuple):
-    """When something is drawn: all that it depends on."""
+    """The time of a draw, on which it depends."""
 
     key: jax.Array  # of the member
     round: Array  # (), from 1
@@ -99,7 +99,7 @@ class Programs:
         return self._agent.act(params, ring.stacked(*seen), _own_key(moment), epsilon)
 
     def _act_at_random(self, moment: Moment) -> jax.Array:
-        """Those of `act` if all are random, for which no network is needed."""
+        """Actions of `act` if all are random, which needs no network."""
         return self._agent.random_actions(_own_key(moment), self.config.num_envs)
 
     def _act_in_evaluation(self, params: Any, seen: Seen, moment: Moment) -> jax.Array:
@@ -127,7 +127,7 @@ class Programs:
     def _measure(
         self, learning: Learning, played: Scores, seen: Seen, round_: Array
     ) -> tuple[Learning, dict[str, jax.Array]]:
-        """What is logged, features by what is seen; sums begin again."""
+        """The metrics, with features on these observations; the sums restart."""
         features = self._agent.features(learning.learner.params, ring.stacked(*seen))
         results = diagnostics.of_run(
             self.config,

@@ -10,7 +10,7 @@ from experiments.atari.emulated.member import seen_of
 from experiments.atari.emulated.programs import Moment, Programs
 
 MILLISECONDS = 70
-"""Of a picture on the screen: a step is four frames, of which there are 60 a second."""
+"""Time of a picture on the screen: a step is four of the 60 frames in a second."""
 
 
 def play(programs: Programs, params: Any, seed: int) -> Iterator[np.ndarray]:
@@ -18,8 +18,8 @@ def play(programs: Programs, params: Any, seed: int) -> Iterator[np.ndarray]:
 
     Args:
       programs: of the config.
-      params: who plays.
-      seed: of the game, and of what is random in the actions.
+      params: of the agent.
+      seed: of the game and of random actions.
 
     Returns:
       A picture for each step, shape ``(height, width, 3)``, uint8.

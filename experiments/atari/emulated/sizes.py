@@ -1,4 +1,4 @@
-"""What the replay of a run takes, with its slack for checkpoints."""
+"""Sizes of a run's replay, with its slack for checkpoints."""
 
 from experiments.atari.config import Config
 from experiments.atari.environments.ale import FRAME_SHAPE
@@ -10,7 +10,7 @@ STACK = 4
 
 
 def layout(config: Config) -> Layout:
-    """Of the replay, whose slack outlasts the last two checkpoints."""
+    """Layout of the replay; its slack outlasts the last two checkpoints."""
     slack = 2 * most_unsaved(config) * config.game_steps
     return Layout(
         length=config.replay_positions + slack,
@@ -25,14 +25,14 @@ def layout(config: Config) -> Layout:
 def most_unsaved(config: Config) -> int:
     """Most rounds between two checkpoints.
 
-    They are whole evaluations, and some sixteenth of the replay where there are more.
+    These are the whole evaluations in about a sixteenth of the replay, at least one.
     """
     rounds = config.replay_positions // config.game_steps
     return config.eval_every * max(1, rounds // 16 // config.eval_every)
 
 
 def frames_shape(config: Config) -> tuple[int, ...]:
-    """Of the replay's frames, of uint8."""
+    """Shape of the replay's frames, of uint8."""
     own = layout(config)
     return (own.length * own.num_streams, *FRAME_SHAPE)
 

@@ -1,4 +1,4 @@
-"""Takes members whose games are emulated to their end: their wiring to the harness."""
+"""Trains members on emulated games to their end, within the harness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class _Rounds:
     def __call__(
         self, state: tuple[State, ...], *inputs: Any, num_steps: int
     ) -> tuple[tuple[State, ...], Any]:
-        """Runs them, and puts on disk what a checkpoint of their state relies on."""
+        """Runs them, and flushes to disk what a checkpoint of their state relies on."""
         if not self._files:
             self._open_files(state)
         states, metrics = [], []
@@ -76,7 +76,7 @@ class _Rounds:
         return tuple(states), sweep.stack(metrics)
 
     def _open_files(self, state: Sequence[State]) -> None:
-        """Of the frames: new ones at the beginning, else those of before."""
+        """The frames: new ones at the beginning, else the earlier ones."""
         for index, (member, own) in enumerate(zip(self._members, state, strict=True)):
             name = f"frames_{index}"
             file = self._run.array(

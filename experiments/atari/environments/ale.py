@@ -1,8 +1,8 @@
 """One game of Atari on the Arcade Learning Environment, which can be saved exactly.
 
-A thin loop on the emulator's own interface, whose frames are, pixel by pixel, those of
-`gymnasium.wrappers.AtariPreprocessing`. Scores are raw; what is learned from is for the
-agent to clip.
+It is a thin loop on the emulator's own interface. Its frames equal those of
+`gymnasium.wrappers.AtariPreprocessing`, pixel by pixel. Scores are raw; the agent clips
+the rewards it learns from.
 """
 
 import dataclasses
@@ -19,28 +19,28 @@ _NOOP = 0
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What differs between papers on Atari, and is to be said with every score.
+    """Settings of Atari that differ between papers; state them with every score.
 
     The defaults are those of Rainbow (Hessel et al., 2018).
     """
 
     sticky_actions: float = 0.0
-    """At each frame, with this probability, the action before is carried out again.
-    Machado et al. (2018) have 0.25."""
+    """Probability, at each frame, that the previous action is repeated. Machado et al.
+    (2018) have 0.25."""
     max_noops: int = 30
     """An episode starts with 1 to this many frames without an action."""
     life_loss_is_terminal: bool = False
-    """What comes after a lost life counts for nothing; the episode goes on."""
+    """Returns end at a lost life, although the episode goes on."""
     full_action_set: bool = False
-    """All 18 actions can be chosen, not only those that the game knows."""
+    """The agent chooses among all 18 actions, not only those that the game uses."""
     action_repeat: int = 4
-    """An action is carried out for this many frames."""
+    """An action is repeated for this many frames."""
     max_episode_frames: int = 108_000
     """An episode is cut short after this many frames: 30 minutes of play."""
 
 
 class Observed(NamedTuple):
-    """What a step of the game shows."""
+    """The result of a step of the game."""
 
     frame: np.ndarray  # (84, 84) uint8
     reward: float  # raw, the sum over the frames of the step
@@ -141,14 +141,14 @@ class AtariGame:
             self._ale.getScreenRGB(self._colors[index])
 
     def _carried_out(self, action: int) -> int:
-        """The action of a frame, which may be the one before."""
+        """The action of a frame, which may be the previous one."""
         sticky = self.protocol.sticky_actions
         if not sticky or self._generator.random() >= sticky:
             self._last_action = action
         return self._last_action
 
     def save(self) -> dict[str, Any]:
-        """All that the game's future depends on: bytes, arrays and numbers."""
+        """Everything the game's future depends on: bytes, arrays and numbers."""
         return {
             "emulator": self._ale.cloneState(include_rng=True).serialize(),
             "generator": self._generator.bit_generator.state,
@@ -158,7 +158,7 @@ class AtariGame:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from where a game of the same name and protocol was saved."""
+        """Continues from a saved game of the same name and protocol."""
         from ale_py import ALEState
 
         self._ale.restoreState(ALEState(state["emulator"]))

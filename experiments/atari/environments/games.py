@@ -77,10 +77,10 @@ MINATAR_CHANCE = {
     "Seaquest": 0.10,
     "SpaceInvaders": 4.29,
 }
-"""Mean returns of random play in 400,000 steps; nobody has scores of people."""
+"""Mean returns of random play in 400,000 steps; there are no scores of people."""
 
 BASELINE = "human, no-op starts"
-"""What a normalised score of Atari is relative to, as it is said with every one."""
+"""What a normalised score of Atari is relative to, stated with every score."""
 
 
 def human_normalized(game: str, score: float) -> float:

@@ -1,6 +1,6 @@
-"""Several games of Atari that are played at once, with their stacks of frames.
+"""Several games of Atari played at once, with their stacks of frames.
 
-They begin again by themselves. Their state is arrays, as a checkpoint holds it.
+They restart by themselves. Their state is arrays, as in a checkpoint.
 """
 
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from experiments.atari.environments.ale import FRAME_SHAPE, AtariGame, Protocol
 from experiments.atari.replay import rows as ring
 
 _CAPACITY = 1 << 16
-"""Bytes for the state of an emulator, of which it has some 14,500."""
+"""Bytes for the state of an emulator, which has about 14,500."""
 _WORD = 64
 
 
 class GamesState(NamedTuple):
-    """Of n games, all that their future depends on."""
+    """Everything the future of n games depends on."""
 
     emulators: np.ndarray  # (n, _CAPACITY) uint8, zeros at the end
     sizes: np.ndarray  # (n,) int32: of what comes before those
@@ -30,7 +30,7 @@ class GamesState(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a step of n games gives."""
+    """The results of a step of n games."""
 
     rewards: np.ndarray  # (n,) float32: raw
     is_terminal: np.ndarray  # (n,) bool: what comes after it counts for nothing
@@ -77,7 +77,7 @@ class GamesAtOnce:
         self._show([game.reset() for game in self._games], np.ones_like(self.is_first))
 
     def step(self, actions: np.ndarray) -> Shown:
-        """Carries out an action in each, and starts again those that are over."""
+        """Carries out an action in each, and restarts those that are over."""
         steps = [
             game.step(int(action))
             for game, action in zip(self._games, actions, strict=True)
@@ -95,11 +95,11 @@ class GamesAtOnce:
         )
 
     def pictures(self) -> list[np.ndarray]:
-        """What a person would see of each: see `AtariGame.picture`."""
+        """The screen of each game: see `AtariGame.picture`."""
         return [game.picture for game in self._games]
 
     def state(self) -> GamesState:
-        """All of it; the arrays are new."""
+        """The state of all games; the arrays are new."""
         saved = [game.save() for game in self._games]
         emulators = np.zeros((len(saved), _CAPACITY), np.uint8)
         for row, one in zip(emulators, saved, strict=True):
@@ -118,7 +118,7 @@ class GamesAtOnce:
         )
 
     def restore(self, state: GamesState) -> None:
-        """Goes on from where games of the same name and protocol were."""
+        """Continues from saved games of the same name and protocol."""
         for index, game in enumerate(self._games):
             data = np.asarray(state.emulators[index, : state.sizes[index]])
             game.restore(

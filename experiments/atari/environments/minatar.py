@@ -9,7 +9,7 @@ from experiments.harness.messages import UserError
 
 
 class Played(NamedTuple):
-    """What a step of a game gives."""
+    """The result of a step of a game."""
 
     observation: (
         jax.Array
@@ -21,7 +21,7 @@ class Played(NamedTuple):
 
 
 class Game(Protocol):
-    """A game that can be traced; it begins again by itself."""
+    """A game that can be traced; it restarts by itself."""
 
     observation_shape: tuple[int, int, int]
     num_actions: int

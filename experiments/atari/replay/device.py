@@ -24,7 +24,7 @@ class RingState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DeviceReplay:
-    """`host.Replay` as pure functions, for a loop that is compiled as a whole."""
+    """`host.Replay` as pure functions, for a fully compiled loop."""
 
     layout: Layout
     frame_shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class DeviceReplay:
         )
 
     def size(self, state: RingState) -> jax.Array:
-        """From how many rows transitions can be drawn, shape ``()``."""
+        """Number of rows from which transitions can be drawn, shape ``()``."""
         _, count = ring.drawable(self.layout, state.num_positions)
         return count * self.layout.num_streams
 
@@ -75,7 +75,7 @@ class DeviceReplay:
         return self._prioritized_new(state) if self.prioritization else state
 
     def sample(self, state: RingState, key: jax.Array, batch_size: int) -> Batch:
-        """Draws transitions, with replacement; of no use before there is one."""
+        """Draws transitions, with replacement; meaningless before there is one."""
         num_streams = self.layout.num_streams
         first, count = ring.drawable(self.layout, state.num_positions)
         size = jnp.maximum(count * num_streams, 1)
@@ -103,7 +103,7 @@ class DeviceReplay:
     def set_priorities(
         self, state: RingState, rows: jax.Array, priorities: jax.Array
     ) -> RingState:
-        """Sets what transitions are drawn by, such as their losses.
+        """Sets the priorities of transitions, such as their losses.
 
         Args:
           state: of the ring.
@@ -126,7 +126,7 @@ class DeviceReplay:
         return self._start(positions) + streams
 
     def _prioritized_new(self, state: RingState) -> RingState:
-        """Weights of what can be drawn since this step, and of what no longer can."""
+        """Sets weights of rows that this step makes drawable, or no longer drawable."""
         assert self.prioritization is not None
         streams = jnp.arange(self.layout.num_streams)
         newest = state.num_positions - 1
@@ -145,7 +145,7 @@ class DeviceReplay:
 def set_weights(tree: jax.Array, items: jax.Array, weights: jax.Array) -> jax.Array:
     """`sum_tree.SumTree.set` of nodes, shape ``(2 * 2^k,)``.
 
-    Of an item that is named twice, one weight holds; which one is not said.
+    If an item is named twice, it gets one of the weights, unspecified which.
     """
     nodes = items + tree.size // 2
     tree = tree.at[nodes].set(weights.astype(tree.dtype))

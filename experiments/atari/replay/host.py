@@ -14,7 +14,7 @@ from experiments.harness.messages import tell
 
 
 class ReplayState(NamedTuple):
-    """What a ring holds besides its frames; arrays are of L · S rows."""
+    """The contents of a ring besides its frames; arrays are of L · S rows."""
 
     num_positions: np.ndarray  # () int64: written so far
     actions: np.ndarray
@@ -30,8 +30,8 @@ class ReplayState(NamedTuple):
 class Replay:
     """A ring of the last steps, from which transitions are drawn.
 
-    With a `Prioritization` a new transition has the highest priority so far, so that
-    each is likely to be drawn once.
+    With a `Prioritization`, a new transition has the highest priority so far, so it is
+    likely to be drawn once.
 
     Args:
       layout: of the ring; besides its slack it has `stack` + `num_steps` + 1 positions
@@ -70,7 +70,7 @@ class Replay:
         )
 
     def __len__(self) -> int:
-        """From how many rows transitions can be drawn."""
+        """Number of rows from which transitions can be drawn."""
         _, count = ring.drawable(self.layout, self.num_positions)
         return int(count) * self.layout.num_streams
 
@@ -112,7 +112,7 @@ class Replay:
         )
 
     def set_priorities(self, rows: np.ndarray, priorities: np.ndarray) -> None:
-        """Sets what transitions are drawn by, such as their losses.
+        """Sets the priorities of transitions, such as their losses.
 
         Args:
           rows: where they begin, as of a batch that was drawn since the last step, or
@@ -131,7 +131,7 @@ class Replay:
         self._tree.set(rows, np.where(is_there & ~self.rows.is_last[rows], weights, 0))
 
     def state(self) -> ReplayState:
-        """All but the frames; the arrays are new."""
+        """Everything but the frames; the arrays are new."""
         rows = self.rows
         return ReplayState(
             num_positions=np.asarray(self.num_positions),
@@ -146,7 +146,7 @@ class Replay:
         )
 
     def restore(self, state: ReplayState) -> None:
-        """Goes on from where a ring of this layout was, with its frames in place."""
+        """Continues from a ring of this layout, with its frames in place."""
         self.num_positions = int(state.num_positions)
         for name in ("actions", "rewards", "is_terminal", "is_last", "ages"):
             getattr(self.rows, name)[:] = getattr(state, name)
@@ -156,7 +156,7 @@ class Replay:
             self._tree.fill(state.weights)
 
     def frames_are_whole(self) -> bool:
-        """Whether all frames that may be drawn are those that were appended."""
+        """Whether all frames that may be drawn are the appended ones."""
         layout = self.layout
         first = max(self.num_positions - layout.length + layout.slack, 0)
         own = self._slots(np.arange(first, self.num_positions))
@@ -173,7 +173,7 @@ class Replay:
         return positions % self.layout.length
 
     def _positions(self, slots: np.ndarray) -> np.ndarray:
-        """The newest position in each slot, which is the only one still there."""
+        """The newest position in each slot, the only one that still exists."""
         newest = self.num_positions - 1
         return newest - self._slots(newest - slots)
 
@@ -194,7 +194,7 @@ class Replay:
         streams: np.ndarray,
         tree: SumTree,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions and streams by priority, but for a share of the uniform ones."""
+        """Positions and streams by priority, except for a share of uniform ones."""
         assert self._prioritization is not None
         share = self._prioritization.uniform_share
         rows = tree.draw(generator.random(len(positions)))
@@ -207,7 +207,7 @@ class Replay:
         return positions, streams, share / len(self) + (1 - share) * relative
 
     def _prioritize_new(self, tree: SumTree) -> None:
-        """Weights of what can be drawn since this step, and of what no longer can."""
+        """Sets weights of rows that this step makes drawable, or no longer drawable."""
         assert self._prioritization is not None
         streams = np.arange(self.layout.num_streams)
         newest = self.num_positions - 1

@@ -1,4 +1,4 @@
-"""By what transitions are drawn."""
+"""Priorities of transitions."""
 
 from typing import NamedTuple
 
@@ -12,6 +12,6 @@ class Prioritization(NamedTuple):
     """
 
     exponent: float = 0.5
-    """Of a priority; 0 draws uniformly."""
+    """Exponent of a priority; 0 draws uniformly."""
     uniform_share: float = 1e-3
-    """So much of the probability is spread over all transitions."""
+    """This share of the probability is spread over all transitions."""

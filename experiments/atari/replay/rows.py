@@ -25,8 +25,8 @@ class Rows(NamedTuple):
     actions: Array  # (rows,) int32: taken in the observation that ends in the frame
     rewards: Array  # (rows,) float32: of the action
     is_terminal: Array  # (rows,) bool: nothing that comes after the action counts
-    # (rows,) bool: the action belongs to no transition, for what came of it is not
-    # stored. So it is with the last step of an episode that is cut short.
+    # (rows,) bool: the action belongs to no transition, because its result is not
+    # stored, as in the last step of an episode that is cut short.
     is_last: Array
     ages: Array  # (rows,) uint8: frames before it in its episode, at most stack - 1
 
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Transitions as they lie in a ring; see `observations`."""
+    """Transitions in a ring; see `observations`."""
 
     # (n, stack + num_steps, *frame_shape) uint8: frames that follow each other, the
     # first observation's at their beginning
@@ -61,20 +61,20 @@ class Batch(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How transitions lie in rows."""
+    """Layout of transitions in rows."""
 
     length: int
     """L: positions of the ring."""
     num_streams: int = 1
-    """S."""
+    """S: number of streams."""
     stack: int = 4
     """Frames of an observation."""
     num_steps: int = 1
-    """Steps of a return, at the most."""
+    """Most steps of a return."""
     discount: float = 0.99
-    """Of a step."""
+    """Discount of a step."""
     slack: int = 0
-    """So many of the oldest positions are kept and not drawn from any more."""
+    """This many of the oldest positions are kept, but no longer drawn from."""
 
 
 def empty(
@@ -83,7 +83,7 @@ def empty(
     xp: Any = np,
     frames: Array | None = None,
 ) -> Rows:
-    """Rows of zeros, but for frames that are given."""
+    """Rows of zeros, except for given frames."""
     num_rows = layout.length * layout.num_streams
     return Rows(
         frames=no_frames(layout, frame_shape, xp) if frames is None else frames,
@@ -110,7 +110,7 @@ def in_words(layout: Layout, frame_shape: tuple[int, ...]) -> str:
 
 
 def num_bytes(layout: Layout, frame_shape: tuple[int, ...]) -> int:
-    """What all rows take of memory."""
+    """Bytes of all rows in memory."""
     frame = int(np.prod(frame_shape))
     return layout.length * layout.num_streams * (frame + 4 + 4 + 1 + 1 + 1)
 
@@ -197,7 +197,7 @@ def gather(
 
 
 def observations(batch: Batch, stack: int) -> tuple[Array, Array]:
-    """Both observations of each transition, frames of before its episode in black.
+    """Both observations of each transition, with earlier episodes' frames in black.
 
     Args:
       batch: n transitions, on a device.
@@ -223,7 +223,7 @@ def observations(batch: Batch, stack: int) -> tuple[Array, Array]:
 
 
 def stacked(frames: Array, ages: Array) -> Array:
-    """Frames that follow each other as channels, those of before the episode black.
+    """Consecutive frames as channels, with earlier episodes' frames in black.
 
     Args:
       frames: shape ``(n, stack, height, width)``, or with channels of their own.

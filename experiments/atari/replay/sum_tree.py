@@ -4,11 +4,10 @@ import numpy as np
 
 
 class SumTree:
-    """A complete binary tree, each node of which holds the sum of both below it.
+    """A complete binary tree in which each node holds the sum of the two below it.
 
-    Node 1 is the root, those below node i are 2 i and 2 i + 1, and the items are the
-    lowest ones. Sums are computed afresh, not changed by differences, so that no error
-    builds up.
+    Node 1 is the root, and nodes 2 i and 2 i + 1 are below node i. The items are the
+    lowest nodes. Sums are computed afresh, not by differences, so no error builds up.
     """
 
     def __init__(self, num_items: int) -> None:
@@ -65,7 +64,7 @@ class SumTree:
         while nodes[0] < self._first:
             below = 2 * nodes
             first = self._nodes[below]
-            # By rounding, what is left may reach past the last weight.
+            # Rounding may leave a rest beyond the last weight.
             goes_right = (left >= first) & (self._nodes[below + 1] > 0)
             left = np.where(goes_right, left - first, left)
             nodes = below + goes_right

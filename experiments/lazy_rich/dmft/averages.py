@@ -1,9 +1,10 @@
 r"""Averages over inputs that were not trained on, in closed form, and their limits.
 
-For such an input the pre-activations and :math:`z = \beta \cdot x` are normal, with the
-overlaps for covariances. The same averages, of the pre-activations less what training
-on an example adds to them, are those of training examples as ν grows. Derived from
-`polynomial.theory`; centred, the averages of a network less what it was at first.
+For such an input the pre-activations and :math:`z = \beta \cdot x` are normal; the
+overlaps are their covariances. As ν grows, training examples have the same averages, if
+the effect of training on an example is subtracted from its pre-activations. The
+averages are derived from `polynomial.theory`; centred, they are those of the network
+minus the initial network.
 """
 
 import jax
@@ -51,19 +52,19 @@ def mean_residual(overlaps: Overlaps, setting: Setting, *, center: bool) -> jax.
 
 
 def mean_response(overlaps: Overlaps, setting: Setting, *, center: bool) -> jax.Array:
-    """Of g_i to the pre-activation j of the same step, shape (N, N)."""
+    """Response of g_i to the pre-activation j of the same step, shape (N, N)."""
     residual = mean_residual(overlaps, setting, center=center)
     slopes = (1 + setting.epsilon**2 * overlaps.now) / setting.width
     return setting.epsilon / setting.alpha * residual * jnp.eye(setting.width) - slopes
 
 
 def mean_initial_response(overlaps: Overlaps, setting: Setting) -> jax.Array:
-    """Of g_i to the pre-activation j at first, of the centred network: (N, N)."""
+    """Response of g_i to the centred network's first pre-activation j: (N, N)."""
     return (1 + setting.epsilon**2 * overlaps.past) / setting.width
 
 
 def mean_target_response(overlaps: Overlaps, setting: Setting) -> jax.Array:
-    """Of g_i to z, shape (N,)."""
+    """Response of g_i to z, shape (N,)."""
     overlap = overlaps.target + overlaps.target_change
     return setting.epsilon / setting.alpha * overlap
 

@@ -1,15 +1,15 @@
 """A root of the covariance of samples, row by row, from the samples themselves.
 
-Gradients of consecutive updates are nearly alike, and float32 cannot factorise their
-covariance: a part of 1e-4 of a gradient is one of 1e-8 of its square. The samples less
-their projections on those before keep that part.
+Gradients of consecutive updates are almost alike, and float32 cannot factorise their
+covariance: a part of 1e-4 of a gradient is 1e-8 of its square. The samples minus their
+projections on earlier samples keep that part.
 """
 
 import jax
 import jax.numpy as jnp
 
 _SMALLEST = 1e-5
-"""What of a row's norm is new, below which rounding is left of it."""
+"""A row is taken as rounding if its new part is below this share of its norm."""
 
 
 def extend(
@@ -44,6 +44,6 @@ def extend(
 
 
 def _parts(basis: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Coefficients in a basis, and what is left."""
+    """Coefficients in a basis, and the rest."""
     coefficients = basis @ values / values.shape[-1]
     return coefficients, values - coefficients @ basis

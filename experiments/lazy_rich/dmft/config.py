@@ -1,4 +1,4 @@
-"""What the mean-field theory can be asked for."""
+"""Settings of the mean-field theory."""
 
 import dataclasses
 
@@ -10,35 +10,36 @@ from experiments.harness.config import RunConfig, per_member
 class Config(RunConfig):
     """Mean-field theory of the polynomial task: losses without training a network.
 
-    Dimensions and examples are infinitely many at a fixed ratio, the units are as many
-    as there are overlaps. A row is the mean over independent replicas of the samples,
-    with its standard error.
+    Dimensions and examples are infinitely many at a fixed ratio. There is a unit for
+    each overlap. A row is the mean over independent replicas of the samples, with its
+    standard error.
     """
 
     nu: float = per_member(5.0)
-    """There are this many examples for each dimension."""
+    """Examples for each dimension."""
     num_steps: int = 60
-    """The theory has this many updates of gradient descent."""
+    """Updates of gradient descent."""
     alpha: float = per_member(1.0)
-    """The network's output is multiplied by this: the larger, the lazier."""
+    """The output is multiplied by this: the larger it is, the lazier is the network."""
     epsilon: float = per_member(1.0)
     """A unit is h + epsilon / 2 h^2."""
     time_step: float = per_member(0.1)
-    """An update is so long: twice the η₀ of `polynomial`, over the dimension."""
+    """Length of an update: twice the η₀ of `polynomial`, over the dimension."""
     overlaps: tuple[float, ...] = (0.3, 0.1)
-    """The network averages a unit for each of these, its product with the target's
-    direction at first, over the dimension."""
+    """The network averages a unit for each of these numbers. Each is the product of the
+    unit's initial weights with the target's direction, over the dimension."""
     power: float = per_member(0.5)
-    """Each unit's squared norm at first, over the dimension; beside the direction of
-    the target the units are as orthogonal as their overlaps allow."""
+    """Each unit's initial squared norm, over the dimension. Beside the direction of the
+    target, the units are as orthogonal as their overlaps allow."""
     center: bool = False
-    """The output is less that of the initial network, so that it starts at zero."""
+    """The output of the initial network is subtracted, so that the output starts at
+    zero."""
     num_samples: int = 6000
-    """A replica has this many samples of a training example."""
+    """Samples of a training example in each replica."""
     num_replicas: int = 4
-    """So many replicas are averaged; standard errors are between them."""
+    """Replicas that are averaged; standard errors are between them."""
     eval_every: int = 1
-    """A row of metrics is written once every this many updates."""
+    """A row of metrics is written every this many updates."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -50,7 +51,7 @@ class Config(RunConfig):
         check_range("num_steps", self.num_steps, at_least=1, at_most=10_000)
         for name in ("nu", "time_step", "power"):
             check_range(name, getattr(self, name), above=0)
-        # Beyond, what a unit does and what all do together cancel in float32.
+        # Beyond, the effects of one unit and of all units cancel in float32.
         check_range("alpha", self.alpha, at_least=1e-3, at_most=1e3)
         check_range("epsilon", self.epsilon, at_least=0, at_most=1e3)
         check(

@@ -27,7 +27,7 @@ from experiments.lazy_rich.dmft.setting import (
 
 
 class Samples(NamedTuple):
-    """What is drawn of S examples."""
+    """The draws of S examples."""
 
     target: jax.Array  # (S,) z, normal
     initial: jax.Array  # (N, S) pre-activations at first
@@ -35,7 +35,7 @@ class Samples(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """What an example does at one time, and how that responds."""
+    """The gradients of an example at one time, and their responses."""
 
     residual: jax.Array  # (S,) target less output
     slopes: jax.Array  # (N, S) φ'
@@ -48,7 +48,7 @@ class Gradients(NamedTuple):
 def draw_samples(
     key: jax.Array, setting: Setting, *, num_steps: int, num_samples: int
 ) -> Samples:
-    """Draws S examples, of which the targets are normal quantiles."""
+    """Draws S examples, with normal quantiles as targets."""
     shares = (jnp.arange(num_samples) + 0.5) / num_samples
     target = jax.scipy.stats.norm.ppf(shares)
     target /= jnp.sqrt(jnp.mean(jnp.square(target)))
@@ -72,7 +72,7 @@ def unseen_change(
 def gradients(
     change: jax.Array, samples: Samples, setting: Setting, *, center: bool
 ) -> Gradients:
-    """What examples do whose pre-activations have changed by so much, (N, S)."""
+    """Gradients of examples after this change of their pre-activations, (N, S)."""
     epsilon, width = setting.epsilon, setting.width
     first = samples.initial
     # Without the difference of two outputs, which is small where training is lazy.
@@ -95,7 +95,7 @@ def gradients(
 
 
 class Means(NamedTuple):
-    """Means over examples that normals without memory are a control for."""
+    """Means over examples, for which normals without memory are a control."""
 
     loss: jax.Array  # ()
     to_now: jax.Array  # (N, N)
@@ -111,7 +111,7 @@ def means(
     *,
     center: bool,
 ) -> Means:
-    """Means of what examples do, from samples, with control variates.
+    """Mean loss and responses of examples, from samples, with control variates.
 
     Args:
       seen: of examples that are trained on.
@@ -136,7 +136,7 @@ def means(
 def _controlled(values: jax.Array, controls: jax.Array, known: jax.Array) -> jax.Array:
     """The mean over the last axis, given the mean of controls.
 
-    Beyond 0 and 1 a coefficient is noise: with memory the values vary the less.
+    A coefficient beyond 0 and 1 is noise, because values vary less with memory.
     """
     mean, control = jnp.mean(values, axis=-1), jnp.mean(controls, axis=-1)
     deviations = controls - control[..., None]

@@ -1,7 +1,7 @@
-"""The theory as a run: solved at the start of it, and read step by step.
+"""The theory as a run: solved at its start, and read step by step.
 
-What a step needs of all steps before it is far larger than what it says, so a run that
-is continued solves again, to the same bits, in place of a checkpoint of it.
+A step needs data of all earlier steps that are far larger than its own metrics. So a
+continued run solves again, to the same bits, and needs no checkpoint of them.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from experiments.lazy_rich.dmft.setting import Setting
 from experiments.lazy_rich.dmft.solver import Point
 
 Curves = dict[str, jax.Array]
-"""By the name of a metric, shape (T + 1,)."""
+"""Curves by the name of a metric, shape (T + 1,)."""
 
 
 class State(NamedTuple):
@@ -36,7 +36,7 @@ class Theory:
         self.config = config
 
     def init(self, seed: jax.Array, hyper: Hyperparameters) -> tuple[State, Curves]:
-        """Step 0, and what all steps are."""
+        """Step 0, and the metrics of all steps."""
         return State(jnp.int32(0)), curves(jax.random.key(seed), self.config, hyper)
 
     def step(self, state: State, hyper: Hyperparameters, fixed: Curves) -> State:
@@ -46,12 +46,12 @@ class Theory:
     def evaluate(
         self, state: State, hyper: Hyperparameters, fixed: Curves
     ) -> tuple[State, dict[str, jax.Array]]:
-        """What the theory says of a step."""
+        """The metrics of a step."""
         return state, {name: values[state.step] for name, values in fixed.items()}
 
 
 def setting_of(config: Config, hyper: Hyperparameters) -> Setting:
-    """The numbers of a setting, some of which may be traced."""
+    """The numbers of a setting; some may be traced."""
     return Setting(
         nu=hyper.nu,
         alpha=hyper.alpha,
@@ -84,7 +84,7 @@ def curves(key: jax.Array, config: Config, hyper: Hyperparameters) -> Curves:
             setting,
         )
 
-    # One after the other, since it is memory that the theory takes.
+    # One after the other, because the theory needs much memory.
     found = jax.lax.map(replica, jax.random.split(key, config.num_replicas))
     measured = {name: jnp.mean(values, axis=0) for name, values in found.items()}
     for name in ("train_loss", "test_loss", "gap"):

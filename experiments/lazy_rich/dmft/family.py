@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
 
 OPERATIONS_PER_SECOND = 5e9
-"""Multiplications and additions of the solver on two cores, at least."""
+"""Multiplications and additions of the solver in a second on two cores, at least."""
 
 
 def run_seconds(config: Config) -> float:
-    """An estimate."""
+    """An estimate of the time."""
     n = config.num_steps * config.width
     row = 2 * config.num_samples * n**2 * config.width / 3
     operations = config.num_replicas * config.num_steps * row
@@ -23,9 +23,9 @@ def run_seconds(config: Config) -> float:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: how each sample's gradients respond to all before, of a replica.
+    """The least memory: responses of each sample's gradients to everything before.
 
-    And its gradients themselves, a basis of them, and noise.
+    This is for one replica. Its gradients, their basis and the noise are added.
     """
     n = config.num_steps * config.width
     return Needs(step=4 * config.num_samples * n * (1 + n + 3))

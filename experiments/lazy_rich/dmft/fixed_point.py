@@ -1,8 +1,8 @@
-"""The theory at finite ν as the paper solves it: guess all times, sample, and again.
+"""The theory at finite ν as the paper solves it: guess all times, sample, and repeat.
 
-From the limit of many examples on, responses and noise are sampled given the weights of
-all times, and the weights follow from a damped step to these. It reaches what `solver`
-finds in one pass, and is here to check it.
+The iteration starts at the limit of many examples. It samples responses and noise given
+the weights of all times, and takes a damped step to the resulting weights. It reaches
+the solution that `solver` finds in one pass, and is here to check it.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from experiments.lazy_rich.dmft.setting import Setting, check_setting
 
 
 class FixedPoint(NamedTuple):
-    """Where the iteration ended."""
+    """The end of the iteration."""
 
     train_loss: jax.Array  # (T,)
     test_loss: jax.Array  # (T,)

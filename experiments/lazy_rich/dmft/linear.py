@@ -20,7 +20,7 @@ from experiments.lazy_rich.dmft.setting import Overlaps, Setting, initial_overla
 
 
 class Responses(NamedTuple):
-    """What the mean of g gives back, by update."""
+    """Mean responses and noise of g, by update."""
 
     to_weights: jax.Array  # (T N, T N) R, to earlier pre-activations and those now
     to_target: jax.Array  # (T N,)
@@ -28,7 +28,7 @@ class Responses(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """The weights of every time as linear functions, less their values at first."""
+    """The weights of every time as linear functions, minus their initial values."""
 
     memory: jax.Array  # ((T + 1) N, T N) of what was added to dw/dt before
     initial: jax.Array  # ((T + 1) N, N) of the weights at first
@@ -56,7 +56,7 @@ def no_change(num_steps: int, width: int) -> Linear:
 def extend(
     linear: Linear, responses: Responses, time: jax.Array, setting: Setting
 ) -> Linear:
-    """Makes an update: adds the time that follows `time`."""
+    """Makes an update, which adds the time after `time`."""
     width, step = setting.width, setting.time_step
     given = at(responses.to_weights, time, width)
 
@@ -81,7 +81,7 @@ def extend(
 
 
 def overlaps_at(linear: Linear, time: jax.Array, setting: Setting) -> Overlaps:
-    """How the units lie at a time."""
+    """Overlaps of the units at a time."""
     carried, along, noise = (
         at(values, time, setting.width)
         for values in (linear.initial, linear.target, linear.noise)
@@ -116,5 +116,5 @@ def at(values: jax.Array, time: jax.Array | int, width: int) -> jax.Array:
 
 
 def put(values: jax.Array, rows: jax.Array, time: jax.Array | int) -> jax.Array:
-    """The array with these rows at one time."""
+    """The array, with these rows at one time."""
     return jax.lax.dynamic_update_slice_in_dim(values, rows, time * len(rows), 0)

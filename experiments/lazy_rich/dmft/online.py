@@ -1,7 +1,7 @@
 r"""The limit of many examples for each dimension, where each is seen as if once.
 
-As :math:`\nu \to \infty` the memory and the noise of `linear` vanish and the overlaps
-follow closed equations (Saad and Solla, 1995). Training and test loss are one.
+As :math:`\nu \to \infty`, the memory and the noise of `linear` vanish, and the overlaps
+follow closed equations (Saad and Solla, 1995). Training and test loss are equal.
 """
 
 from typing import NamedTuple
@@ -16,14 +16,14 @@ from experiments.lazy_rich.polynomial.theory import LossTerms
 
 
 class Online(NamedTuple):
-    """What the limit says of one time; of a curve, of T + 1 of them."""
+    """Results of the limit at one time; in a curve, at T + 1 times."""
 
     terms: LossTerms
     overlaps: Overlaps
 
     @property
     def loss(self) -> jax.Array:
-        """Of training and test."""
+        """The training and test loss."""
         return self.terms.total
 
 

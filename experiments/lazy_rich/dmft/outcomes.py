@@ -10,7 +10,7 @@ from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.dmft.config import Config
 
 ZERO_LOSS = 0.75
-"""Of the zero predictor."""
+"""Loss of the zero predictor."""
 _FINAL = (
     "train_loss_error",
     "test_loss_error",
@@ -24,7 +24,7 @@ _FINAL = (
 
 
 def summarize(rows: Rows, config: Config) -> dict[str, Any]:
-    """Losses as of the other tasks, and where the theory's own metrics end."""
+    """Losses as in the other tasks, and the last values of the theory's own metrics."""
     ends = {f"final_{name}": rows[-1][name] for name in _FINAL}
     return outcomes.losses(rows) | ends
 

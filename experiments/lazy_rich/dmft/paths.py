@@ -1,4 +1,4 @@
-"""Responses along the path of each sample: what takes the memory and the time."""
+"""Responses along the path of each sample, which take most memory and time."""
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,13 @@ def num_columns(num_steps: int, width: int) -> int:
 
 
 def num_bytes(num_steps: int, width: int, num_samples: int) -> int:
-    """Of `no_paths`, in float32."""
+    """Bytes of `no_paths`, in float32."""
     n = num_steps * width
     return 4 * num_samples * n * num_columns(num_steps, width)
 
 
 def require(num_steps: int, width: int, num_samples: int) -> None:
-    """Raises `ValueError` unless there is room for `no_paths`, before it is taken."""
+    """Raises `ValueError` unless there is memory for `no_paths`, before it is taken."""
     size, there = num_bytes(num_steps, width, num_samples), memory.available()
     if there is not None and size > there:
         raise ValueError(
@@ -33,7 +33,7 @@ def require(num_steps: int, width: int, num_samples: int) -> None:
 
 
 def no_paths(num_steps: int, width: int, num_samples: int) -> jax.Array:
-    """Before the first update: shape (T N, 1 + T N, S)."""
+    """The paths before the first update: shape (T N, 1 + T N, S)."""
     n = num_steps * width
     return jnp.zeros((n, num_columns(num_steps, width), num_samples))
 

@@ -29,16 +29,16 @@ class Setting(NamedTuple):
     nu: Scalar
     """Examples for each dimension."""
     alpha: Scalar
-    """What the output is multiplied by."""
+    """Factor of the output."""
     epsilon: Scalar
-    """Of the units h + epsilon / 2 h^2."""
+    """Curvature of the units h + epsilon / 2 h^2."""
     time_step: Scalar
-    """Of an update."""
+    """Length of an update."""
     overlaps: jax.Array
-    """w_i · β / D at first, shape (N,)."""
+    """Initial w_i · β / D, shape (N,)."""
     power: Scalar
-    """|w_i|² / D at first, at least the sum of the squared overlaps; else the units are
-    orthogonal."""
+    """Initial |w_i|² / D, at least the sum of the squared overlaps; otherwise the units
+    are orthogonal."""
 
     @property
     def width(self) -> int:
@@ -67,7 +67,7 @@ def check_setting(setting: Setting) -> None:
     ):
         return
     squares = float(np.sum(np.square(setting.overlaps)))
-    # NaN never is; float32 may round a sum beyond what it is.
+    # NaN fails this. Float32 may round a sum up.
     if not squares <= (1 + 1e-5) * float(setting.power):
         raise ValueError(
             f"overlaps: the sum of their squares, {squares:g}, must be at most the "
@@ -76,9 +76,9 @@ def check_setting(setting: Setting) -> None:
 
 
 class Overlaps(NamedTuple):
-    """How units lie, as far as averages over inputs depend on it, per dimension.
+    """Overlaps of the units, as far as averages over inputs depend on them.
 
-    The weights are w at first and w + d now. All products are over D.
+    The weights are w at first and w + d now. All products are divided by D.
     """
 
     target: jax.Array  # (N,) of w with β
@@ -89,12 +89,12 @@ class Overlaps(NamedTuple):
 
     @property
     def past(self) -> jax.Array:
-        """Of units now with units at first, shape (N, N)."""
+        """Products of units now with initial units, shape (N, N)."""
         return self.initial + self.change_initial
 
     @property
     def now(self) -> jax.Array:
-        """Of units now, shape (N, N)."""
+        """Products of units now, shape (N, N)."""
         return self.past + self.change_initial.mT + self.change
 
 
@@ -104,7 +104,7 @@ def initial_overlaps(setting: Setting) -> tuple[jax.Array, jax.Array]:
 
 
 def part_beside_target(setting: Setting) -> jax.Array:
-    """A symmetric root of the units' overlaps less what lies along β, shape (N, N)."""
+    """A symmetric root of the units' overlaps minus the part along β, shape (N, N)."""
     along = jnp.asarray(setting.overlaps)
     share = along @ along / setting.power
     rest = jnp.sqrt(jnp.maximum(1 - share, 0))

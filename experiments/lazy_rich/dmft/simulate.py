@@ -1,4 +1,4 @@
-"""Gradient descent of a finite network, which the theory is compared with."""
+"""Gradient descent of a finite network, to compare with the theory."""
 
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ def units(
 
 
 def measured(weights: jax.Array, initial: jax.Array, direction: jax.Array) -> Overlaps:
-    """How the units lie, measured."""
+    """Measured overlaps of the units."""
     change, dimension = weights - initial, len(direction)
     return Overlaps(
         target=initial @ direction / dimension,

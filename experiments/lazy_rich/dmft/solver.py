@@ -1,9 +1,9 @@
-r"""The theory at finite ν: one pass through time, since nothing depends on the future.
+r"""The theory at finite ν in one pass, because nothing depends on the future.
 
-Each update needs the means of what training examples did before. They are taken over
-samples of one example's path (`datum`, `paths`), whose normals are drawn as the weights
-need them (`linear`), and extend the weights by one time. The steps are those of
-gradient descent itself, not of its flow.
+Each update needs means over training examples of all earlier gradients. They are taken
+over samples of one example's path (`datum`, `paths`). Its normals are drawn when the
+weights need them (`linear`), and it extends the weights by one time. The steps are
+those of gradient descent itself, not of its flow.
 """
 
 from typing import Any, NamedTuple
@@ -19,13 +19,13 @@ from experiments.lazy_rich.polynomial.theory import LossTerms
 
 
 class Point(NamedTuple):
-    """What the theory says of one time; of a curve, of T + 1 of them."""
+    """Results of the theory at one time; in a curve, at T + 1 times."""
 
     train_loss: jax.Array
     terms: LossTerms
-    """Of the test loss."""
+    """Terms of the test loss."""
     leading_gap: jax.Array
-    """Test loss less training loss, to the first order in 1 / nu."""
+    """Test loss minus training loss, to first order in 1 / nu."""
     overlaps: Overlaps
 
     @property
@@ -60,8 +60,8 @@ def solve(
 ) -> Point:
     """Losses and overlaps of all times, from 0 to `num_steps`.
 
-    The memory that it takes is `paths.num_bytes`, which is looked for first. The
-    samples' noise is that of runs with other keys.
+    It needs `paths.num_bytes` of memory, and checks for this first. The noise of the
+    samples is the difference between keys.
 
     Args:
       key: of the samples.
@@ -71,10 +71,10 @@ def solve(
       center: whether the output is less that of the initial network.
 
     Returns:
-      A point whose arrays have the times' axis first.
+      A point; the times are the first axis of its arrays.
 
     Raises:
-      ValueError: if the setting is of nothing, or the memory is not there.
+      ValueError: if the setting is not valid, or there is not enough memory.
     """
     check_setting(setting)
     width = setting.width
@@ -151,7 +151,7 @@ def _observe(
 
 
 def _update(carry: _Carry, now: _Now, time: jax.Array, setting: Setting) -> _Carry:
-    """Adds the responses of a time, and with them the weights of the next."""
+    """Adds the responses of a time, and so the weights of the next."""
     seen, width = now.seen, setting.width
     found = paths.row(carry.paths, now.kernel, seen, time)
     to_target, to_weights = _mean_row(found, now, time)

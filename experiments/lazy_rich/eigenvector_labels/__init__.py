@@ -1,1 +1,1 @@
-"""A committee machine whose labels are an eigenvector of its initial kernel."""
+"""A committee machine on labels that are an eigenvector of its initial kernel."""

@@ -1,4 +1,4 @@
-"""What a run on eigenvectors can be asked for."""
+"""Settings of a run on eigenvectors as labels."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ class Config(LazyConfig):
     """Labels from one eigenvector of the initial kernel: from easy to hard to align.
 
     The kernel is that of infinitely many units on training and test inputs together, so
-    that both have labels; a training set is drawn from them at random.
+    that both have labels. The training set is drawn from them at random.
     """
 
     dimension: int = 100
@@ -22,15 +22,14 @@ class Config(LazyConfig):
     num_test: int = 120
     """The test set has this many examples."""
     eigenvector: int = 50
-    """The labels are this eigenvector, counted from 1, the one with the largest
-    eigenvalue."""
+    """The labels are this eigenvector; number 1 has the largest eigenvalue."""
     width: int = 100
     """The network averages this many units."""
     epsilon: float = per_member(0.1)
     """A unit is h + epsilon / 2 h^2."""
     learning_rate: float = per_member(2.0)
-    """η₀: gradient descent, with momentum or without, has this rate times the width
-    over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
+    """η₀. Gradient descent, with or without momentum, uses this times the width, over
+    alpha squared. Adam and AdamW use it as it is: set about 0.001."""
     num_steps: int = 6000
     """The run has this many updates, each of the whole training set."""
 

@@ -8,7 +8,7 @@ from experiments.lazy_rich.families import lazy_family
 
 
 def memory(config: Config) -> Needs:
-    """At the least: weights now and at first, inputs, and their kernel."""
+    """The least memory: weights now and at first, inputs, and their kernel."""
     weights = config.dimension * config.width
     return Needs(
         member=4 * (2 * weights + config.num_inputs * config.dimension),

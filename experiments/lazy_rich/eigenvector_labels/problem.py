@@ -36,7 +36,7 @@ class Eigenvector(RegressionProblem[Config]):
         return Parts(*(Examples(inputs[part], labels[part]) for part in parts))
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> CommitteeMachine:
-        """The network at first."""
+        """The initial network."""
         return CommitteeMachine(
             self.config.dimension, self.config.width, epsilon=hyper.epsilon, rngs=rngs
         )

@@ -1,4 +1,4 @@
-"""What a run on a polynomial of Hermite's can be asked for."""
+"""Settings of a run on a polynomial of Hermite's."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from experiments.lazy_rich.config import LazyConfig
 class Config(LazyConfig):
     """Regression of He_k of one projection, over the root of k!, tested on samples.
 
-    The units have the same curvature, so that the network can express its target if
-    alpha * epsilon / 2 is large enough: about 1 / sqrt(k!) at an even degree.
+    The units also have He_k, so the network can express its target if alpha * epsilon /
+    2 is large enough: about 1 / sqrt(k!) at an even degree.
     """
 
     degree: int = 3
-    """k: the target's mean square is 1 at any."""
+    """k. The target's mean square is 1 for any k."""
     dimension: int = 20
     """An input has this many normal components, of variance 1 / dimension."""
     num_train: int = 300
@@ -28,10 +28,10 @@ class Config(LazyConfig):
     epsilon: float = per_member(0.05)
     """A unit is h + epsilon / 2 He_k(h)."""
     alpha: float = per_member(2.0)
-    """The network's output is multiplied by this: the larger, the lazier."""
+    """The output is multiplied by this: the larger it is, the lazier is the network."""
     learning_rate: float = per_member(1.0)
-    """η₀: gradient descent, with momentum or without, has this rate times the width
-    over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
+    """η₀. Gradient descent, with or without momentum, uses this times the width, over
+    alpha squared. Adam and AdamW use it as it is: set about 0.001."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

@@ -8,7 +8,7 @@ from experiments.lazy_rich.hermite.config import Config
 
 
 def memory(config: Config) -> Needs:
-    """At the least: weights now and at first, inputs, and the units of an update."""
+    """The least memory: weights now and at first, inputs, and an update's units."""
     weights = config.dimension * config.width
     inputs = (config.num_train + config.num_test) * config.dimension
     return Needs(

@@ -35,7 +35,7 @@ class Polynomial(RegressionProblem[Config]):
         )
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> CommitteeMachine:
-        """The network at first."""
+        """The initial network."""
         return CommitteeMachine(
             self.config.dimension,
             self.config.width,

@@ -1,4 +1,4 @@
-"""What a lazy classifier of images can be asked for."""
+"""Settings of a lazy classifier of images."""
 
 import dataclasses
 from pathlib import Path
@@ -15,19 +15,18 @@ SPEC = SPECS["fashion_mnist"]
 class Config(LazyConfig):
     """A ReLU perceptron that classifies images, from large weights that decay.
 
-    The images are Fashion-MNIST's (Debian: dataset-fashion-mnist) or others in files of
-    these names; the paper has MNIST's.
+    The images are Fashion-MNIST (Debian: dataset-fashion-mnist), or others in files of
+    these names. The paper has MNIST.
     """
 
     data_directory: Path | None = None
-    """The four files of the images are here; by default where Debian's package has
-    them."""
+    """Folder of the four image files. The default is the folder of Debian's package."""
     num_train: int = 1000
     """The training set has this many images, drawn with the seed."""
     num_test: int = 1000
     """The test set has this many images, drawn with the seed."""
     batch_size: int = 200
-    """An update has this many images: the training set goes round in a fixed order."""
+    """Images in an update. Updates go through the training set in a fixed order."""
     width: int = 200
     """Each of the two hidden layers has this many units."""
     init_scale: float = per_member(8.0)
@@ -35,16 +34,17 @@ class Config(LazyConfig):
     num_steps: int = 20_000
     """The run has this many updates, each of a batch."""
     learning_rate: float = per_member(1e-3)
-    """η₀: gradient descent, with momentum or without, has this rate over alpha squared.
-    Adam and AdamW have it as it is."""
+    """η₀. Gradient descent, with or without momentum, uses this over alpha squared.
+    Adam and AdamW use it as it is."""
     center: bool = False
-    """The output is less that of the initial network, so that it starts at zero."""
+    """The output of the initial network is subtracted, so that the output starts at
+    zero."""
     optimizer: Optimizer = "adamw"
-    """Gradient descent (gd), with momentum, Adam, or AdamW with its weight decay."""
+    """Gradient descent (gd), momentum, Adam, or AdamW with its weight decay."""
     weight_decay: float = per_member(0.1)
-    """AdamW's weights decay by this, times the learning rate."""
+    """AdamW decays the weights by this, times the learning rate."""
     eval_every: int = 100
-    """Losses are measured once every this many updates."""
+    """Losses are measured every this many updates."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

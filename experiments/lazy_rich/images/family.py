@@ -11,9 +11,10 @@ from experiments.lazy_rich.families import summarize as summarize_any
 from experiments.lazy_rich.images.config import SPEC, Config
 
 ACCURACIES = (0.6, 0.75, 0.8)
-"""Of a thousand test images: Fashion-MNIST's are learned to about 0.83 of them."""
+"""Thresholds of the accuracy on a thousand test images; about 0.83 of Fashion-MNIST's
+are learned."""
 LEARNED = "0.75"
-"""From which of these on the network counts as having generalised."""
+"""The threshold from which the network counts as having generalised."""
 NUM_PIXELS = math.prod(SPEC.image_shape)
 
 
@@ -24,9 +25,9 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: all images, a seed's own, parameters now and at first, an update.
+    """The least memory: all images, a seed's, parameters now and at first, an update.
 
-    An own set of images may be smaller than Fashion-MNIST.
+    Your own set of images may be smaller than Fashion-MNIST.
     """
     images = (config.num_train + config.num_test) * NUM_PIXELS
     return Needs(
@@ -37,7 +38,7 @@ def memory(config: Config) -> Needs:
 
 
 def summarize(rows: Rows, config: Config) -> dict[str, Any]:
-    """Of any classifier, and when its test images were learned to some accuracy."""
+    """The summary of any classifier, and when it reached some test accuracies."""
     found = outcomes.steps_to_accuracy(rows, "test_accuracy", ACCURACIES)
     return summarize_any(rows, config) | {"steps_to_test_accuracy": found}
 

@@ -20,14 +20,14 @@ Predict = Callable[..., jax.Array]
 
 
 class Parts(NamedTuple):
-    """What is trained on, and what is tested with; on the device, uint8 and int32."""
+    """The training set and the test set, on the device, as uint8 and int32."""
 
     train: Labelled
     test: Labelled
 
 
 class BatchState(NamedTuple):
-    """A `TrainState`, and where in the training set it stands."""
+    """A `TrainState`, and its position in the training set."""
 
     params: Any
     opt_state: Any
@@ -69,7 +69,7 @@ class Classifier:
         return Parts(*parts)
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> MLP:
-        """The network at first."""
+        """The initial network."""
         height, width, channels = SPEC.image_shape
         return MLP(
             height * width * channels,

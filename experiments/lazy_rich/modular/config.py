@@ -1,4 +1,4 @@
-"""What a run on modular addition can be asked for."""
+"""Settings of a run on modular addition."""
 
 import dataclasses
 from typing import Literal
@@ -15,14 +15,14 @@ class Config(PairsConfig):
     width: int = 100
     """The network has this many hidden units."""
     activation: Literal["quadratic", "relu"] = "quadratic"
-    """Of the hidden units: their squares, or what of them is positive."""
+    """Each hidden unit is squared (quadratic) or keeps its positive part (relu)."""
     scaling: Literal["ntk", "mean_field"] = "ntk"
     """Outputs are sums of the hidden units over the root of the width (ntk), or their
     averages (mean_field)."""
     learning_rate: float = per_member(100.0)
-    """η₀: gradient descent, with momentum or without, has this rate over alpha squared;
-    with scaling=mean_field, times the width, so ask for 10. Adam and AdamW have it as
-    it is: ask for 0.001 or so."""
+    """η₀. Gradient descent, with or without momentum, uses this over alpha squared.
+    With scaling=mean_field it uses this times the width, so set 10. Adam and AdamW use
+    it as it is: set about 0.001."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

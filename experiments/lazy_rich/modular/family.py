@@ -8,7 +8,7 @@ from experiments.lazy_rich.modular.config import Config
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, and the units of all examples."""
+    """The least memory: parameters now and at first, and the units of all examples."""
     params = 3 * config.modulus * config.width
     units = config.width + config.modulus
     return Needs(

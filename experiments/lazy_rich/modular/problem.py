@@ -18,7 +18,7 @@ class Addition(PairsProblem[Config]):
         self.width = config.width if config.scaling == "mean_field" else 1
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> ModularMLP:
-        """The network at first."""
+        """The initial network."""
         return ModularMLP(
             self.config.modulus,
             self.config.width,

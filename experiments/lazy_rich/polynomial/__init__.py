@@ -1,1 +1,1 @@
-"""A committee machine on squares of normals: the task that is known in closed form."""
+"""A committee machine on squares of normals: a task with a closed form."""

@@ -1,4 +1,4 @@
-"""What a run on the polynomial task can be asked for."""
+"""Settings of a run on the polynomial task."""
 
 import dataclasses
 
@@ -11,8 +11,8 @@ from experiments.lazy_rich.config import LazyConfig
 class Config(LazyConfig):
     """Regression of squares of normals by a committee machine, tested in closed form.
 
-    Gradient descent needs no units: it is computed for their moments, which is exact
-    and costs the same at any width. Other optimizers train the units' weights.
+    Gradient descent is computed for moments of the units, which is exact and costs the
+    same at any width. Other optimizers train the units' weights.
     """
 
     dimension: int = 50
@@ -25,21 +25,23 @@ class Config(LazyConfig):
     width: int = 500
     """The network averages this many units."""
     epsilon: float = per_member(0.1)
-    """A unit is h + epsilon / 2 h^2; the smaller, the less the initial network sees of
-    the target."""
+    """A unit is h + epsilon / 2 h^2. The smaller epsilon, the less the initial network
+    sees of the target."""
     readouts: bool = False
-    """Each unit has a trained readout, normal at first; without, all of them are 1."""
+    """Each unit has a trained readout, normal at first. Otherwise all readouts are
+    1."""
     weight_scale: float = per_member(1.0)
     """The initial weights have this standard deviation."""
     label_scale: float = per_member(1.0)
-    """The targets are multiplied by this; losses are given over its square, so that
-    they compare."""
+    """The targets are multiplied by this. Losses are divided by its square, so that
+    they are comparable."""
     solution_share: float = per_member(0.0)
-    """Each unit starts with this times a solution's weights added to its own: the
-    direction of the target over the root of alpha * epsilon, with both signs alike."""
+    """The initial weights of each unit also have this share of a solution: the
+    direction of the target over the root of alpha * epsilon, with either sign equally
+    often."""
     learning_rate: float = per_member(2.0)
-    """η₀: gradient descent, with momentum or without, has this rate times the width
-    over alpha squared. Adam and AdamW have it as it is: ask for 0.001 or so."""
+    """η₀. Gradient descent, with or without momentum, uses this times the width, over
+    alpha squared. Adam and AdamW use it as it is: set about 0.001."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.
@@ -70,7 +72,7 @@ class Config(LazyConfig):
 
     @property
     def by_moments(self) -> bool:
-        """Whether moments of the weights are what is trained."""
+        """Whether the run trains moments of the weights."""
         changed = self.readouts or self.project or self.num_rewarms or self.diagnose
         return self.optimizer == "gd" and not changed
 

@@ -18,7 +18,7 @@ from models import CommitteeMachine
 
 
 class State(NamedTuple):
-    """What changes from step to step; a checkpoint takes no array by itself."""
+    """The state of a step. A checkpoint needs a tuple, not an array alone."""
 
     moved: jax.Array  # (n, D), the weights of few units less those at first
 
@@ -32,7 +32,7 @@ class Fixed(NamedTuple):
 
 
 def experiment(config: Config) -> "ByMoments | Training":
-    """What a config trains."""
+    """The experiment of a config."""
     return ByMoments(config) if config.by_moments else Training(config, Units(config))
 
 
@@ -95,7 +95,7 @@ class ByMoments:
     def _residuals(
         self, hidden: jax.Array, hyper: Hyperparameters, fixed: Fixed
     ) -> jax.Array:
-        """Targets less outputs, from how the pre-activations changed."""
+        """Targets minus outputs, from the change of the pre-activations."""
         return fixed.task.targets - moments.outputs(
             hidden,
             fixed.start,
@@ -124,7 +124,7 @@ class Units:
         )
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> CommitteeMachine:
-        """The network at first."""
+        """The initial network."""
         return CommitteeMachine(
             self.config.dimension,
             self.config.width,
@@ -141,14 +141,14 @@ class Units:
     def measure(
         self, network: Network, data: Task, hyper: Hyperparameters
     ) -> dict[str, jax.Array]:
-        """Losses, and what the theory says of them."""
+        """Losses, and the metrics of the theory."""
         initial, now = (
             moments.moments_of(params["hidden"]["kernel"], params.get("readouts"))
             for params in (network.initial_params, network.params)
         )
         change = jax.tree.map(jnp.subtract, now, initial)
         measured = averages(change, initial, data, hyper, center=self.config.center)
-        if not self.config.readouts:  # whose kernel has terms of its own
+        if not self.config.readouts:  # their kernel has further terms
             measured |= alignments(initial, change, data, hyper)
         loss = self.loss(network.predict, data) / jnp.square(hyper.label_scale)
         return {"train_loss": loss, **measured}
@@ -169,7 +169,7 @@ def solution(task: Task, width: int, hyper: Hyperparameters) -> jax.Array:
     negative: then :math:`\alpha \varepsilon M = \beta \beta^\top` and the mean is 0.
     """
     signs = jnp.where(jnp.arange(width) % 2 == 0, 1.0, -1.0)
-    # Without curvature there is none, and none is asked for.
+    # Without curvature no weights solve the task, and the share is 0.
     scale = jnp.sqrt(jnp.maximum(hyper.alpha * hyper.epsilon, 1e-12))
     return hyper.solution_share / scale * jnp.outer(task.directions[0], signs)
 

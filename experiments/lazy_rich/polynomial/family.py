@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_seconds(config: Config) -> float:
-    """An estimate."""
+    """An estimate of the time."""
     d, p, n = config.dimension, config.num_train, config.width
     operations = 4 * p * d * min(n, d + 1) if config.by_moments else 8 * p * d * n
     one = DISPATCH_SECONDS + operations / OPERATIONS_PER_SECOND
@@ -22,7 +22,7 @@ def run_seconds(config: Config) -> float:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: a member's inputs, its state, and an update."""
+    """The least memory: a member's inputs, its state, and an update."""
     d, p, n = config.dimension, config.num_train, config.width
     data = 4 * p * d
     if config.by_moments:

@@ -48,7 +48,7 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
 def _lazy_lines(
     ax: Any, rows: Sequence[dict[str, Any]], config: Config, steps: np.ndarray
 ) -> None:
-    """The linearised network's losses, dashed; nothing where it diverges."""
+    """The linearised network's losses, dashed; no line if it diverges."""
     seeds = dict.fromkeys(row["seed"] for row in rows)
     curves = [lazy_curve(config, seed, steps.astype(np.int32)) for seed in seeds]
     found = [curve for curve in curves if curve is not None]

@@ -1,7 +1,7 @@
 r"""What the network would learn if its kernel never changed, without training it.
 
-The linearised network is again a quadratic function, so that its test loss is known in
-closed form at any step.
+The linearised network is also a quadratic function, so its test loss has a closed form
+at any step.
 """
 
 from typing import NamedTuple
@@ -67,7 +67,7 @@ def lazy_curve(
 ) -> LazyCurve:
     """Losses of the centred, linearised network along gradient descent.
 
-    They do not depend on α and the width: that is what η₀ N / α² is for.
+    The rate η₀ N / α² makes them independent of α and the width.
 
     Args:
       steps: whole numbers, shape (steps,).

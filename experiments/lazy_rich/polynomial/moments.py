@@ -10,14 +10,14 @@ error. All units follow one affine map, whatever their number:
     w_i \leftarrow w_i + k \sum_\mu r_\mu x_\mu (1 + \varepsilon w_i \cdot x_\mu),
     \quad k = \frac{2 \eta_0}{\alpha P}
 
-with residuals :math:`r = y - f`. So D + 1 units, each with a share of the others, do
-what any number does: a column :math:`u_j` of weights and a number :math:`e_j` for each,
+with residuals :math:`r = y - f`. So D + 1 weighted units stand for any number of
+units: a column :math:`u_j` of weights and a number :math:`e_j` for each,
 such that :math:`\sum_j e_j^2 = 1`, that :math:`\sum_j e_j u_j` is the mean of the units
 and :math:`\sum_j u_j u_j^\top` that of their squares. They follow
 :math:`u_j \leftarrow u_j + k \sum_\mu r_\mu x_\mu (e_j + \varepsilon u_j \cdot x_\mu)`.
 
-Their change is what is stored: it is small where training is lazy, and float32 keeps
-its digits at any α. Derived from the definitions; Kumar et al. (2024) have the moments
+The code stores their change. It is small if training is lazy, and float32 keeps its
+digits at any α. Derived from the definitions; Kumar et al. (2024) have the moments
 in their section 4. P examples, D dimensions, n = min(N, D + 1) units.
 """
 
@@ -38,7 +38,7 @@ class Moments(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The few units of an initial network, and what they do with its examples."""
+    """The few units of an initial network, and their products with its examples."""
 
     weights: jax.Array  # (n, D), u
     shares: jax.Array  # (n,), e
@@ -54,11 +54,11 @@ def moments_of(weights: jax.Array, readouts: jax.Array | None = None) -> Moments
 
 
 def start(weights: jax.Array, inputs: jax.Array, epsilon: Scalar) -> Start:
-    """Few units that are like those of weights of shape (D, N)."""
+    """The few units that have the moments of weights of shape (D, N)."""
     dimension, width = weights.shape
     columns = jnp.vstack([weights, jnp.ones((1, width), weights.dtype)]).T / width**0.5
     if width > dimension + 1:
-        # Columns that are turned alike have the same products with each other.
+        # A common rotation of columns keeps their products with each other.
         columns = jnp.linalg.qr(columns, mode="r")
     units, shares = columns[:, :-1], columns[:, -1]
     hidden = units @ inputs.T
@@ -72,7 +72,7 @@ def unchanged(first: Start) -> jax.Array:
 
 
 def change(moved: jax.Array, first: Start) -> Moments:
-    """The moments now less those at first, computed without a difference."""
+    """The change of the moments, computed without a difference."""
     product = moved.T @ (2 * first.weights + moved)
     return Moments(first.shares @ moved, (product + product.T) / 2)
 

@@ -20,7 +20,7 @@ from experiments.lazy_rich.polynomial.task import target_matrix
 
 
 def summarize(rows: Rows, config: Config) -> dict[str, Any]:
-    """When a seed fitted and generalised, and what a lazy network would have done."""
+    """When a seed fitted and generalised, and the losses of a lazy network."""
     summary = outcomes.losses(rows)
     seed = rows[-1]["seed"]
     limit = largest_rate(config, seed)
@@ -36,12 +36,12 @@ def summarize(rows: Rows, config: Config) -> dict[str, Any]:
 
 
 def lazy_curve(config: Config, seed: int, steps: np.ndarray) -> LazyCurve | None:
-    """What the linearised network does at the same rate; None where that diverges.
+    """Losses of the linearised network at the same rate; None if it diverges.
 
-    Also for other optimizers, which it is there to be compared with.
+    Other optimizers have them too, for comparison.
     """
     fixed, limit = _start(config, seed)
-    # Beside the limit rounding decides.
+    # Close to the limit, rounding decides.
     if config.learning_rate >= 0.999 * limit:
         return None
     curve = lazy_limit.lazy_curve(
@@ -70,7 +70,7 @@ def largest_rate(config: Config, seed: int) -> float | None:
 
 
 def cautions(config: Config) -> Iterator[str]:
-    """What is wrong with a run before it is begun."""
+    """Warnings about a run, before it begins."""
     for seed in range(config.seed, config.seed + config.num_seeds):
         limit = largest_rate(config, seed)
         if limit is not None and config.learning_rate >= limit:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 class Task(NamedTuple):
-    """Training examples, and what the target is made of."""
+    """Training examples, and the directions of the target."""
 
     inputs: jax.Array  # (P, D), normal with variance 1 / D
     targets: jax.Array  # (P,)
@@ -40,7 +40,7 @@ def draw_task(
       dimension: D.
       num_train: P.
       num_directions: K; there is one in the paper's main text.
-      label_scale: what all targets are multiplied by.
+      label_scale: a factor of all targets.
     """
     inputs_key, directions_key = jax.random.split(key)
     inputs = jax.random.normal(inputs_key, (num_train, dimension)) / dimension**0.5

@@ -16,7 +16,7 @@ from experiments.lazy_rich.polynomial.moments import Moments, Scalar
 class LossTerms(NamedTuple):
     """The three terms of the test loss, each shape ()."""
 
-    variance: jax.Array  # what the network says of |x|^2
+    variance: jax.Array  # error in |x|^2
     misalignment: jax.Array  # of its weights with the directions
     linear: jax.Array  # power of its linear part
 
@@ -78,7 +78,7 @@ def tangent_kernel(
 
 
 class Eigenvalue(NamedTuple):
-    """One of an operator's eigenvalues, and of how many functions it is one."""
+    """An eigenvalue of an operator, and its multiplicity."""
 
     multiplicity: int
     value: float
@@ -136,7 +136,7 @@ def alignment(
       epsilon: ε.
       centered: whether to centre target and kernel.
     """
-    d = float(len(target))  # whose fourth power may not fit int32
+    d = float(len(target))  # the fourth power may not fit int32
     trace, moved = jnp.trace(target), target @ moments.second
     numerator = 4 * jnp.sum(moved * target)
     if not centered:

@@ -1,1 +1,1 @@
-"""A tanh network that learns what another one says of normal inputs."""
+"""A tanh network that learns the outputs of another on normal inputs."""

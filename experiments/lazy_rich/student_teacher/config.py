@@ -1,4 +1,4 @@
-"""What a student and its teacher can be asked for."""
+"""Settings of a student and its teacher."""
 
 import dataclasses
 
@@ -25,19 +25,20 @@ class Config(LazyConfig):
     """The student's initial weights and biases are this many times as large as the
     teacher's."""
     tolerance: float = per_member(1e-3)
-    """An example counts as right if its squared error, the mean over outputs, is below
+    """An example is right if its squared error, the mean over outputs, is below
     this."""
     num_steps: int = 20_000
     """The run has this many updates, each of the whole training set."""
     learning_rate: float = per_member(1e-3)
-    """η₀: gradient descent, with momentum or without, has this rate over alpha squared.
-    Adam and AdamW have it as it is."""
+    """η₀. Gradient descent, with or without momentum, uses this over alpha squared.
+    Adam and AdamW use it as it is."""
     center: bool = False
-    """The output is less that of the initial network, so that it starts at zero."""
+    """The output of the initial network is subtracted, so that the output starts at
+    zero."""
     optimizer: Optimizer = "adamw"
-    """Gradient descent (gd), with momentum, Adam, or AdamW with its weight decay."""
+    """Gradient descent (gd), momentum, Adam, or AdamW with its weight decay."""
     weight_decay: float = per_member(0.05)
-    """AdamW's weights decay by this, times the learning rate."""
+    """AdamW decays the weights by this, times the learning rate."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

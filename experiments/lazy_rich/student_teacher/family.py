@@ -14,7 +14,7 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, data, and the units of an update."""
+    """The least memory: parameters now and at first, data, and an update's units."""
     numbers = config.num_inputs + config.num_outputs
     data = (config.num_train + config.num_test) * numbers
     units = 2 * config.width + config.num_outputs

@@ -28,7 +28,7 @@ class Student(RegressionProblem[Config]):
         return Parts(*(Examples(part, teacher(part)) for part in inputs))
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> MLP:
-        """The student at first."""
+        """The initial student."""
         return self._network(hyper.init_scale, rngs)
 
     def loss(self, predict: Predict, data: Parts) -> jax.Array:

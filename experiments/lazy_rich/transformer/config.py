@@ -1,4 +1,4 @@
-"""What a lazy transformer can be asked for."""
+"""Settings of a lazy transformer."""
 
 import dataclasses
 import math
@@ -17,30 +17,31 @@ class Config(PairsConfig):
     """
 
     modulus: int = 31
-    """p: the pairs are all 0 <= x, y < p, ordered. The paper has 113."""
+    """p. The pairs are all ordered pairs with 0 <= x, y < p. The paper has 113."""
     train_fraction: float = 0.75
     """This share of the pairs is the training set. The paper has 0.3."""
     num_heads: int = 4
     """The block has this many attention heads."""
     head_dim: int = 16
-    """A head has this width. The paper has 32."""
+    """Width of a head. The paper has 32."""
     mlp_dim: int = 128
     """The MLP has this many hidden units. The paper has 512."""
     num_steps: int = 4000
     """The run has this many updates, each of the whole training set."""
     learning_rate: float = per_member(1e-3)
-    """η₀: gradient descent, with momentum or without, has this rate over alpha squared.
-    Adam and AdamW have it as it is."""
+    """η₀. Gradient descent, with or without momentum, uses this over alpha squared.
+    Adam and AdamW use it as it is."""
     center: bool = False
-    """The output is less that of the initial network, so that it starts at zero."""
+    """The output of the initial network is subtracted, so that the output starts at
+    zero."""
     optimizer: Optimizer = "adamw"
-    """Gradient descent (gd), with momentum, Adam, or AdamW with its weight decay."""
+    """Gradient descent (gd), momentum, Adam, or AdamW with its weight decay."""
     adam_b2: float = per_member(0.98)
-    """Adam's and AdamW's second moment decays by this."""
+    """Decay of the second moment of Adam and AdamW."""
     weight_decay: float = per_member(1.0)
-    """AdamW's weights decay by this, times the learning rate."""
+    """AdamW decays the weights by this, times the learning rate."""
     eval_every: int = 50
-    """Losses are measured once every this many updates."""
+    """Losses are measured every this many updates."""
 
     def __post_init__(self) -> None:
         """Checks every field that has a range.

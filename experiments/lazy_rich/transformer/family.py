@@ -7,7 +7,7 @@ from experiments.lazy_rich.families import lazy_family
 from experiments.lazy_rich.transformer.config import Config
 
 NUM_POSITIONS = 5
-"""Of a pair's tokens: x, the operation, y, the equals sign and what is asked for."""
+"""Number of tokens of a pair: x, the operation, y, the equals sign and the query."""
 
 
 def num_params(config: Config) -> int:
@@ -18,9 +18,9 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """At the least: parameters now and at first, and the units of all examples.
+    """The least memory: parameters now and at first, and the units of all examples.
 
-    Attention has a row for each position; what follows is computed at the last one.
+    Attention has a row for each position; the rest is computed at the last position.
     """
     attention = NUM_POSITIONS * config.num_heads * config.head_dim
     units = attention + config.mlp_dim + config.modulus

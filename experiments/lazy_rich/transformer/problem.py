@@ -15,7 +15,7 @@ class Transformer(PairsProblem[Config]):
     """The grokking transformer without normalisation, and the cross-entropy."""
 
     def model(self, hyper: Hyperparameters, rngs: nnx.Rngs) -> GrokkingTransformer:
-        """The network at first."""
+        """The initial network."""
         return GrokkingTransformer(
             self.config.modulus,
             num_heads=self.config.num_heads,
