@@ -1,6 +1,7 @@
 """Whether the pages and pictures are complete, and whether their indexes are."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_the_page_on_citing_agrees_with_the_file() -> None:
     for name in re.findall(r"family-names: (\w+)", file):
         assert name in page
     assert f"{{{re.search(r'^version: (.*)$', file, re.M)[1]}}}" in page  # type: ignore
+
+
+def test_the_newest_release_in_the_changelog_is_this_version() -> None:
+    root = DOCS.parent
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    changelog = (root / "CHANGELOG.md").read_text()
+    released = re.search(r"^## \[(\d[^]]*)\] - (\S+)$", changelog, re.M)
+    assert released
+    assert released[1] == version
+    citation = (root / "CITATION.cff").read_text()
+    assert f"\nversion: {version}\ndate-released: {released[2]}\n" in citation
