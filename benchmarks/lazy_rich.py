@@ -2,18 +2,18 @@
 
     python -m benchmarks.lazy_rich [--small] [--sections sweep dmft kernel]
 
-Sweep. Seven α and three seeds of the polynomial task, by moments of the weights, all at
-once and one after the other, against networks of 500 units that are trained one after
-the other. Both are timed on some steps, in turn; 30,000 of all members are scaled up.
-The bound is how many units the moments replace.
+Sweep: seven α and three seeds of the polynomial task, by moments of the weights, all at
+once and one after the other. They run against networks of 500 units that are trained
+one after the other. Both are timed in turn on some steps, and scaled up to 30,000 of
+all members. The bound is the number of units that the moments replace.
 
-Theory. The causal solver with two units, 60 updates and 6,000 samples. Its floor is
-reading the responses of all samples that each update needs, once, at the bandwidth of
-the memory, measured in the same rounds.
+Theory: the causal solver with two units, 60 updates and 6,000 samples. Its floor is the
+time to read once, for each update, the responses of all samples that it needs, at the
+memory's bandwidth, measured in the same rounds.
 
-Kernel. The tangent kernel of the grokking transformer at the paper's size, summed over
-all of its outputs, in different forms. The floor of each is its products at this
-machine's rate of large ones. With `--whole` that of 2,000 pairs is computed once.
+Kernel: the tangent kernel of the grokking transformer at the paper's size, summed over
+all of its outputs, in different forms. The floor of each is the time of its products at
+this machine's rate of large products. `--whole` computes that of 2,000 pairs once.
 """
 
 import dataclasses
@@ -54,13 +54,13 @@ Clock = Callable[[], float]
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("benchmarks.lazy_rich", __doc__)
-    parser.add_argument("--small", action="store_true", help="to try it, in seconds")
+    parser.add_argument("--small", action="store_true", help="a trial of seconds")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=count(), default=5)
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="seconds of all cores, which other programs change less",
+        help="measure seconds of all cores, which other programs affect less",
     )
     parser.add_argument(
         "--whole", action="store_true", help="also the kernel of 2,000 pairs, once"
@@ -170,7 +170,7 @@ def theory(small: bool, rounds: int, clock: Clock) -> None:
 
 
 def forms(small: bool) -> tuple[Any, Any, dict[str, Any]]:
-    """Parameters, all pairs in some order, and functions of them that are a kernel."""
+    """Parameters, all pairs in some order, and functions of them with this kernel."""
     modulus, sizes = 113, dict[str, Any]()
     if small:
         modulus, sizes = 5, {"num_heads": 2, "head_dim": 4, "mlp_dim": 8}
@@ -187,7 +187,7 @@ def forms(small: bool) -> tuple[Any, Any, dict[str, Any]]:
         return by_tokens(nnx.merge(graph, params), *inputs)
 
     def hidden(params: Any, inputs: Any) -> jax.Array:
-        """The same, with no matrix as it is, so that none is left as factors."""
+        """The same with copies of the matrices, so that none is left as factors."""
         return apply(jax.tree.map(lambda leaf: leaf * 1, params), inputs)
 
     return (
@@ -248,7 +248,7 @@ def kernel(small: bool, rounds: int, clock: Clock, whole: bool) -> None:
 def whole_kernel(
     way: Callable[..., jax.Array], params: Any, pairs: Any, rate: float, clock: Clock
 ) -> None:
-    """Prints the time of the kernel of many pairs, of one run."""
+    """Prints the time of one run of the kernel of many pairs."""
     run = jax.jit(way).lower(params, pairs).compile()
     took = seconds(functools.partial(run, params, pairs), clock)
     flops = product_flops(way, params, pairs)
@@ -263,7 +263,7 @@ def whole_kernel(
 def by_tokens(model: GrokkingTransformer, x: jax.Array, y: jax.Array) -> jax.Array:
     """The logits of a transformer of one block, as those of several are computed.
 
-    By itself it shares keys and values among pairs, so that they are no layer's.
+    The model itself shares keys and values among pairs, so that no layer has them.
     """
     others = (jnp.full_like(x, model.modulus + i) for i in range(3))
     dot, equals, square = others
@@ -275,7 +275,7 @@ def by_tokens(model: GrokkingTransformer, x: jax.Array, y: jax.Array) -> jax.Arr
 
 
 def by_products(apply: Callable[..., jax.Array], params: Any, inputs: Any) -> jax.Array:
-    """The kernel by derivatives along gradients: no Jacobian of many is formed."""
+    """The kernel by derivatives along gradients, without a Jacobian of many pairs."""
     outputs = jax.eval_shape(apply, params, inputs).shape[1]
 
     def column(example: Any) -> jax.Array:
@@ -294,7 +294,7 @@ def by_products(apply: Callable[..., jax.Array], params: Any, inputs: Any) -> ja
 def in_turns(
     ways: Mapping[str, Callable[[], Any]], rounds: int, clock: Clock
 ) -> dict[str, list[float]]:
-    """Seconds of each way in each round, compiled before."""
+    """Seconds of each way in each round, without compilation."""
     for run in ways.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -305,7 +305,7 @@ def in_turns(
 
 
 def seconds(run: Callable[[], Any], clock: Clock) -> float:
-    """Of one call, until its results are there."""
+    """Seconds of one call, until its results are there."""
     start = clock()
     jax.block_until_ready(run())
     return clock() - start
@@ -314,7 +314,7 @@ def seconds(run: Callable[[], Any], clock: Clock) -> float:
 def matmul_times(
     shape: tuple[int, int, int], clock: Clock, repeats: int = 3
 ) -> list[float]:
-    """Seconds of large products, compiled before, by the clock of what they bound."""
+    """Seconds of large products, compiled before, by the measurement's clock."""
     rows, contracted, columns = shape
     multiply = jax.jit(jnp.matmul)
     left, right = jnp.ones((rows, contracted)), jnp.ones((contracted, columns))

@@ -1,4 +1,4 @@
-"""Operations of a program's matrix products, each loop counted as often as it runs.
+"""Operations of a program's matrix products, with loops counted as often as they run.
 
 XLA's own estimate counts the body of a loop once.
 """
@@ -14,7 +14,7 @@ from jax.extend import core
 def product_flops(function: Callable[..., Any], *args: Any) -> int:
     """A multiply and an add for each term of each product of a function's program.
 
-    Of branches, the one with most counts.
+    Of branches, only the largest counts.
 
     Raises:
       ValueError: a loop ends when a condition holds, so that its length is not known.
@@ -41,7 +41,7 @@ def _flops(program: Any) -> int:
 
 
 def _programs(equation: Any) -> Iterator[Any]:
-    """Those that an equation calls."""
+    """The programs that an equation calls."""
     for value in equation.params.values():
         for own in value if isinstance(value, tuple | list) else (value,):
             if isinstance(own, core.ClosedJaxpr):

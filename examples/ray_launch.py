@@ -1,7 +1,7 @@
 """Runs a figure on a Ray cluster: each part is a task, on storage that all nodes see.
 
-`python -m examples.ray_launch FIGURE --run-directory /shared/...`, as a job of Ray or
-where a cluster is found; docs/cluster.md has more.
+Run `python -m examples.ray_launch FIGURE --run-directory /shared/...` as a job of Ray,
+or where it can find a cluster. See docs/cluster.md.
 """
 
 import dataclasses
@@ -29,21 +29,22 @@ class Options(RunOptions):
     """Runs the arms and seeds of a figure as tasks of Ray.
 
     The same command runs what is missing. Afterwards `python -m experiments.reproduce`
-    draws and judges.
+    draws and judges the figure.
     """
 
     figure: tyro.conf.Positional[str] = ""
-    """The figure has this name."""
+    """Name of the figure."""
     arms_per_task: int = 1
-    """A task trains this many arms in one program, if they share one; 0 is all."""
+    """Arms of a task, trained in one program if they share one; 0 means all."""
     seeds_per_task: int = 1
-    """A task trains this many seeds of each of its arms; 0 is all."""
+    """Seeds of each arm that a task trains; 0 means all."""
     cpus: int = 2
-    """A task has this many cores."""
+    """Cores of a task."""
     gpus: int = 0
-    """A task has this many GPUs."""
+    """GPUs of a task."""
     retries: int = 100
-    """A task whose process or node is lost is run again, at most this many times."""
+    """If a task's process or node is lost, the task runs again, at most this many
+    times."""
     checkpoint_seconds: float = 60.0
     """Two checkpoints of a run are at least this many seconds apart."""
 
@@ -66,7 +67,7 @@ class Options(RunOptions):
 
 @ray.remote
 def train(work: Work) -> list[str]:
-    """Trains on a node; returns what kept it from that, in lines."""
+    """Trains on a node; returns the reasons of a failure, in lines."""
     try:
         return work()
     except UserError as error:
@@ -74,7 +75,7 @@ def train(work: Work) -> list[str]:
 
 
 def main() -> None:
-    """Runs what is missing; the exit code is 1 if something has to be run again."""
+    """Runs what is missing; the exit code is 1 if something must run again."""
     options = parse(Options, prog=PROG)
     own = options.request(options.figure, registry.find(options.figure))
     _connect()
@@ -94,11 +95,7 @@ def main() -> None:
 
 
 def _connect() -> None:
-    """Finds the cluster that this is a job of, or that is named; else starts one here.
-
-    Raises:
-      UserError: it does not answer.
-    """
+    """Finds the cluster of this job, or the named one; otherwise starts one here."""
     try:
         ray.init(log_to_driver=False)
     except ConnectionError as error:
@@ -107,7 +104,7 @@ def _connect() -> None:
 
 
 def _start(options: Options, own: Request, unit: Unit) -> ray.ObjectRef:
-    """Hands a task to Ray, which runs it when and where it has room."""
+    """Hands a task to Ray, which runs it when and where there is room."""
     task = train.options(
         name=f"{own.name}, {unit.label}",
         num_cpus=options.cpus,
@@ -118,7 +115,7 @@ def _start(options: Options, own: Request, unit: Unit) -> ray.ObjectRef:
 
 
 def _wait(labels: dict[ray.ObjectRef, str]) -> None:
-    """Waits for tasks, and says what became of each."""
+    """Waits for tasks, and prints the result of each."""
     left = list(labels)
     while left:
         (ended,), left = ray.wait(left)

@@ -1,1 +1,1 @@
-"""Agents on Atari against how others build them; `python -m benchmarks.atari`."""
+"""Agents on Atari against other implementations; `python -m benchmarks.atari`."""

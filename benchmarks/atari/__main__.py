@@ -1,4 +1,4 @@
-"""Agents on Atari against how others build them, in steps a second and in memory.
+"""Agents on Atari against other implementations, in steps a second and in memory.
 
     python -m benchmarks.atari
 
@@ -50,7 +50,7 @@ KINDS = {
         "prioritized": "objects of transitions, as DQN Zoo",
     },
 }
-"""By agent, its structures, ours first."""
+"""Structures of each agent, ours first."""
 
 
 class Worker:
@@ -66,7 +66,7 @@ class Worker:
         )
 
     def run(self, num_steps: int) -> dict[str, float]:
-        """Some steps; their seconds, and the memory of the process."""
+        """Runs some steps; returns their seconds and the memory of the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{num_steps}\n")
@@ -75,12 +75,12 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """Lets it end."""
+        """Ends the process."""
         self._process.communicate()
 
 
 def compare_agents(setting: Setting, core: int, num_steps: int, rounds: int) -> None:
-    """Prints steps a second, their ratios to the others' and the memory of each."""
+    """Prints steps a second, their ratios to the others', and memory."""
     kinds = KINDS[setting.agent]
     workers = {kind: Worker(kind, core, setting) for kind in kinds}
     answers: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
@@ -115,7 +115,7 @@ def compare_memory(setting: Setting, core: int) -> None:
 
 
 def compare_environments(game: str, num_steps: int, rounds: int) -> None:
-    """Prints what games do in a second, without an agent."""
+    """Prints the steps of games in a second, without an agent."""
     games = GamesAtOnce(game, np.array([0]), Protocol(), STACK)
     games.reset()
     env = gymnasium_game(game)
@@ -197,7 +197,7 @@ def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
 
 
 def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
-    """Prints what projection and a cyclic rate add to an update."""
+    """Prints the cost of projection and a cyclic rate in an update."""
     agent = Ours(setting)
     agent.fill(setting.replay_steps)
     batch = agent.member.replay.sample(np.random.default_rng(0), setting.batch_size)
@@ -237,7 +237,7 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
 def in_turns(
     runs: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of the core for each run in each round, after one that warms up."""
+    """Seconds of the core for each run in each round, after a warm-up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(rounds + 1):
         for name, run in runs.items():

@@ -13,7 +13,7 @@ from experiments.atari.replay.rows import Step
 
 
 def config_of(setting: Setting) -> Config:
-    """The same, as a user asks for it."""
+    """The setting as a config."""
     frames = 4 * setting.replay_steps
     return Config(
         suite="ale",
@@ -49,7 +49,7 @@ class Ours:
         )
 
     def fill(self, num: int) -> None:
-        """Steps at random, of which nothing is learned, or copies of one."""
+        """Takes random steps without learning, or stores copies of one."""
         if self.setting.fills_by_playing:
             self.run(num)
             return
@@ -63,13 +63,13 @@ class Ours:
         )
 
     def run(self, num: int) -> None:
-        """Steps of whole rounds; returns when all is done."""
+        """Runs steps of whole rounds; returns when all is done."""
         rounds = -(-num // self.config.round_steps)
         self.state = self.member.advance(self.state, rounds)
         np.asarray(self.state.learning.learner.num_updates)
 
 
 def bytes_per_step(setting: Setting) -> float:
-    """Of the replay, its slack left out."""
+    """Bytes of the replay, without its slack."""
     layout = sizes.layout(config_of(setting))._replace(length=1, slack=0)
     return ring.num_bytes(layout, FRAME_SHAPE)

@@ -1,18 +1,18 @@
 """Agents as they are structured elsewhere, with our networks, optimizer and losses.
 
-What differs is how steps are stored, drawn and handed to the device:
+They differ in how steps are stored, drawn and handed to the device:
 
 - `StackedArrays`, after CleanRL's `dqn_atari_jax` and the buffer of Stable-Baselines3:
-  an array of stacked observations, each gathered twice for a batch; the values come to
-  the host, where the action is chosen; the target network is copied by a call.
+  an array of stacked observations, each gathered twice for a batch. The values come to
+  the host, which chooses the action. A call copies the target network.
 - `Transitions`, after DQN Zoo: an object for each transition, with its stacked
   observations (shared by the next one; DQN Zoo compresses them with snappy, which takes
-  less memory and more time), put together to a batch one by one; the key goes through
-  each call.
+  less memory and more time), put together to a batch one by one. The key goes
+  through each call.
 
 `rainbow_peer.PrioritizedTransitions` is the latter for Rainbow. All play gymnasium's
-`AtariPreprocessing` with its stack of frames. They are written afresh, since none of
-the originals runs on today's jax, and leave out what they log.
+`AtariPreprocessing` with its stack of frames. They are written afresh, because none of
+the originals runs on today's jax. They leave out logging.
 """
 
 import abc
@@ -82,7 +82,7 @@ def network(num_actions: int, setting: Setting) -> Network:
 
 
 class Peer(abc.ABC):
-    """What they have in common: a game, a network and a learning step."""
+    """The common part: a game, a network and a learning step."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -121,7 +121,7 @@ class Peer(abc.ABC):
         return optax.apply_updates(params, updates), opt_state
 
     def fill(self, num: int) -> None:
-        """Steps at random, of which nothing is learned, or copies of one."""
+        """Takes random steps without learning, or stores copies of one."""
         for _ in range(num):
             if self.setting.fills_by_playing:
                 self.play(int(self.generator.integers(self.num_actions)))
@@ -132,7 +132,7 @@ class Peer(abc.ABC):
                 self.num_steps += 1
 
     def run(self, num: int) -> None:
-        """Steps, with an update after each of some; returns when all is done."""
+        """Runs steps with updates between them; returns when all is done."""
         for _ in range(num):
             self.play(self.act())
             if self.num_steps % self.setting.steps_per_update == 0:

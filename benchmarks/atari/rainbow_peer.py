@@ -1,9 +1,9 @@
 """Rainbow as DQN Zoo structures it, with our network, optimizer and losses.
 
-Steps become returns in a queue of three, and an object for each of them is stored. A
-tree is walked from Python for each transition that is drawn or changed, weights are
-computed on the host, and each update is waited for, since it is followed by the
-priorities of its batch. Written afresh, as the others in `peers`.
+A queue of three turns steps into returns, and each return is stored as an object. For
+each transition that is drawn or changed, Python walks through a tree. The host computes
+the weights. Each update is waited for, because the priorities of its batch follow. It
+is written afresh, like the others in `peers`.
 """
 
 import collections
@@ -23,7 +23,7 @@ PRIORITY_EXPONENT, IMPORTANCE_EXPONENT, UNIFORM_SHARE = 0.5, 0.4, 1e-3
 
 
 class Tree:
-    """Sums of weights, walked from Python item by item."""
+    """Sums of weights, walked through from Python item by item."""
 
     def __init__(self, num_items: int) -> None:
         self.first = 1 << (num_items - 1).bit_length()
@@ -136,7 +136,7 @@ class PrioritizedTransitions(Transitions):
     def store(
         self, action: int, reward: float, terminated: bool, following: np.ndarray
     ) -> None:
-        """Keeps the returns that this step completes."""
+        """Stores the returns that this step completes."""
         discount = np.float32(0.0 if terminated else self.setting.discount)
         own = Transition(
             self.observation, action, np.float32(reward), discount, following

@@ -1,4 +1,4 @@
-"""What all agents of the comparison have in common."""
+"""What all agents of the comparison share."""
 
 from typing import Literal, NamedTuple
 

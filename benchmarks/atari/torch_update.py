@@ -1,7 +1,7 @@
-"""An update of DQN as one writes it for PyTorch, with our weights and on our batches.
+"""An update of DQN in PyTorch, with our weights and on our batches.
 
-Channels last, float32, the fused Adam, not compiled. PyTorch is imported when an update
-is made.
+It has channels last, float32 and the fused Adam, and is not compiled. PyTorch is
+imported when an update is made.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def torch_update(
     )
 
     def images(observations: np.ndarray) -> torch.Tensor:
-        # In memory channels are the last axis already.
+        # In memory, channels are already the last axis.
         return torch.from_numpy(observations).permute(0, 3, 1, 2).float() / 255
 
     def run(num_updates: int) -> np.ndarray:

@@ -3,7 +3,7 @@
     python -m benchmarks.atari.worker KIND CORE SETTING
 
 The setting is JSON. It answers each number of steps with JSON: the seconds of its core
-that they took, and the memory of the process that no file stands behind.
+that they took, and the memory of the process without pages of files.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 
 def private_memory() -> int:
-    """Bytes of the process that are its own; pages of files are the system's."""
+    """Bytes of the process itself; pages of files belong to the system."""
     with open("/proc/self/status") as file:
         lines = dict(line.split(":", 1) for line in file)
     return 1024 * int(lines["RssAnon"].split()[0])

@@ -1,4 +1,4 @@
-"""The test losses of initial networks: the first row of a run is of a later step."""
+"""The test losses of initial networks, which come before the first row of a run."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ NEVER = "(what never happens counts as later than all that does)"
 
 @dataclasses.dataclass(frozen=True)
 class Learned:
-    """From where on a network counts as having learned its two sets."""
+    """Levels at which a network counts as having learned its two sets."""
 
     kind: str
     """`loss` (below the levels) or `accuracy` (at them or above)."""
@@ -29,24 +29,24 @@ class Learned:
     test: float
 
     def fitted(self, runs: Runs, arm: str) -> np.ndarray:
-        """Updates until the training set is learned; infinity for never."""
+        """Updates until the training set is learned; infinity if never."""
         return self._first(runs, arm, "train", self.train)
 
     def generalised(self, runs: Runs, arm: str) -> np.ndarray:
-        """Updates until the test set is learned; infinity for never."""
+        """Updates until the test set is learned; infinity if never."""
         return self._first(runs, arm, "test", self.test)
 
     def delay(self, runs: Runs, arm: str) -> np.ndarray:
-        """Updates from one to the other; infinity where it never generalises.
+        """Updates from one to the other; infinity if the network never generalises.
 
-        Not a number where it generalises and never fits.
+        It is not a number if the network generalises and never fits.
         """
         generalised, fitted = self.generalised(runs, arm), self.fitted(runs, arm)
         since = np.where(np.isinf(fitted), np.nan, fitted)
         return np.where(np.isinf(generalised), np.inf, generalised - since)
 
     def ratio(self, runs: Runs, arm: str) -> np.ndarray:
-        """How many times as late it generalises as it fits."""
+        """The updates to generalise over those to fit."""
         with np.errstate(invalid="ignore"):
             return self.generalised(runs, arm) / self.fitted(runs, arm)
 
@@ -57,7 +57,7 @@ class Learned:
         return runs.first_step(arm, level, metric=metric)
 
     def words(self, part: str) -> str:
-        """What learned means, for a table."""
+        """The meaning of "learned", for a table."""
         level = getattr(self, part)
         name = "training" if part == "train" else part
         sign = "<" if self.kind == "loss" else "at"
@@ -72,7 +72,7 @@ ALIGNMENTS = {"kernel_alignment": "kernel alignment"}
 
 
 def risen(values: Sequence[np.ndarray]) -> np.ndarray:
-    """In how many steps from one arm to the next a number grows, for each seed.
+    """Number of steps from one arm to the next in which a value grows, for each seed.
 
     Args:
       values: for each arm, by seed; infinity and infinity count as grown.
@@ -112,14 +112,14 @@ def table(
     columns: Mapping[str, Callable[[Runs, str], np.ndarray]] | None = None,
     arms: Mapping[str, str] | None = None,
 ) -> str:
-    """When each arm fitted and generalised, and how its test loss went.
+    """When each arm fitted and generalised, and its test loss.
 
     Args:
       runs: the metrics.
       preset: of the figure.
-      learned: what counts.
-      columns: more of them, by their headings.
-      arms: which, and how they are called; by default all.
+      learned: the levels that count.
+      columns: further columns, by their headings.
+      arms: to show, and their labels; by default all.
     """
     own: dict[str, Callable[[Runs, str], np.ndarray]] = {
         learned.words("train"): learned.fitted,
@@ -175,7 +175,7 @@ def draw(
       panels: further metrics, and their labels.
       kinds: `loss`, `accuracy` or both: a panel each.
       log_loss: whether losses are drawn on a logarithmic axis.
-      sweep: whether the arms are in an order, and their colours are to be as well.
+      sweep: whether arms and their colours are in an order.
     """
     panels = panels or {}
     own_colors = drawing.shades(len(arms)) if sweep else drawing.colors(len(arms))
@@ -217,7 +217,7 @@ class Size(NamedTuple):
     settings: Mapping[str, Any]
     """Settings of all arms."""
     note: str = ""
-    """What differs from the paper's."""
+    """Differences from the paper."""
 
 
 def figure(
@@ -246,8 +246,8 @@ def figure(
       paper: likewise.
       draw: draws it.
       table: of results, if lines alone do not tell.
-      measure: what to measure once beside the runs.
-      from_start: whether that is the initial networks' losses, for `first_losses`.
+      measure: measures something once, beside the runs.
+      from_start: whether to measure the initial networks' losses, for `first_losses`.
     """
     sizes: dict[Scale, Size] = {"laptop": laptop, "paper": paper}
     presets = {

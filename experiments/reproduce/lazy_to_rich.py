@@ -1,8 +1,8 @@
 """Does projection with re-warming move a lazy network to the rich regime on demand?
 
-What the studies of three tasks share: a lazy and a rich setting, free and projected, at
-a constant rate, at one that is re-warmed late, and at a constant one of the same mean.
-The last is run once more with gradients without their radial part, which was added
+The studies of three tasks share a lazy and a rich setting, free and projected. They
+have a constant rate, a rate that is re-warmed late, and a constant rate of the same
+mean. The last also runs with gradients without their radial part; these arms were added
 after the first run.
 """
 
@@ -38,16 +38,16 @@ MEASURES = {
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The arms of a task and what is asked of them."""
+    """The arms and claims of a task."""
 
     lazy: str
     """Name of the setting in which kernels hardly turn, such as `alpha = 10`."""
     rich: str
-    """Likewise, where they do."""
+    """Name of the setting in which kernels turn."""
     learned: Learned
-    """What counts as generalised."""
+    """The levels that count as learned."""
     rates: tuple[str, ...] = (CONSTANT, REWARMED, MEAN, TANGENTIAL)
-    """At which each setting is trained."""
+    """The rates at which each setting is trained."""
 
     def name(self, setting: str, constraint: str, rate: str) -> str:
         """Names an arm."""
@@ -65,7 +65,7 @@ class Study:
           config_class: of the task.
           settings: what differs between the lazy and the rich one.
           size: what all arms share; the last three quarters of the updates are the
-            cycles of those that are re-warmed.
+            cycles of the re-warmed arms.
         """
         return {
             self.name(setting, constraint, rate): config_class(
@@ -204,7 +204,7 @@ class Study:
 def draw_columns(
     runs: Runs, columns: Mapping[str, Mapping[str, str]], metric: str
 ) -> Any:
-    """What is learned, how far kernels turned and what weights grew, in rows.
+    """Draws learning, rotation of kernels and weight norms in rows.
 
     Args:
       runs: the metrics.

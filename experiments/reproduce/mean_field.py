@@ -1,4 +1,4 @@
-"""What the figures of mean-field theory share: networks beside it, and how far off."""
+"""What the figures of mean-field theory share: networks beside it, and distances."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,12 +60,12 @@ def simulated(runs: Runs, arm: str, metric: str) -> np.ndarray:
 
 
 def initial(runs: Runs, arm: str, metric: str) -> float:
-    """The networks' before the first update, whose overlaps are those of the theory."""
+    """The networks' loss before the first update, when overlaps equal the theory's."""
     return float(runs.extra["simulated"][arm][metric][0])
 
 
 def distance(runs: Runs, arm: str, metric: str) -> np.ndarray:
-    """The theory's distance from the networks over their norm, along the run."""
+    """The theory's distance from the networks, over their norm, along the run."""
     _, theory = runs.curve(arm, metric)
     networks = simulated(runs, arm, metric)
     return np.linalg.norm(theory - networks, axis=1) / np.linalg.norm(networks)
@@ -80,7 +80,7 @@ def own_error(runs: Runs, arm: str, metric: str) -> float:
 
 
 def agrees(arms: Sequence[str]) -> tuple[Claim, ...]:
-    """The theory lies on the networks, for the training and the test loss."""
+    """Claims that theory and networks agree, in training and test loss."""
 
     def largest(metric: str) -> Claim:
         return Claim(
@@ -119,7 +119,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
-    """Theory as lines, networks as marks: training and test loss."""
+    """Draws theory as lines and networks as marks: training and test loss."""
     figure, axes = plots.figure(1, len(PARTS), width=4.6, height=3.4)
     colors = drawing.shades(len(preset.arms))
     for ax, (metric, label) in zip(axes[0], PARTS.items(), strict=True):

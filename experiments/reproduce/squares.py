@@ -28,12 +28,12 @@ DATA = (
 METHOD = "Gradient descent on the {} network, computed for moments."
 NOTE = f"{DATA} {METHOD}".format(250, "centred")
 FEWER = Size(LAPTOP | {"num_train": 200}, f"{DATA} {METHOD}".format(200, "centred"))
-"""Sizes of figures of one network, whose test loss rises more."""
+"""Sizes of figures of one network, in which the test loss rises more."""
 KERNEL = 1e5
-"""An alpha at which the kernel does not change, so that a network is its lazy limit:
-tests/experiments/lazy_rich hold it against the closed form."""
+"""At this alpha the kernel does not change, so a network is its lazy limit.
+tests/experiments/lazy_rich compare it with the closed form."""
 EPSILON = 0.05
-"""Likewise."""
+"""Epsilon of the figures of one network."""
 LAPTOP_SIZE, PAPER_SIZE = Size(LAPTOP, NOTE), Size(PAPER)
 
 figure = functools.partial(

@@ -93,6 +93,6 @@ def _refuse_not_finite(config: Config, before: int, metrics: Mapping[str, Any]) 
         frames, now = before * config.round_frames, int(metrics["frames"])
         raise UserError(
             f"seed {config.seed}: the loss is not finite between frames {frames:,} and "
-            f"{now:,}; stopped, the checkpoint of before stays: lower learning_rate, "
-            "in another directory"
+            f"{now:,}; the run stops and keeps the checkpoint before this: lower "
+            "learning_rate, in another directory"
         )

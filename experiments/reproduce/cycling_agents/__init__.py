@@ -1,1 +1,1 @@
-"""What the figures of agents on games, with learning rates that cycle, share."""
+"""What the figures of agents with cycling learning rates share."""

@@ -1,4 +1,4 @@
-"""A figure, from its programs and the lines that it shows."""
+"""A figure from its programs and the lines that it shows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,14 +23,14 @@ def figure(
 ) -> Figure:
     """A figure whose arms are the lines of some programs, at each scale.
 
-    It runs whole programs, also lines that it does not show: so figures that are given
-    one directory share their runs.
+    It runs whole programs, including lines that it does not show. So figures in one
+    directory share their runs.
 
     Args:
       figure_name: as on the command line.
       title: what it claims.
       programs: of `sizes.PROGRAMS`.
-      lines: what it shows, and how it is called there.
+      lines: to show, and their labels.
       claims_of: gives what must hold, from the arms of a scale.
       draw: draws the lines.
       note: what else differs from the paper's figure.

@@ -1,4 +1,4 @@
-"""Panels by game, and of aggregates."""
+"""Panels for each game and for aggregates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +51,7 @@ def draw_aggregates(
     lines: Mapping[str, str],
     paper: Mapping[str, float] | None = None,
 ) -> Any:
-    """The aggregate over frames, and where each line ends, a mark for each seed.
+    """The aggregate over frames, and the end of each line, with a mark for each seed.
 
     Args:
       runs: the metrics.

@@ -1,4 +1,4 @@
-"""Normalised scores of lines of arms, and what is asked of them."""
+"""Normalised scores of lines of arms, and claims about them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,12 +14,13 @@ from experiments.reproduce.runs import Runs
 
 SCORE = "mean_return_last_100_episodes"
 MARGIN = 0.05
-"""The least median difference that counts, of normalised scores: a twentieth of the way
+"""The least median difference of normalised scores that counts: a twentieth of the way
 from chance to the scale's 1."""
 BEST_LINE = "the best line of the figure"
-"""What a normalised score of MinAtar is relative to; that of Atari to people."""
+"""What a normalised score of MinAtar is relative to. Atari's is relative to people."""
 LEAST_SCALE = 1.0
-"""From chance to the scale's 1 there is a reward at least, where nobody has learned."""
+"""The least distance from chance to the scale's 1, in rewards, if nobody has
+learned."""
 
 
 def by_game(arms: Mapping[str, Config], line: str) -> dict[str, str]:
@@ -45,7 +46,7 @@ def score_curves(
 
 
 def _scale(runs: Runs, arms: Mapping[str, Config], game: str) -> tuple[float, float]:
-    """The raw scores that are 0 and 1 in a game."""
+    """The raw scores that become 0 and 1 in a game."""
     own = [name for name, config in arms.items() if config.game == game]
     if arms[own[0]].suite == "ale":
         return games.ATARI_SCORES[game]
@@ -86,7 +87,7 @@ def lost_claim(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Claim:
-    """What a line loses, or does not, of the best it has had."""
+    """The loss of a line from its best score, as a claim."""
 
     def lost(runs: Runs) -> np.ndarray:
         curve = aggregates.iqm_by_seed(score_curves(runs, arms, line)[1])
@@ -102,7 +103,7 @@ def lost_claim(
 
 
 def table(runs: Runs, preset: Preset, lines: Sequence[str]) -> str:
-    """The aggregate of each line, and its raw returns where games are few."""
+    """The aggregate of each line, and its raw returns if there are few games."""
     estimates = aggregates.iqm(
         {line: score_curves(runs, preset.arms, line)[1][..., -1] for line in lines}
     )

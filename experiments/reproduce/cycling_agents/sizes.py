@@ -1,7 +1,7 @@
 """Programs and arms by game, at each scale.
 
-Arms of one game that differ in rates and times only are one *program*, which is
-compiled once. A constant rate is a cycle whose peak is its trough.
+Arms of one game that differ only in rates and times are one *program*, which is
+compiled once. A constant rate is a cycle with equal peak and trough.
 """
 
 import dataclasses
@@ -49,7 +49,8 @@ PROGRAMS: dict[str, tuple[Regime, Mapping[str, Any], Sequence[str]]] = {
         ("constant high", "cyclic"),
     ),
 }
-"""By name: the regime, what the program is compiled with, and its lines."""
+"""By name: the regime, the settings that the program is compiled with, and its
+lines."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Times:
     cycle_frames: int
     learning_starts_frames: int
     stops: Mapping[str, int]
-    """For the lines that stop, after how many cycles."""
+    """Number of cycles after which the stopping lines stop."""
     settings: Mapping[str, Any]
-    """Others of all arms."""
+    """Other settings of all arms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Size:
     low: float
     num_seeds: int
     note: str = ""
-    """What differs from the paper's."""
+    """Differences from the paper."""
 
 
-# The games on which the paper's agents make many updates.
+# The games of the paper's agents with many updates.
 MANY_UPDATES_GAMES = (
     *("Asterix", "SpaceInvaders", "Breakout", "Pong", "Qbert", "DemonAttack"),
     *("Seaquest", "WizardOfWor", "RoadRunner", "BeamRider", "Frostbite"),
@@ -188,7 +189,7 @@ SIZES: dict[Scale, Size] = {"laptop": LAPTOP, "ale-short": ALE_SHORT, "paper": P
 
 
 def line_name(program: str, line: str) -> str:
-    """Names an arm, but for its game."""
+    """Names an arm, without its game."""
     return f"{program}, {line}"
 
 

@@ -86,8 +86,9 @@ def metrics_of(config):
 def test_a_loss_that_is_not_finite_stops_and_the_checkpoint_stays(config, drawn_steps):
     said = stopped(config, drawn_steps, 24)
     assert said == (
-        "seed 0: the loss is not finite between frames 320 and 384; stopped, the "
-        "checkpoint of before stays: lower learning_rate, in another directory"
+        "seed 0: the loss is not finite between frames 320 and 384; the run "
+        "stops and keeps the checkpoint before this: lower learning_rate, in another "
+        "directory"
     )
     rows = files.read_json_lines(config.run_directory / "metrics.jsonl")
     assert rows[-1]["step"] == 20
