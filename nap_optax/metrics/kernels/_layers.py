@@ -215,7 +215,9 @@ def _lookup(
     num_inputs = len(table)
     indices = operands[1].reshape(-1)
     if equation.params["mode"] == lax.GatherScatterMode.CLIP:
-        indices = jnp.clip(indices, 0, num_inputs - 1)
+        largest = min(num_inputs - 1, int(jnp.iinfo(indices.dtype).max))
+        indices = jnp.clip(indices, 0, largest)
+    indices = indices.astype(jnp.int32)  # rows may be more than bytes can number
     layer = Layer(
         len(indices),
         num_inputs,

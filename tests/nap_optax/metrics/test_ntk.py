@@ -259,6 +259,24 @@ def test_tables_of_which_rows_are_looked_up():
     )
 
 
+@pytest.mark.parametrize("mode", ["fill", "clip"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint32"])
+def test_tables_with_more_rows_than_small_integers_can_number(dtype, mode):
+    def function(params, inputs):
+        rows = jnp.take(params["table"], inputs, axis=0, mode=mode)
+        return jnp.tanh(rows).mean(axis=1) @ params["outer"]
+
+    generator = np.random.default_rng(0)
+    params = {
+        name: jnp.asarray(generator.normal(size=shape), jnp.float32)
+        for name, shape in {"table": (300, 30), "outer": (30, 2)}.items()
+    }
+    inputs = jnp.array([[0, 3], [44, 99], [126, 3]], dtype)
+    want = jnp.einsum("nimi->nm", reference(function, params, inputs, inputs))
+    found = empirical_ntk(function, params, inputs)
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
+
+
 def test_columns_of_a_table_are_no_lookup():
     table = jnp.ones((30, 40))
     layers, _ = _layers.factored(
