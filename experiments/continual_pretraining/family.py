@@ -1,7 +1,7 @@
 """Continual pretraining as a family of runs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.continual_pretraining import corpora, outcomes
@@ -9,7 +9,7 @@ from experiments.continual_pretraining.config import Config
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, counted
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NUM_BYTES = 256
 SECONDS = 7e-11
 """Of an update, for each parameter and byte, on one core."""
+DETECTOR_WARMUP_STEPS = 400
+"""The default of `nap_optax.cusum`."""
 FORWARD_SHARE = 1 / 3
 """Share of an update's time."""
 
@@ -59,8 +61,20 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
     was = "" if before is None else f" (at the change {before:.3f})"
     return (
         f"nats per byte at the end: {new} {entry['final_new_loss']:.3f}, "
-        f"{old} {entry['final_old_loss']:.3f}{was}, {entry['num_rewarms']} re-warms"
+        f"{old} {entry['final_old_loss']:.3f}{was}, "
+        f"{counted(entry['num_rewarms'], 're-warm')}"
     )
+
+
+def cautions(config: Config) -> Iterable[str]:
+    """What a user may not have meant."""
+    if config.optimizer == "adamw" and config.weight_decay == 0:
+        yield "weight_decay=0: adamw without decay is Adam (--weight-decay)"
+    if config.schedule == "cusum" and config.phase_steps <= DETECTOR_WARMUP_STEPS:
+        yield (
+            f"phase_steps={config.phase_steps}: the detector learns from the first "
+            f"{DETECTOR_WARMUP_STEPS} losses, so it cannot see the change"
+        )
 
 
 def resolve(config: Config) -> Config:
@@ -119,4 +133,5 @@ FAMILY = Family(
     "the language model, on one core",
     describe=describe,
     memory=memory,
+    cautions=cautions,
 )

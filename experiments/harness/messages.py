@@ -24,6 +24,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 arm" or "2 arms"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_line(text: str) -> None:
     """Prints a text on stderr, as one line whatever it holds.
 

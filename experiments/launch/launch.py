@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.harness import arm_groups, parts
-from experiments.harness.messages import UserError, tell
+from experiments.harness.messages import UserError, counted, tell
 from experiments.harness.trackers import registry
 from experiments.harness.trackers.following import catch_up
 from experiments.launch import engines, jobs, waiting
@@ -15,7 +15,6 @@ from experiments.launch.jobs import Job
 from experiments.launch.options import Options
 from experiments.launch.waiting import Task
 from experiments.launch.work import Work
-from experiments.reproduce.listing import counted
 from experiments.reproduce.options import RUNS
 from experiments.reproduce.request import Request
 

@@ -1,6 +1,7 @@
 """The table behind `--list`."""
 
 from experiments.harness import arm_groups
+from experiments.harness.messages import counted
 from experiments.reproduce import registry
 from experiments.reproduce.figure import Figure, Scale
 
@@ -39,17 +40,15 @@ def describe(figure: Figure, scale: Scale, num_seeds: int | None = None) -> str:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, such as "1 arm" or "2 arms"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def duration(seconds: float) -> str:
-    """A time in seconds, minutes, hours or days."""
+    """A time in seconds, minutes, hours, days or years."""
     minutes = seconds / 60
     if minutes < 1:
         return f"{seconds:.0f} s"
     if minutes < 100:
-        return f"{minutes:.0f} minutes"
+        return counted(round(minutes), "minute")
     hours = minutes / 60
-    return f"{hours:.0f} hours" if hours < 100 else f"{hours / 24:.0f} days"
+    if hours < 100:
+        return counted(round(hours), "hour")
+    days = hours / 24
+    return counted(round(days), "day") if days < 1000 else f"{days / 365:.0f} years"

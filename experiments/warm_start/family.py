@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.harness.family import Family, require_machine
 from experiments.harness.memory import Needs
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, counted
 from experiments.warm_start import outcomes
 from experiments.warm_start.config import Config, FolderConfig
 from experiments.warm_start.data import FoundSpec
@@ -68,7 +68,7 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
     return (
         f"test {grown}{entry['median_late_test_accuracy']:.3f} at the end (median of "
         f"the last evaluations), train {entry['final_train_accuracy']:.3f}, "
-        f"{entry['num_rewarms']} re-warms"
+        f"{counted(entry['num_rewarms'], 're-warm')}"
     )
 
 

@@ -25,7 +25,7 @@ def test_a_summary_says_where_a_seed_stood():
     }
     assert FAMILY.describe(entry, TINY) == (
         "nats per byte at the end: prose 2.250, code 3.000 (at the change 2.500), "
-        "1 re-warms"
+        "1 re-warm"
     )
 
 

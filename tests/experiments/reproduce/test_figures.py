@@ -195,7 +195,10 @@ def test_the_list_has_every_figure_of_both_papers():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(20, "20 s"), (90, "2 minutes"), (7200, "2 hours"), (1e6, "12 days")],
+    [
+        *((20, "20 s"), (60, "1 minute"), (90, "2 minutes"), (7200, "2 hours")),
+        *((1e6, "12 days"), (1e9, "32 years")),
+    ],
 )
 def test_durations_are_rounded(seconds, words):
     assert listing.duration(seconds) == words
