@@ -210,7 +210,10 @@ def _train(
             first, *_ = arms.values()
             experiment = Experiment(first)
             memorised = _memorise(config, experiment)
-            print(f"The same network, {len(arms)} times:", file=sys.stderr)
+            print(
+                f"The same network, {len(arms)} times (numbers are means):",
+                file=sys.stderr,
+            )
             forked = Members(
                 state=sweep.fork(sweep.unstack(memorised.state)[0], len(arms)),
                 hyper=sweep.stack([hyperparameters(arm) for arm in arms.values()]),
