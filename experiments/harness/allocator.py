@@ -5,6 +5,9 @@ import ctypes
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8
 """Parameters of glibc's `mallopt`."""
 
+LARGEST_KEPT = 1 << 28
+"""Bytes; the temporary memory of an agent's update takes less."""
+
 
 def keep_freed(num_bytes: int) -> bool:
     """Has the process keep memory that it frees, in place of returning it at once.

@@ -16,11 +16,8 @@ from experiments.atari.learner import Learner, LearnerState
 from experiments.atari.replay import rows as ring
 from experiments.atari.replay.rows import Array, Batch
 from experiments.atari.scores import Scores
-from experiments.harness import allocator, backend
+from experiments.harness import backend
 from experiments.harness.members import Hyperparameters
-
-LARGEST_KEPT = 1 << 28
-"""Bytes; the temporary memory of an update takes less."""
 
 
 class Learning(NamedTuple):
@@ -53,7 +50,6 @@ class Programs:
     """
 
     def __init__(self, config: Config) -> None:
-        allocator.keep_freed(LARGEST_KEPT)
         self.config = config
         self._protocol = Protocol(
             sticky_actions=config.sticky_actions,
