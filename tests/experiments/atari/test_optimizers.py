@@ -7,7 +7,11 @@ import optax
 import pytest
 
 from experiments.atari.config import Config
-from experiments.atari.optimizers import make_optimizer, make_schedule
+from experiments.atari.optimizers import (
+    clip_by_global_norm,
+    make_optimizer,
+    make_schedule,
+)
 from experiments.harness.members import hyperparameters
 
 RATES = {"learning_rate": 1.0, "low_learning_rate": 0.1, "agent_steps_per_update": 1.0}
@@ -117,3 +121,16 @@ def test_large_gradients_are_clipped(agent, is_clipped):
     *_, state = after_updates(1, grads_times=1e6, agent=agent)
     norm = optax.tree.norm(optax.tree.get(state, "mu")) / 0.1
     assert (abs(norm - 10) < 1e-3) == is_clipped
+
+
+@pytest.mark.parametrize("times", [0.0, 1e-3, 1e6])
+def test_clipping_is_optax_s(times):
+    _, grads = params_and_grads()
+    grads = jax.tree.map(lambda leaf: times * leaf, grads)
+    clipped, expected = (
+        clip(10.0).update(grads, optax.EmptyState())[0]
+        for clip in (clip_by_global_norm, optax.clip_by_global_norm)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), clipped, expected
+    )
