@@ -329,7 +329,7 @@ def test_a_misspelt_signal_is_noticed(name: str) -> None:
         scale_by_rewarming(optax.constant_schedule(0.1)),
         restart(optax.identity()),
     ):
-        with pytest.warns(UserWarning, match=f"{name}=.* is rewarm meant"):
+        with pytest.warns(UserWarning, match=f"{name}=.* do you mean rewarm"):
             tx.update(ones, tx.init(ones), ones, **{name: True})
 
 
