@@ -137,6 +137,14 @@ def project_weights(**options: Any) -> Callable[..., Tx]:
 
 
 ported = port.load("_project_weights").project_weights
+ported_rewarming = port.load("_scale_by_rewarming").scale_by_rewarming
+
+
+def port_rewarming(learning_rate: float) -> Tx:
+    schedule = schedules.warmup_constant(learning_rate, warmup_steps=10)
+    return optax.chain(optax.scale_by_adam(), ported_rewarming(schedule, 3_000))
+
+
 # Masks that select vectors too, wherever a transformation takes these: most parameters
 # of optax's tests are vectors, and the default mask would leave them alone.
 OPTIMIZERS: Mapping[str, Callable[..., Tx]] = {
@@ -177,6 +185,7 @@ OPTIMIZERS: Mapping[str, Callable[..., Tx]] = {
     "nap": nap,
     "nap_rewarming": nap_rewarming,
     "port": with_adam(lambda: ported(mask=True)),
+    "port_rewarming": port_rewarming,
     "port_radius": with_adam(
         lambda radius: ported(radius, mask=True), radius=math.sqrt(3)
     ),
@@ -208,7 +217,7 @@ LEFT_OUT = [
         "refused: of one leaf, none is the output layer's beside others",
     ),
     LeftOut(
-        "port.*",
+        "port|port_radius",
         "test_init_with_abstract_input",
         "its state starts from values; for shapes, jax.eval_shape(tx.init, params)",
     ),

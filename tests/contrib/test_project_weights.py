@@ -1,9 +1,7 @@
-"""The port for optax computes what the library computes, and passes its own test."""
+"""The port of the projection for optax computes what the library computes."""
 
 from __future__ import annotations
 
-import doctest
-import unittest
 from typing import Any
 
 import jax
@@ -63,22 +61,3 @@ def test_it_computes_what_the_library_computes(options: Any, dtype: Any) -> None
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
-
-
-def test_it_passes_its_own_test() -> None:
-    pytest.importorskip("absl.testing")
-    module = port.load("_project_weights_test")
-    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    result = unittest.TestResult()
-    suite.run(result)
-    assert result.testsRun > 10
-    assert result.wasSuccessful(), result.failures + result.errors
-
-
-def test_its_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        optax.contrib, "project_weights", ported.project_weights, raising=False
-    )
-    result = doctest.testmod(ported)
-    assert result.attempted > 5
-    assert not result.failed
