@@ -271,9 +271,10 @@ def test_tables_with_more_rows_than_small_integers_can_number(dtype, mode):
         name: jnp.asarray(generator.normal(size=shape), jnp.float32)
         for name, shape in {"table": (300, 30), "outer": (30, 2)}.items()
     }
-    inputs = jnp.array([[0, 3], [44, 99], [126, 3]], dtype)
+    # By int32: jax 0.6 has no derivative of a clipped look-up by uint32.
+    inputs = jnp.array([[0, 3], [44, 99], [126, 3]], jnp.int32)
     want = jnp.einsum("nimi->nm", reference(function, params, inputs, inputs))
-    found = empirical_ntk(function, params, inputs)
+    found = empirical_ntk(function, params, inputs.astype(dtype))
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
 
 
