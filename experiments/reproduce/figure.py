@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from experiments.harness.family import Family
 from experiments.reproduce.claims import Claim
@@ -41,6 +41,46 @@ class Preset:
             own = {field: apart[field] for field in apart if hasattr(config, field)}
             arms[name] = dataclasses.replace(config, **own)
         return dataclasses.replace(self, arms=arms)
+
+
+class _Size(Protocol):
+    """The sizes of several figures at one scale."""
+
+    @property
+    def num_seeds(self) -> int: ...
+
+    @property
+    def note(self) -> str: ...
+
+
+SizeT = TypeVar("SizeT", bound=_Size)
+
+
+def presets(
+    sizes: Mapping[Scale, SizeT],
+    arms_of: Callable[[SizeT], Mapping[str, Any]],
+    claims_of: Callable[[Mapping[str, Any]], tuple[Claim, ...]],
+    note: str,
+) -> dict[Scale, Preset]:
+    """A preset for each size, for figures that share their sizes.
+
+    Args:
+      sizes: sizes by scale.
+      arms_of: makes the arms of a size.
+      claims_of: makes the claims from the arms of a scale.
+      note: differences from the paper's figure that are not of a size.
+    """
+
+    def preset(size: SizeT) -> Preset:
+        own = arms_of(size)
+        return Preset(
+            arms=own,
+            num_seeds=size.num_seeds,
+            claims=claims_of(own),
+            note=" ".join(filter(None, (size.note, note))),
+        )
+
+    return {scale: preset(size) for scale, size in sizes.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.harness import plots
 from experiments.reproduce import claims, drawing
 from experiments.reproduce.claims import Claim
-from experiments.reproduce.figure import Figure, Preset, Scale
+from experiments.reproduce.figure import Figure, Preset, Scale, presets
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 from experiments.warm_start.family import FAMILY
@@ -293,21 +293,15 @@ def figure(
       **options: other fields of `Figure`.
     """
 
-    def preset(size: Size) -> Preset:
+    def arms_of(size: Size) -> Mapping[str, Any]:
         fewer = fewer_fractions if size.fewer else None
-        own = arms(lines, size.settings, fewer or fractions)
-        return Preset(
-            arms=own,
-            num_seeds=size.num_seeds,
-            claims=claims_of(own),
-            note=" ".join(filter(None, (size.note, note))),
-        )
+        return arms(lines, size.settings, fewer or fractions)
 
     return Figure(
         name=figure_name,
         title=title,
         family=FAMILY,
-        presets={scale: preset(size) for scale, size in sizes.items()},
+        presets=presets(sizes, arms_of, claims_of, note),
         draw=draw,
         **{"table": table, **options},
     )

@@ -7,7 +7,7 @@ from experiments.atari.config import Config
 from experiments.atari.family import FAMILY
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.cycling_agents import panels, scores, sizes
-from experiments.reproduce.figure import Figure, Preset
+from experiments.reproduce.figure import Figure, Preset, presets
 from experiments.reproduce.runs import Runs
 
 
@@ -35,21 +35,13 @@ def figure(
       draw: draws the lines.
       note: what else differs from the paper's figure.
     """
-
-    def preset(size: sizes.Size) -> Preset:
-        own = sizes.arms(size, programs)
-        return Preset(
-            arms=own,
-            num_seeds=size.num_seeds,
-            claims=claims_of(own),
-            note=" ".join(filter(None, (size.note, note))),
-        )
-
     return Figure(
         name=figure_name,
         title=title,
         family=FAMILY,
-        presets={scale: preset(size) for scale, size in sizes.SIZES.items()},
+        presets=presets(
+            sizes.SIZES, lambda size: sizes.arms(size, programs), claims_of, note
+        ),
         draw=lambda runs, preset: draw(runs, preset, lines),
         table=lambda runs, preset: scores.table(runs, preset, list(lines)),
     )
