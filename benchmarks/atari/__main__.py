@@ -184,7 +184,9 @@ def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
         nonlocal learning
         for index in range(num_updates):
             moment = Moment(key, 1, index)
-            learning, _ = agent.programs.update(learning, hyper, batch, 1000, moment)
+            learning, _ = agent.programs.update(
+                learning, hyper, batch, 1000, moment, measures=False
+            )
         jax.block_until_ready(learning)
 
     times = in_turns({"ours": ours, "torch": lambda: theirs(num_updates)}, rounds)
@@ -218,7 +220,9 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
             nonlocal learning
             for index in range(num_updates):
                 moment = Moment(key, 1, index)
-                learning, _ = programs.update(learning, hyper, batch, 1000, moment)
+                learning, _ = programs.update(
+                    learning, hyper, batch, 1000, moment, measures=False
+                )
             jax.block_until_ready(learning)
 
         return run

@@ -63,6 +63,8 @@ class Learner:
         batch: Batch,
         num_transitions: jax.Array,
         key: jax.Array,
+        *,
+        measures: jax.Array | bool = True,
     ) -> tuple[LearnerState, Learned]:
         """One update on a batch.
 
@@ -72,6 +74,7 @@ class Learner:
           batch: the drawn transitions.
           num_transitions: the number they were drawn from.
           key: of this update.
+          measures: see `make_optimizer`.
 
         Returns:
           The state after it, and what the batch says about the weights.
@@ -90,6 +93,7 @@ class Learner:
             state.opt_state,
             state.params,
             value=jnp.mean(jnp.abs(learned.td_errors)),
+            measures=measures,
         )
         params = optax.apply_updates(state.params, updates)
         num_updates = state.num_updates + 1

@@ -67,6 +67,16 @@ SIZES: dict[Scale, Size] = {
     "fashion": Size(FASHION, FASHION_NOTE, fewer=True),
     "paper": Size(PAPER),
 }
+SHORTER: dict[Scale, Size] = {
+    **SIZES,
+    "laptop": Size(
+        {**LAPTOP, "epochs_per_phase": 4},
+        "4 epochs a phase instead of 70, 2000 updates instead of 14,000, in batches of "
+        "100 instead of 250.",
+        fewer=True,
+    ),
+}
+"""Sizes of the figures with the most arms: half as long on a laptop."""
 CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"

@@ -104,23 +104,24 @@ class Member:
         self.replay.restore(state.replay)
         learning, played, before = state.learning, state.scores, int(state.round)
         self._num_updates = int(learning.learner.num_updates)
-        for round_ in range(before + 1, before + num_rounds + 1):
-            learning, played = self._round(learning, played, round_)
+        last = before + num_rounds
+        for round_ in range(before + 1, last + 1):
+            learning, played = self._round(learning, played, round_, round_ == last)
         return State(
             learning=learning,
             scores=played,
             games=self._games.state(),
             replay=self.replay.state(),
-            round=np.asarray(before + num_rounds),
+            round=np.asarray(last),
         )
 
     def _round(
-        self, learning: Learning, played: Scores, round_: int
+        self, learning: Learning, played: Scores, round_: int, is_last: bool
     ) -> tuple[Learning, Scores]:
         for step in range(self.config.game_steps):
             actions = self._act(learning, Moment(self._key, round_, step))
             if step == 0:
-                learning = self._learn(learning, round_)
+                learning = self._learn(learning, round_, is_last)
             played = self._play(np.asarray(actions), played)
         self._set_priorities()
         return learning, played
@@ -132,8 +133,11 @@ class Member:
             return self.programs.act_at_random(moment)
         return self.programs.act(learning.learner.params, seen_of(self._games), moment)
 
-    def _learn(self, learning: Learning, round_: int) -> Learning:
-        """Dispatches the updates of a round, without waiting for the last one."""
+    def _learn(self, learning: Learning, round_: int, is_last: bool) -> Learning:
+        """Dispatches the updates of a round, without waiting for the last one.
+
+        Only the last update before a line of metrics is measured.
+        """
         if round_ <= self.config.learning_starts_round or not len(self.replay):
             return learning
         for index in range(self.config.round_updates):
@@ -147,6 +151,7 @@ class Member:
                 batch,
                 len(self.replay),
                 Moment(self._key, round_, self.config.game_steps + index),
+                measures=is_last and index == self.config.round_updates - 1,
             )
             self._drawn = batch.rows, priorities
             self._num_updates += 1

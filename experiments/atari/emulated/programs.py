@@ -116,10 +116,17 @@ class Programs:
         batch: Batch,
         num_transitions: Array,
         moment: Moment,
+        *,
+        measures: Array,
     ) -> tuple[Learning, jax.Array]:
-        """An update, and the priorities of its batch."""
+        """An update, and the priorities of its batch; measures it if that is logged."""
         learner, learned = self._learner.update(
-            learning.learner, hyper, batch, num_transitions, _own_key(moment)
+            learning.learner,
+            hyper,
+            batch,
+            num_transitions,
+            _own_key(moment),
+            measures=measures,
         )
         sums = diagnostics.added(learning.sums, learned)
         return Learning(learner, sums), self._agent.priorities(learned)

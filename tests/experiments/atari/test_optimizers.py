@@ -72,20 +72,22 @@ def params_and_grads():
     return params, jax.tree.map(jnp.ones_like, params)
 
 
-def after_updates(num, grads_times=1.0, **options):
+def after_updates(num, grads_times=1.0, measured=None, **options):
     config = Config(**RATES, **options)
     tx = make_optimizer(config, hyperparameters(config))
     params, grads = params_and_grads()
     grads = jax.tree.map(lambda leaf: grads_times * leaf, grads)
 
     @jax.jit
-    def update(params, state):
-        updates, state = tx.update(grads, state, params, value=jnp.ones([]))
+    def update(params, state, measures):
+        updates, state = tx.update(
+            grads, state, params, value=jnp.ones([]), measures=measures
+        )
         return optax.apply_updates(params, updates), state
 
     start, state = params, tx.init(params)
-    for _ in range(num):
-        params, state = update(params, state)
+    for count in range(1, num + 1):
+        params, state = update(params, state, count == measured)
     return start, params, state
 
 
@@ -134,3 +136,19 @@ def test_clipping_is_optax_s(times):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), clipped, expected
     )
+
+
+def relative_updates(num, measured=None, **options):
+    state = after_updates(num, measured=measured, **options)[2]
+    return optax.tree.get(state, "relative_update")
+
+
+@pytest.mark.parametrize("project", [False, True])
+def test_on_atari_what_is_measured_is_the_update_that_was_asked_for(project):
+    options = {"project": project, "learning_rate_schedule": "constant"}
+    wanted = relative_updates(2, **options)
+    for num in (2, 4):
+        asked = relative_updates(num, measured=2, suite="ale", game="Pong", **options)
+        jax.tree.map(np.testing.assert_array_equal, asked, wanted)
+    unasked = relative_updates(4, suite="ale", game="Pong", **options)
+    assert not any(jax.tree.leaves(unasked))

@@ -66,6 +66,7 @@ FIGURE = growing_data.figure(
     "learning rates that differ by layer: what counts is how fast the features learn",
     LINES,
     fewer_fractions=(0.1, 1.0),
+    sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=functools.partial(
         growing_data.draw_lines,

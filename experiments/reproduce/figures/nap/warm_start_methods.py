@@ -85,6 +85,7 @@ FIGURE: Figure = growing_data.figure(
     "remedies of others on a warm start, alone and with projection",
     LINES,
     fractions=(FRACTION,),
+    sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=draw,
     table=table,

@@ -79,12 +79,28 @@ def test_nothing_depends_on_what_runs_at_the_same_time(programs, monkeypatch):
     expected, metrics = member.run(state, 30)
     update = programs.update
     monkeypatch.setattr(
-        programs, "update", lambda *args: jax.block_until_ready(update(*args))
+        programs,
+        "update",
+        lambda *args, **measures: jax.block_until_ready(update(*args, **measures)),
     )
     member, state = begun(programs)
     waited, measured = member.run(state, 30)
     assert_same(waited, expected)
     assert_same(measured, metrics)
+
+
+def test_only_the_last_update_before_a_line_is_measured(programs, monkeypatch):
+    update, asked = programs.update, []
+
+    def asking(*args, measures):
+        asked.append(measures)
+        return update(*args, measures=measures)
+
+    monkeypatch.setattr(programs, "update", asking)
+    member, state = begun(programs)
+    for _ in range(2):
+        state, _ = member.run(state, 12)
+    assert asked == [False] * 3 + [True] + [False] * 11 + [True]
 
 
 def test_seeds_differ(programs):
