@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import doctest
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable
 
 import pytest
@@ -15,6 +18,13 @@ from sybil.parsers.myst import PythonCodeBlockParser
 # Tests compile thousands of small programs, each run a few times. The library's tests
 # on the wheel (`.ci/run wheel`, `oldest`) have the optimisation that users have.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What two tests, or the processes that they start, compile alike is compiled once. The
+# processes of xdist inherit the folder, which lasts as long as the tests.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    compiled = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
 def sections(document: Document) -> Iterable[Region]:

@@ -344,6 +344,19 @@ def test_arms_are_not_run_under_two_settings(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=case.family.name,
+            # The code that times them is the same.
+            marks=pytest.mark.thorough if case.family in ALIKE else (),
+        )
+        for case in CASES
+    ],
+    indirect=True,
+)
 def test_a_step_is_timed(case):
     times = case.family.code().step_seconds({"a": case.tiny}, num_rounds=1, num_steps=1)
     assert 0 < times["a"] < 10

@@ -289,7 +289,11 @@ def test_one_draw_of_noise_serves_a_batch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("torso", SHAPES)
+@pytest.mark.parametrize(
+    "torso",
+    # Seeds of Atari take turns.
+    ["minatar", pytest.param("nature", marks=pytest.mark.thorough)],
+)
 def test_models_of_many_seeds_at_once(torso):
     """Init, values and gradients under `vmap` are those of one seed after another."""
     observations = random_images(3, SHAPES[torso])

@@ -62,7 +62,11 @@ def paths(params):
 @pytest.mark.slow
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(jnp.float32, 2e-5), (jnp.float64, 1e-12)]
+    ("dtype", "tolerance"),
+    [
+        pytest.param(jnp.float32, 2e-5, marks=pytest.mark.thorough),
+        (jnp.float64, 1e-12),
+    ],
 )
 def test_values_and_gradients_equal_the_full_sequence(normalize, dtype, tolerance):
     with jax.enable_x64(dtype == jnp.float64):

@@ -117,6 +117,7 @@ def test_whole_curves_are_those_of_40_networks(
         assert away < 3 * np.hypot(own, others)
 
 
+@pytest.mark.slow
 @CENTERS
 def test_with_many_examples_it_is_the_closed_recursion(center):
     found = solve(1e7, num_steps=10, num_samples=200, center=center)
@@ -126,6 +127,7 @@ def test_with_many_examples_it_is_the_closed_recursion(center):
     assert limit.loss[-1] < 0.9 * limit.loss[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nu", [200.0, 1000.0])
 def test_the_gap_is_its_leading_part_where_examples_are_many(nu):
     found = solve(nu, num_steps=10, num_samples=4000)
@@ -164,6 +166,7 @@ def draw(num_steps, num_samples, **changes):
     )
 
 
+@pytest.mark.slow
 def test_samples_have_the_overlaps_of_the_units():
     samples = draw(1, 100_000)
     np.testing.assert_allclose(jnp.mean(samples.target**2), 1, rtol=1e-5)
@@ -172,6 +175,7 @@ def test_samples_have_the_overlaps_of_the_units():
     np.testing.assert_allclose(rows @ rows.T / rows.shape[1], want, atol=0.01)
 
 
+@pytest.mark.slow
 @CENTERS
 def test_means_without_memory_are_those_of_samples(center):
     numbers = setting(alpha=1.5, epsilon=0.7)
@@ -221,6 +225,7 @@ def test_the_test_loss_is_that_of_the_units(center):
     np.testing.assert_allclose(found.linear, want.linear, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_alignment_is_that_of_many_dimensions():
     dimension = 4000
     numbers = setting(epsilon=0.8)
@@ -243,6 +248,7 @@ def test_units_begin_with_their_overlaps():
     np.testing.assert_allclose(weights @ weights.T / 30, np.eye(2) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 @CENTERS
 def test_responses_are_derivatives_of_the_path(center):
     """Of each gradient by each pre-activation before, and by the target."""
@@ -281,6 +287,7 @@ def test_responses_are_derivatives_of_the_path(center):
         np.testing.assert_allclose(found[:, 0, sample], own, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_are_linear_as_they_say():
     num_steps = 4
     n, numbers = num_steps * WIDTH, setting()

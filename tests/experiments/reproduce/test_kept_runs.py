@@ -1,0 +1,30 @@
+"""The runs that `docs/runs` keeps are those of the figures as they are now."""
+
+import tarfile
+
+import pytest
+
+from experiments.harness import arm_group, arm_groups
+from experiments.reproduce import registry
+from experiments.reproduce.reproduce import reproduce
+from helpers.checkout.programs import ROOT
+
+ARCHIVES = sorted((ROOT / "docs" / "runs").glob("*.tar.xz"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
+def test_kept_runs_are_taken_and_draw_a_figure_that_is_whole(archive, tmp_path, capsys):
+    with tarfile.open(archive) as kept:
+        kept.extractall(tmp_path, filter="data")
+    name = archive.name.removesuffix(".tar.xz").replace("_", "/", 1)
+    figure = registry.find(name)
+    preset = figure.preset("laptop", {})
+    seeds = preset.seeds(None)
+    units = arm_groups.units(figure.family, preset.arms, seeds, tmp_path)
+    finished = [arm_group.is_finished(figure.family, unit) for unit in units]
+    assert sum(finished) == len(list(tmp_path.rglob("finished.json"))) > 0
+    if all(finished):
+        verdicts = reproduce(figure, "laptop", tmp_path, draw_only=True)
+        assert len(verdicts) == len(preset.claims)
+        assert ".png" in capsys.readouterr().out
