@@ -38,10 +38,6 @@ FASHION: dict[str, Any] = {
     "eval_every": 100,
 }
 """Settings without CIFAR-10: a tenth of the data, half a minute a run."""
-LAPTOP_NOTE = (
-    "8 epochs a phase instead of 70, 4000 updates instead of 14,000, in batches of 100 "
-    "instead of 250."
-)
 FASHION_NOTE = (
     "5000 images of Fashion-MNIST instead of CIFAR-10, 10 epochs a phase instead of "
     "70, batches of 50 instead of 250. The paper's numbers are those of CIFAR-10, so "
@@ -62,18 +58,22 @@ class Size:
     """Whether a figure may leave fractions out."""
 
 
+def _laptop_note(epochs: int, updates: str) -> str:
+    return (
+        f"{epochs} epochs a phase instead of 70, {updates} updates instead of 14,000, "
+        "in batches of 100 instead of 250."
+    )
+
+
 SIZES: dict[Scale, Size] = {
-    "laptop": Size(LAPTOP, LAPTOP_NOTE, fewer=True),
+    "laptop": Size(LAPTOP, _laptop_note(8, "4000"), fewer=True),
     "fashion": Size(FASHION, FASHION_NOTE, fewer=True),
     "paper": Size(PAPER),
 }
 SHORTER: dict[Scale, Size] = {
     **SIZES,
     "laptop": Size(
-        {**LAPTOP, "epochs_per_phase": 4},
-        "4 epochs a phase instead of 70, 2000 updates instead of 14,000, in batches of "
-        "100 instead of 250.",
-        fewer=True,
+        {**LAPTOP, "epochs_per_phase": 4}, _laptop_note(4, "2000"), fewer=True
     ),
 }
 """Sizes of the figures with the most arms: half as long on a laptop."""

@@ -38,6 +38,18 @@ def or_thorough(own):
     return pytest.param(own, id=own.family.name, marks=marks)
 
 
+def unlike(cases):
+    """Cases, of networks one: what differs between families is their state."""
+    return [
+        pytest.param(
+            case,
+            id=f"{case.family.name}-{case.num_kills}",
+            marks=pytest.mark.thorough if case.family in ALIKE else (),
+        )
+        for case in cases
+    ]
+
+
 @pytest.fixture(params=[or_thorough(own) for own in CASES], scope="module")
 def case(request, tmp_path_factory):
     """One of the families; its tiny config knows where its data are, and which."""
@@ -344,38 +356,14 @@ def test_arms_are_not_run_under_two_settings(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case,
-            id=case.family.name,
-            # The code that times them is the same.
-            marks=pytest.mark.thorough if case.family in ALIKE else (),
-        )
-        for case in CASES
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("case", unlike(CASES), indirect=True)
 def test_a_step_is_timed(case):
     times = case.family.code().step_seconds({"a": case.tiny}, num_rounds=1, num_steps=1)
     assert 0 < times["a"] < 10
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case,
-            id=f"{case.family.name}-{case.num_kills}",
-            # Of networks one: what differs between families is their state.
-            marks=pytest.mark.thorough if case.family in ALIKE else (),
-        )
-        for case in (*CASES, KILLED_OFTEN)
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("case", unlike([*CASES, KILLED_OFTEN]), indirect=True)
 def test_killed_and_continued_it_ends_with_the_same_bits(case, tmp_path):
     """Kills the command at random moments and continues it each time."""
     config = dataclasses.replace(case.tiny, checkpoint_seconds=0.0, **case.long)
