@@ -17,14 +17,15 @@ ARCHIVES = sorted((ROOT / "docs" / "runs").glob("*.tar.xz"))
 def test_kept_runs_are_taken_and_draw_a_figure_that_is_whole(archive, tmp_path, capsys):
     with tarfile.open(archive) as kept:
         kept.extractall(tmp_path, filter="data")
-    name = archive.name.removesuffix(".tar.xz").replace("_", "/", 1)
-    figure = registry.find(name)
-    preset = figure.preset("laptop", {})
+    # FIGURE.tar.xz, or FIGURE.SCALE.tar.xz at another scale than laptop
+    name, _, scale = archive.name.removesuffix(".tar.xz").partition(".")
+    figure = registry.find(name.replace("_", "/", 1))
+    preset = figure.preset(scale or "laptop", {})
     seeds = preset.seeds(None)
     units = arm_groups.units(figure.family, preset.arms, seeds, tmp_path)
     finished = [arm_group.is_finished(figure.family, unit) for unit in units]
     assert sum(finished) == len(list(tmp_path.rglob("finished.json"))) > 0
     if all(finished):
-        verdicts = reproduce(figure, "laptop", tmp_path, draw_only=True)
+        verdicts = reproduce(figure, scale or "laptop", tmp_path, draw_only=True)
         assert len(verdicts) == len(preset.claims)
         assert ".png" in capsys.readouterr().out
