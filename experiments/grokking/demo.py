@@ -211,7 +211,7 @@ def _train(
             experiment = Experiment(first)
             memorised = _memorise(config, experiment)
             print(
-                f"The same network, {len(arms)} times (numbers are means):",
+                f"The same network, {len(arms)} times (mean [lowest, highest]):",
                 file=sys.stderr,
             )
             forked = Members(

@@ -42,7 +42,8 @@ def run_to_end(
         (`RunDirectory.array`). A checkpoint is kept for up to twice as many steps.
       labels: For a sweep, labels that identify each member; one row is recorded for
         each. None for a single run.
-      shown: Names of metrics to show beside the progress (means over the members).
+      shown: Names of metrics to show beside the progress; several members have their
+        mean [lowest, highest].
       quiet: Whether to show no progress.
 
     Returns:
@@ -74,11 +75,19 @@ def run_to_end(
         for chunk in chunks:
             run.record(chunk.step, _rows(chunk.metrics, labels), chunk.state)
             state = chunk.state
-            text = ", ".join(f"{k} {np.mean(chunk.metrics[k]):.4g}" for k in shown)
+            text = ", ".join(f"{k} {_spread(chunk.metrics[k])}" for k in shown)
             progress.update(
                 chunk.step, text, includes_compilation=chunk.includes_compilation
             )
         return state, progress.totals()
+
+
+def _spread(values: Any) -> str:
+    """One number, or the mean of several with the lowest and the highest."""
+    mean = f"{np.mean(values):.4g}"
+    if np.size(values) == 1:
+        return mean
+    return f"{mean} [{np.min(values):.4g}, {np.max(values):.4g}]"
 
 
 def _rows(

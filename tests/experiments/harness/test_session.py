@@ -1,11 +1,13 @@
 """The toy experiment from end to end: stopped, damaged and continued."""
 
 import dataclasses
+import functools
 import random
 import subprocess
 import time
 
 import jax
+import numpy as np
 import pytest
 
 from experiments.harness import command_line, files, session
@@ -314,3 +316,28 @@ def test_a_run_saves_before_it_overwrites_what_older_checkpoints_need(
             quiet=True,
         )
     assert saved == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.25], "a 0.25\n"), ([0.2, 0.2, 1.1], "a 0.5 [0.2, 1.1]\n")],
+)
+def test_progress_shows_how_far_the_members_are_apart(
+    tmp_path, monkeypatch, capsys, values, expected
+):
+    def chunk(state, num_steps):
+        return state, {"a": np.asarray(values)}
+
+    at_once = functools.partial(session.Progress, plain_seconds=0.0)
+    monkeypatch.setattr(session, "Progress", at_once)
+    with opened(tmp_path) as run:
+        session.run_to_end(
+            run,
+            chunk,
+            state_at(0),
+            num_steps=5,
+            steps_per_chunk=5,
+            labels=[{"seed": seed} for seed in range(len(values))],
+            shown=("a",),
+        )
+    assert capsys.readouterr().err.endswith(expected)
