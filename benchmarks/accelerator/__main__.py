@@ -32,7 +32,8 @@ SECTIONS: dict[str, Callable[[bool], Figures]] = {
     "warm-start": warm_start.speed,
     "cifar-cnn": functools.partial(images.step, "cifar_cnn"),
     "resnet18": functools.partial(images.step, "resnet18"),
-    "atari": atari.updates,
+    "dqn": functools.partial(atari.updates, "dqn"),
+    "rainbow": functools.partial(atari.updates, "rainbow"),
     "minatar": atari.minatar,
     "bits": grokking.bits,
 }

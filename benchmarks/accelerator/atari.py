@@ -29,13 +29,14 @@ NUM_ACTIONS = 18
 """All actions of the console."""
 
 
-def updates(small: bool) -> Figures:
-    """Milliseconds of an update of both agents at the paper's size, by batch."""
+Name = Literal["dqn", "rainbow"]
+
+
+def updates(agent: Name, small: bool) -> Figures:
+    """Milliseconds of an agent's update at the paper's size, by batch."""
     num_steps = 2 if small else 200
-    agents: tuple[Literal["dqn", "rainbow"], ...] = ("dqn", "rainbow")
     runs = {
-        f"{agent}, batches of {size}": _updates(agent, size, num_steps)
-        for agent in agents
+        f"batches of {size}": _updates(agent, size, num_steps)
         for size in ((2,) if small else (32, 512))
     }
     seconds_in_turns(runs, num_rounds=1)  # warms up
@@ -72,9 +73,7 @@ def minatar(small: bool) -> Figures:
     return found
 
 
-def _updates(
-    name: Literal["dqn", "rainbow"], batch_size: int, num_steps: int
-) -> Callable[[], Any]:
+def _updates(name: Name, batch_size: int, num_steps: int) -> Callable[[], Any]:
     """So many updates on one batch, in a program that reads it each time."""
     config = Config(
         suite="ale", agent=name, batch_size=batch_size, num_frames=200_000_000
