@@ -19,12 +19,12 @@ LIBRARY_TESTS = Path(__file__).parent / "nap_optax"
 # Loads a file as a module, calls one of its functions and prints what it returns.
 _CALL = """
 import importlib.util, json, sys
-path, function = sys.argv[1:]
+path, function, *arguments = sys.argv[1:]
 spec = importlib.util.spec_from_file_location("in_subprocess", path)
 module = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = module
 spec.loader.exec_module(module)
-print(json.dumps(getattr(module, function)()))
+print(json.dumps(getattr(module, function)(*arguments)))
 """
 
 
@@ -62,14 +62,15 @@ def run_python() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def call_on_8_devices(run_python: Callable[..., str]) -> Callable[[str, str], Any]:
+def call_on_8_devices(run_python: Callable[..., str]) -> Callable[..., Any]:
     """Calls a function of a file where JAX sees 8 CPU devices; it returns JSON."""
 
-    def call(path: str, function: str) -> Any:
+    def call(path: str, function: str, *arguments: str) -> Any:
         printed = run_python(
             _CALL,
             path,
             function,
+            *arguments,
             PYTHONPATH=os.pathsep.join(sys.path),  # the helpers of tests, among others
             XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} "
             "--xla_force_host_platform_device_count=8",

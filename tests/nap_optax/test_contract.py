@@ -102,6 +102,13 @@ def run(
     return Run(params, updates, state, num_traces)
 
 
+def selected(request: pytest.FixtureRequest) -> list[str]:
+    """Names of the cases that this run of the tests has selected."""
+    specs = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = [spec.params.get("case") for spec in specs if spec]
+    return [case.name for case in CASES if case in chosen]
+
+
 def find(name: str) -> Case:
     return next(case for case in CASES if case.name == name)
 
@@ -228,6 +235,7 @@ def test_map_params_is_a_no_op(case: Case) -> None:
     assert_same(optax.tree.map_params(tx, lambda leaf: leaf, state), state)
 
 
+@pytest.mark.slow
 def test_inject_hyperparams_changes_nothing(case: Case) -> None:
     with standard_promotion():
         injected = optax.inject_hyperparams(case.factory, static_args=case.static_args)
@@ -310,34 +318,41 @@ def test_differentiates(case: Case) -> None:
         zeros = {"kernel": jnp.zeros_like(params["head"]["kernel"])}
         grads[0] |= {"head": zeros}
 
-        def final(scale: Any, number: Any, head: Any = 1.0) -> Any:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *grads)
+
+        def final(scale: Any, number: Any, head: Any) -> Any:
             tx = case.sweep(number) if case.sweep else case.build()
             at = {
                 name: jax.tree.map(lambda w: scale * w, params[name]) for name in params
             }
             at["head"] = jax.tree.map(lambda w: head * w, at["head"])
-            state = tx.init(at)
-            for grad in grads:
+
+            def step(carry: Any, grad: Any) -> Any:
+                at, state = carry
                 change, state = tx.update(grad, state, at, **case.update_kwargs)
-                at = jax.tree.map(jnp.add, at, change)
+                return (jax.tree.map(jnp.add, at, change), state), None
+
+            at, _ = jax.lax.scan(step, (at, tx.init(at)), stacked)[0]
             return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(at))
 
+        @jax.jit
+        def both(*at: Any) -> Any:
+            value, reverse = jax.value_and_grad(final, (0, 1))(*at)
+            return value, reverse, jax.jacfwd(final, (0, 1))(*at)
+
         for head in (1.0, 0.0):  # at zero, what has no norm
-            of = functools.partial(final, head=head)
-            reverse = jax.grad(of, argnums=(0, 1))(1.0, 2.0)
-            forward = [
-                jax.jvp(of, (1.0, 2.0), tangent)[1]
-                for tangent in ((1.0, 0.0), (0.0, 1.0))
-            ]
+            _, reverse, forward = both(1.0, 2.0, head)
             assert np.all(np.isfinite(reverse))
             np.testing.assert_allclose(reverse, forward, rtol=1e-6, atol=1e-9)
-        slope = (final(1 + 1e-6, 2.0) - final(1 - 1e-6, 2.0)) / 2e-6
-        np.testing.assert_allclose(jax.grad(final)(1.0, 2.0), slope, rtol=1e-4)
+        higher, lower = (both(scale, 2.0, 1.0)[0] for scale in (1 + 1e-6, 1 - 1e-6))
+        slope = both(1.0, 2.0, 1.0)[1][0]
+        np.testing.assert_allclose(slope, (higher - lower) / 2e-6, rtol=1e-4)
 
 
 # Inside optax's wrappers.
 
 
+@pytest.mark.slow
 def test_multi_steps(case: Case) -> None:
     with standard_promotion():
         tx = optax.MultiSteps(case.build(), 4)
@@ -347,6 +362,7 @@ def test_multi_steps(case: Case) -> None:
     assert_same(updates[3], expected(case.name).updates[0], 1e-5)
 
 
+@pytest.mark.slow
 def test_masked(case: Case) -> None:
     tx = optax.masked(case.build(), {"block": True, "head": False})
     updates = run(tx, kwargs=case.update_kwargs).updates
@@ -354,6 +370,7 @@ def test_masked(case: Case) -> None:
     assert_same([u["head"] for u in updates], [g["head"] for g in GRADS])
 
 
+@pytest.mark.slow
 def test_partition(case: Case) -> None:
     labels = {"block": "ours", "head": "rest"}
     tx = optax.partition({"ours": case.build(), "rest": optax.scale(0.5)}, labels)
@@ -363,6 +380,7 @@ def test_partition(case: Case) -> None:
     assert_same([u["head"] for u in updates], halves)
 
 
+@pytest.mark.slow
 def test_chain_named_chain_and_apply_if_finite(case: Case) -> None:
     tx = optax.chain(
         optax.identity(),
@@ -417,6 +435,7 @@ def test_scalar_leaf(case: Case) -> None:
 # Sweeps.
 
 
+@pytest.mark.slow
 def test_vmap_over_hyperparameters(case: Case) -> None:
     assert case.sweep is not None
 
@@ -470,10 +489,12 @@ def test_pickle(case: Case) -> None:
 
 
 @pytest.fixture(scope="module")
-def restored(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+def restored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Any]:
     """All states, through one orbax checkpoint."""
     ocp = pytest.importorskip("orbax.checkpoint")
-    states = {case.name: expected(case.name).state for case in CASES}
+    states = {name: expected(name).state for name in selected(request)}
     path = tmp_path_factory.mktemp("orbax") / "states"
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(path, states)
@@ -591,15 +612,17 @@ def sharded_update(case: Case) -> Sharded:
     )
 
 
-def sharded_updates() -> dict[str, Any]:
+def sharded_updates(*names: str) -> dict[str, Any]:
     """Runs in a process of 8 devices: see `sharded`."""
     assert jax.device_count() == 8
-    return {case.name: sharded_update(case)._asdict() for case in CASES}
+    return {name: sharded_update(find(name))._asdict() for name in names}
 
 
 @pytest.fixture(scope="module")
-def sharded(call_on_8_devices: Callable[[str, str], Any]) -> Mapping[str, Any]:
-    return call_on_8_devices(__file__, sharded_updates.__name__)
+def sharded(
+    request: pytest.FixtureRequest, call_on_8_devices: Callable[..., Any]
+) -> Mapping[str, Any]:
+    return call_on_8_devices(__file__, sharded_updates.__name__, *selected(request))
 
 
 @pytest.mark.slow
