@@ -29,6 +29,7 @@ from helpers.contract_cases import (
     standard_promotion,
 )
 from helpers.contract_matrix import PROMISES, contract_table
+from helpers.selection import selected
 from helpers.x64 import enable_x64
 
 # XLA of jax 0.7.0 and before does not, on the CPU.
@@ -100,13 +101,6 @@ def run(
         params = jax.tree.map(jnp.add, params, change)
         updates.append(change)
     return Run(params, updates, state, num_traces)
-
-
-def selected(request: pytest.FixtureRequest) -> list[str]:
-    """Names of the cases that this run of the tests has selected."""
-    specs = [getattr(item, "callspec", None) for item in request.session.items]
-    chosen = [spec.params.get("case") for spec in specs if spec]
-    return [case.name for case in CASES if case in chosen]
 
 
 def find(name: str) -> Case:
@@ -494,7 +488,8 @@ def restored(
 ) -> Mapping[str, Any]:
     """All states, through one orbax checkpoint."""
     ocp = pytest.importorskip("orbax.checkpoint")
-    states = {name: expected(name).state for name in selected(request)}
+    cases = [params["case"] for params in selected(request, "test_orbax")]
+    states = {case.name: expected(case.name).state for case in cases}
     path = tmp_path_factory.mktemp("orbax") / "states"
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(path, states)
@@ -622,7 +617,9 @@ def sharded_updates(*names: str) -> dict[str, Any]:
 def sharded(
     request: pytest.FixtureRequest, call_on_8_devices: Callable[..., Any]
 ) -> Mapping[str, Any]:
-    return call_on_8_devices(__file__, sharded_updates.__name__, *selected(request))
+    chosen = selected(request, "test_sharded_parameters")
+    names = [params["case"].name for params in chosen]
+    return call_on_8_devices(__file__, sharded_updates.__name__, *names)
 
 
 @pytest.mark.slow

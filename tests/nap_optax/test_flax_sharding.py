@@ -7,6 +7,7 @@ the parameter: by NNX's metadata, by Linen's boxes, or by `optax.tree.map_params
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import nap_optax
 from helpers.contract_cases import relaxed_adam, standard_promotion
+from helpers.selection import selected
 
 pytestmark = pytest.mark.slow
 
@@ -188,38 +190,57 @@ def failure(way: str, kind: str, name: str) -> str:
     return "" if largest < 1e-5 else f"differs by {largest}"
 
 
-def failures() -> dict[str, str]:
+def failures(*runs: str) -> dict[str, str]:
     """Runs in a process of 8 devices: see `on_8_devices`."""
     assert jax.device_count() == 8
-    return {
-        f"{way} {kind} {name}": failure(way, kind, name)
-        for way in WAYS
-        for kind in MESHES
-        for name in ON_EIGHT
-    }
+    return {run: failure(*run.split()) for run in runs}
 
 
 @pytest.fixture(scope="module")
-def on_8_devices(call_on_8_devices: Callable[[str, str], Any]) -> Mapping[str, str]:
-    return call_on_8_devices(__file__, failures.__name__)
+def on_8_devices(
+    request: pytest.FixtureRequest, call_on_8_devices: Callable[..., Any]
+) -> Mapping[str, str]:
+    """In one process; each program takes it a second or more."""
+    chosen = selected(request, "test_on_8_devices")
+    runs = [f"{params['way']} {params['kind']} {params['name']}" for params in chosen]
+    return call_on_8_devices(__file__, failures.__name__, *runs)
 
 
-# In one process; each program takes it a second.
-ON_EIGHT = ("chain", "hyperball")
+# Every two of way, mesh and chain are in one of these.
+ON_EIGHT = [
+    ("nnx", "Auto", "chain"),
+    ("nnx", "Explicit", "hyperball"),
+    ("linen", "Auto", "hyperball"),
+    ("linen", "Explicit", "chain"),
+    ("map_params", "Auto", "chain"),
+    ("map_params", "Explicit", "hyperball"),
+]
+ALL = list(itertools.product(WAYS, MESHES, CHAINS))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ON_EIGHT)
-@pytest.mark.parametrize("kind", MESHES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "kind", "name"),
+    [
+        pytest.param(*run, marks=() if run in ON_EIGHT else pytest.mark.thorough)
+        for run in ALL
+        if run[2] in ("chain", "hyperball")
+    ],
+)
 def test_on_8_devices(
     way: str, kind: str, name: str, on_8_devices: Mapping[str, str]
 ) -> None:
     assert on_8_devices[f"{way} {kind} {name}"] == ""
 
 
-@pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.parametrize("kind", MESHES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "kind", "name"),
+    [
+        # The others are on 8 devices.
+        pytest.param(
+            *run, marks=() if run[2] in ("units", "groups") else pytest.mark.thorough
+        )
+        for run in ALL
+    ],
+)
 def test_on_one_device(way: str, kind: str, name: str) -> None:
     assert failure(way, kind, name) == ""
