@@ -61,6 +61,7 @@ def by_formula(model, sequence):
     return times(rms(h, model.unembedding_norm), model.unembedding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 7])
 def test_it_is_its_formula(model, length):
     sequences = text(length)
@@ -76,6 +77,7 @@ def test_a_position_sees_nothing_that_comes_later(model):
     assert np.abs(one[:, 4:] - other[:, 4:]).max(axis=(0, 2)).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_matrices_begin_with_the_variance_of_their_inputs():
     model = ByteTransformer(64, num_heads=4, head_dim=32, rngs=nnx.Rngs(0))
     block = model.blocks[0]

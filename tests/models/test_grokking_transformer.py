@@ -141,6 +141,7 @@ def test_normalization_by_hand(normalize):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_plain_computation():
     apply, params = build(True)
     x, y = all_pairs()

@@ -96,6 +96,7 @@ def test_the_integral_is_exact_for_polynomials(degree, num_nodes):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [10.0, 1e4])
 def test_the_gradient_is_that_of_the_parameters(alpha):
     with enable_x64(True):

@@ -13,6 +13,7 @@ def numbers(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh])
 def test_mlp_equals_the_formula(activation):
     model = MLP(4, (5, 6), 2, activation=activation, rngs=nnx.Rngs(0))
@@ -28,6 +29,7 @@ def test_mlp_equals_the_formula(activation):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mlp_starts_uniform_and_may_start_larger():
     def build(scale):
         return nnx.state(MLP(400, (100,), 10, init_scale=scale, rngs=nnx.Rngs(0)))

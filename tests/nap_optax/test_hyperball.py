@@ -199,6 +199,7 @@ def orthogonalized(matrix: Any) -> Any:
     return x.T if tall else x
 
 
+@pytest.mark.slow
 def test_over_muon_it_is_muon_h() -> None:
     """The published rule written out: R Norm(W - rate R Norm(Muon(g)))."""
     rate, beta = 0.1, 0.9

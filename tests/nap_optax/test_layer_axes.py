@@ -146,6 +146,7 @@ def assert_same(got: Any, name: str, axis: int = 0) -> None:
 # Plain trees.
 
 
+@pytest.mark.slow
 @every_transformation
 def test_stacked_layers_equal_unrolled_ones(name: str) -> None:
     check_axis(name, 0)

@@ -51,6 +51,7 @@ def test_by_hand():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_size", [0.01, 0.9, 1.9])
 def test_descent_equals_its_steps(step_size):
     """A fraction of the largest stable step: above half of it, signs alternate."""
@@ -71,6 +72,7 @@ def test_descent_equals_its_steps(step_size):
         np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_descent_ends_at_the_regression():
     rows, y = features(), targets(num_targets=1)[:, 0]
     kernel = jnp.asarray(rows @ rows.T, jnp.float32)
@@ -80,6 +82,7 @@ def test_descent_ends_at_the_regression():
     np.testing.assert_allclose(found, kernel_regression(kernel, y), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_descent_of_small_eigenvalues_does_not_cancel():
     # 1 - (1 - 1e-9)^1000 has no digit in float32 if it is computed as written.
     kernel, y = jnp.diag(jnp.array([1e-9, 1.0])), jnp.array([1.0, 1.0])

@@ -72,6 +72,7 @@ def test_any_chunks_give_the_whole(chunk_size):
     np.testing.assert_allclose(cross, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [None, 3])
 def test_of_all_pairs_of_outputs(chunk_size):
     params, inputs, others = network()
@@ -180,6 +181,7 @@ def sequence(params, inputs):
     return turned(left, params["turned"])
 
 
+@pytest.mark.slow
 def test_layers_of_any_kind():
     generator = np.random.default_rng(0)
     shapes = {
@@ -232,6 +234,7 @@ def looked_up(params, inputs):
     return jnp.sum(jnp.tanh(rows) * clipped, axis=1) @ params["outer"]
 
 
+@pytest.mark.slow
 def test_tables_of_which_rows_are_looked_up():
     generator = np.random.default_rng(0)
     shapes = {"table": (40, 30), "clipped": (40, 30), "outer": (30, 5)}
@@ -259,6 +262,7 @@ def test_tables_of_which_rows_are_looked_up():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fill", "clip"])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint32"])
 def test_tables_with_more_rows_than_small_integers_can_number(dtype, mode):
@@ -327,6 +331,7 @@ def test_other_inputs_must_have_like_outputs():
         empirical_ntk(lambda _, x: x, params, inputs, inputs[:, :2])
 
 
+@pytest.mark.slow
 def test_linearized_networks_are_linear_with_the_same_tangents():
     params, inputs, _ = network()
     linear = linearize(apply, params)
