@@ -33,7 +33,9 @@ class Case(NamedTuple):
     tiny: Any
     """A config that takes a second."""
     long: Mapping[str, Any]
-    """What is changed for a run that can be killed several times."""
+    """What is changed for a run that can be killed several times.
+
+    Numbers of updates need no program but that of `tiny`."""
     num_kills: int
     """How often; each costs the start of a process and a compilation."""
     per_member: str
@@ -53,7 +55,7 @@ CASES = [
         family=GROKKING,
         module="experiments.grokking",
         tiny=grokking_runs.TINY,
-        long={"num_steps": 6_000, "eval_every": 20},
+        long={"num_steps": 2_000},
         num_kills=1,
         per_member="learning_rate",
         differing=[
@@ -86,8 +88,10 @@ CASES = [
                 **{"learning_rate": 0.3, "low_learning_rate": 0.2, "label_noise": 0.1},
                 **{"radius_multiplier": 2.0, "initial_fraction": 0.75},
             },
-            {"schedule": "growing", "growth": 3.0},
-            {"method": "l2_init", "strength": 0.3},
+            {
+                **{"schedule": "growing", "growth": 3.0},
+                **{"method": "l2_init", "strength": 0.3},
+            },
         ],
         other_program={"project": False},
         mistakes=[
@@ -375,8 +379,8 @@ CASES = [
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
-        # A kill takes up to .4 seconds of it; at this size it lasts for three or more.
-        long={"num_bits": 10, "width": 128, "num_steps": 60_000, "eval_every": 100},
+        # A kill takes up to .4 seconds of it; its evaluations make it last for three.
+        long={"num_steps": 6_000},
         num_kills=2,
         per_member="learning_rate",
         differing=[{"learning_rate": 0.3}],
