@@ -9,7 +9,7 @@ import itertools
 import random
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +30,7 @@ from experiments.lazy_rich.tasks import FAMILIES as LAZY_RICH
 from experiments.reproduce import __main__ as reproduce
 from experiments.runs import __main__ as runs
 from experiments.warm_start.family import FAMILY as WARM_START
+from helpers.checkout import family_cases
 from helpers.checkout.image_files import make_images, write_halves
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,7 @@ NUMBERS = [
     *("nan", "inf", "-inf", "-1", "0", "1", "0.5", "-0.5", "1e-50", "1e40", "1e400"),
     *("2147483647", "2147483648", "100000", "1000000000", str(10**12), str(10**30)),
 ]
+VARIANTS = [f"lazy_rich {own.name}" for own in family_cases.VARIANTS]
 TEXTS = ["", "x", "nan", "-", "--", "\n", "ü", "x" * 5000, "None"]
 
 
@@ -110,17 +112,29 @@ def values(kind: Any) -> list[str]:
     return TEXTS  # of a choice, a flag without a value or a name
 
 
-def arguments(config: type) -> Iterator[list[str]]:
-    """One field at a time."""
+def arguments(
+    config: type, names: Collection[str] | None = None, *, in_all_forms: bool = True
+) -> Iterator[list[str]]:
+    """One field at a time, of those of some names or of all.
+
+    A flag and its value are one word or two: each value in one of these forms, in turn,
+    or in both. What a word may look like is not a matter of the field.
+    """
+    forms = itertools.cycle([True, False])
     hints = typing.get_type_hints(config, include_extras=False)
     annotated = typing.get_type_hints(config, include_extras=True)
     for field in dataclasses.fields(config):
+        if names is not None and field.name not in names:
+            continue
         is_positional = "Positional" in repr(annotated[field.name])
         for value in values(hints[field.name]):
             if is_positional and not value.startswith("-"):
                 yield [value]
-            yield [f"{flag_of(field.name)}={value}"]
-            if not value.startswith("-"):
+            may_be_apart = not value.startswith("-")
+            is_one_word = next(forms) or not may_be_apart
+            if is_one_word or in_all_forms:
+                yield [f"{flag_of(field.name)}={value}"]
+            if may_be_apart and (in_all_forms or not is_one_word):
                 yield [flag_of(field.name), value]
 
 
@@ -151,6 +165,9 @@ def count(cases, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    "is_thorough", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
+@pytest.mark.parametrize(
     "name",
     [
         *("grokking", "warm_start", "atari", "demo", "detectors", "reproduce"),
@@ -159,16 +176,21 @@ def count(cases, monkeypatch, capsys):
         *("runs", "export"),
     ],
 )
-def test_a_bad_value_is_one_line(commands, name, monkeypatch, capsys, tmp_path):
-    own = commands[name]
-    said = count(((own, argv) for argv in arguments(own.config)), monkeypatch, capsys)
+def test_a_bad_value_is_one_line(commands, name, is_thorough, monkeypatch, capsys):
+    own, names = commands[name], None
+    if not is_thorough and name in VARIANTS:
+        names = own.config.__annotations__  # others have what it inherits
+    cases = (
+        (own, argv) for argv in arguments(own.config, names, in_all_forms=is_thorough)
+    )
+    said = count(cases, monkeypatch, capsys)
     with capsys.disabled():
         print(f"\n{name}, of {said.total()}: {dict(said)}")
     assert min(said["refused"], said["accepted"]) > 0
     # A text may name any column or directory.
     assert name == "runs" or said["refused"] > said["accepted"]
     # The study of detectors makes sure first that it can keep what it finds.
-    assert name == "detectors" or not list(tmp_path.iterdir())
+    assert name == "detectors" or not list(Path().iterdir())
 
 
 def test_a_bad_value_beside_a_folder_is_one_line(
@@ -177,7 +199,8 @@ def test_a_bad_value_beside_a_folder_is_one_line(
     """How many images there are is known later than from other data sets."""
     write_halves(tmp_path / "own", make_images())
     own = ["--dataset=folder", "--batch-size=5", f"--data-directory={tmp_path / 'own'}"]
-    cases = [[*own, *argv] for argv in [[], *arguments(WARM_START.config_class)]]
+    few = arguments(WARM_START.config_class, in_all_forms=False)
+    cases = [[*own, *argv] for argv in [[], *few]]
     command = commands["warm_start"]
     assert tried(command, own, monkeypatch, capsys) == "accepted"
     said = count(((command, argv) for argv in cases), monkeypatch, capsys)
