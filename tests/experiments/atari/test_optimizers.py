@@ -91,6 +91,7 @@ def after_updates(num, grads_times=1.0, measured=None, **options):
     return start, params, state
 
 
+@pytest.mark.slow
 def test_kernels_are_projected_but_for_the_last_one_and_noise():
     start, params, _ = after_updates(3, project=True)
     norms = jax.tree.map(

@@ -43,7 +43,13 @@ AGENTS = {
         **{"learning_rate_schedule": "cyclic", "cycle_frames": 750},
     },
 }
-ALWAYS = ("dqn", "rainbow")
+ALWAYS = {
+    "dqn": tuple(KINDS),
+    # Values of both signs, and all that an agent has to do.
+    "rainbow": ("observation", "delayed"),
+}
+# Thousands of steps take longer than to compile them well.
+OPTIONS = {"xla_backend_optimization_level": 2}
 
 
 @functools.cache
@@ -52,7 +58,7 @@ def build(name):
     config = dataclasses.replace(PLAIN, **AGENTS[name])
     experiment, hyper = Experiment(config, ProbeGame()), hyperparameters(config)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=OPTIONS)
     def learned_values(kind, seed, observations):
         state, _ = experiment.init(seed, hyper)
         states = state.playing.states
@@ -71,12 +77,16 @@ def build(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "name",
+    ("name", "kind"),
     [
-        pytest.param(name, marks=() if name in ALWAYS else pytest.mark.thorough)
+        pytest.param(
+            name,
+            kind,
+            marks=() if kind in ALWAYS.get(name, ()) else pytest.mark.thorough,
+        )
         for name in AGENTS
+        for kind in KINDS
     ],
 )
 def test_each_agent_solves_each_probe(name, kind):

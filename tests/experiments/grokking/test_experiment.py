@@ -68,7 +68,8 @@ def first_step(config=TINY, **numbers):
     """Scalars of the state after one update at the peak rate, from seed 0."""
     step, state, hyper, split = compiled_step(config)
     numbers = {"warmup_steps": 0} | numbers
-    hyper = hyper._replace(**{k: jnp.asarray(v) for k, v in numbers.items()})
+    # Of the types that they have in a config, so that one program serves all.
+    hyper = hyper._replace(**{k: np.asarray(v) for k, v in numbers.items()})
     after = step(state, hyper, split)
     change = jax.tree.map(lambda a, b: a - b, after.params, state.params)
     matrices = [w for w in jax.tree.leaves(after.params) if w.ndim == 2]

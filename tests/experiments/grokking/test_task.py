@@ -45,6 +45,7 @@ def test_s5_is_a_group():
     np.testing.assert_array_equal(table[table[7, 50], 33], table[7, table[50, 33]])
 
 
+@pytest.mark.slow
 def test_the_split_is_all_ordered_pairs_in_two_parts():
     split = split_pairs(jax.random.key(0), 11, 24)
     assert split.train.x.shape == (24,)

@@ -135,6 +135,7 @@ def check_the_estimate(own, config, *shared):
     assert taken.temp_size_in_bytes / 5 < needs.step <= taken.temp_size_in_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -38,6 +38,7 @@ def run_task(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_rate_beyond_stability_is_said_before_it_is_used(run_task):
     _, warnings = run_task(POLYNOMIAL, "--learning-rate 4")
     assert warnings[:1] == [
@@ -72,6 +73,7 @@ def test_momentum_and_adam_have_limits_of_their_own():
         assert polynomial_outcomes.largest_rate(own, 0) is None
 
 
+@pytest.mark.slow
 def test_a_loss_that_ends_far_above_its_start_is_growing(run_task):
     flags = "--learning-rate 1e3 --optimizer adam"
     (line, _), warnings = run_task(POLYNOMIAL, flags)
@@ -98,6 +100,7 @@ def test_it_is_compared_with_what_it_may_have_begun_with(center, losses, words):
     assert POLYNOMIAL.in_words(rows, config).startswith(words)
 
 
+@pytest.mark.slow
 def test_the_theory_names_its_own_flag_and_limit(run_task):
     (line, _), warnings = run_task(DMFT, "--time-step 1e4")
     assert ": lower time_step (limit at first: 1.11);" in line
@@ -116,6 +119,7 @@ def test_the_theory_diverges_from_the_limit_of_many_examples_on():
     np.testing.assert_allclose(limit, 2 / largest, rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "flags", "described"),
     [

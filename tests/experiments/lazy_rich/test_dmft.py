@@ -27,6 +27,18 @@ from experiments.lazy_rich.polynomial import moments, theory
 
 WIDTH = 2
 CENTERS = pytest.mark.parametrize("center", [False, True], ids=["plain", "centred"])
+# For tests of the whole solver, of which others have what is left out.
+THOROUGH = pytest.mark.thorough
+ONE_PLAIN, ONE_CENTRED = (
+    pytest.mark.parametrize(
+        "center",
+        [
+            pytest.param(own, id=name, marks=THOROUGH if own is not center else ())
+            for own, name in ((False, "plain"), (True, "centred"))
+        ],
+    )
+    for center in (False, True)
+)
 
 
 def setting(nu=2.0, **changes):
@@ -64,7 +76,7 @@ def mean_and_error(values):
 
 
 @pytest.mark.slow
-@CENTERS
+@ONE_CENTRED
 def test_losses_are_those_of_finite_networks(center):
     theory_ = solve(2.0, num_steps=20, num_samples=2000, center=center, num_replicas=3)
     network = simulated(2.0, dimension=200, num_runs=24, num_steps=20, center=center)
@@ -118,7 +130,7 @@ def test_whole_curves_are_those_of_40_networks(
 
 
 @pytest.mark.slow
-@CENTERS
+@ONE_PLAIN
 def test_with_many_examples_it_is_the_closed_recursion(center):
     found = solve(1e7, num_steps=10, num_samples=200, center=center)
     limit = online.solve(setting(), num_steps=10, center=center)
@@ -128,7 +140,7 @@ def test_with_many_examples_it_is_the_closed_recursion(center):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nu", [200.0, 1000.0])
+@pytest.mark.parametrize("nu", [200.0, pytest.param(1000.0, marks=THOROUGH)])
 def test_the_gap_is_its_leading_part_where_examples_are_many(nu):
     found = solve(nu, num_steps=10, num_samples=4000)
     gap = (found.test_loss - found.train_loss)[0]
@@ -323,6 +335,7 @@ def test_weights_are_linear_as_they_say():
     np.testing.assert_allclose(found.memory, memory, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_basis_gives_the_root_of_the_covariance_of_nearly_equal_rows():
     common, small = jax.random.normal(jax.random.key(0), (2, 1000))
     values = jnp.stack([common, common + 1e-3 * small, common])

@@ -37,6 +37,7 @@ def run(own, config, num_steps=60):
     return whole(jnp.uint32(config.seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center", [True, False])
 def test_units_and_their_moments_train_alike(center):
     config = dataclasses.replace(CONFIG, center=center)
@@ -95,6 +96,7 @@ def test_labels_of_another_scale_are_another_alpha():
         np.testing.assert_allclose(scaled[name], lazy[name], rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_units_report_losses_over_the_square_of_the_label_scale():
     config = dataclasses.replace(CONFIG, label_scale=0.5)
     by_units = run(Training(config, experiment.Units(config)), config)
@@ -103,6 +105,7 @@ def test_units_report_losses_over_the_square_of_the_label_scale():
         np.testing.assert_allclose(by_units[name], by_moments[name], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_whole_solution_in_small_weights_solves_the_task():
     uncentered = {"center": False, "weight_scale": 1e-3}
     solved, empty = (
@@ -172,6 +175,7 @@ def test_what_became_of_a_run_in_words():
     )
 
 
+@pytest.mark.slow
 def test_a_summary_has_the_lazy_limit_and_says_where_that_diverges():
     made = rows([(0.05, 0.2)])
     summary = polynomial_outcomes.summarize(made, CONFIG)

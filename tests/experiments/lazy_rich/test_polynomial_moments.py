@@ -77,6 +77,7 @@ def descent(own, weights, settings, num_steps, center=True):
     return jax.lax.scan(step, weights, length=num_steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("width", [5, DIMENSION + 1, WIDTH])
 def test_equals_gradient_descent_in_float64(width, center):
@@ -94,6 +95,7 @@ def test_equals_gradient_descent_in_float64(width, center):
         np.testing.assert_allclose(square, distance, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "expected"), [(5, 5), (500, DIMENSION + 1)])
 def test_few_units_have_the_moments_of_many(width, expected):
     own, weights = problem(sizes=(DIMENSION, NUM_TRAIN, width))

@@ -1,5 +1,7 @@
 """Closed forms against samples; where the paper misprints one, its version fails."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,9 @@ def random_moments(seed=0, scale=1.0):
     return moments.moments_of(jnp.asarray(weights, jnp.float32))
 
 
+@functools.cache
 def samples(num, seed=0):
+    """Drawn once for all tests, most of which draw a million."""
     return np.random.default_rng(seed).normal(size=(num, D)) / D**0.5
 
 
@@ -177,8 +181,11 @@ def test_alignment_and_its_parts_are_those_of_samples(
 @pytest.mark.parametrize(
     ("epsilon", "centered", "with_diagonal"),
     [
-        *((0.5, False, 0.0153), (1.0, False, 0.0542), (2.0, False, 0.146)),
-        *((1.0, True, 0.0088), (2.0, True, 0.0228)),
+        *((1.0, False, 0.0542), (1.0, True, 0.0088)),
+        *(
+            pytest.param(*own, marks=pytest.mark.thorough)
+            for own in [(0.5, False, 0.0153), (2.0, False, 0.146), (2.0, True, 0.0228)]
+        ),
     ],
 )
 def test_alignment_of_a_gram_matrix_without_its_diagonal(

@@ -112,7 +112,8 @@ def compiled_step(config):
 def steps(config=TINY, num_steps=1, **numbers):
     """The states before and after some updates, from seed 0."""
     step, arrays, state, hyper, split = compiled_step(config)
-    hyper = hyper._replace(**{k: jnp.asarray(v) for k, v in numbers.items()})
+    # Of the types that they have in a config, so that one program serves all.
+    hyper = hyper._replace(**{k: np.asarray(v) for k, v in numbers.items()})
     before = state
     for _ in range(num_steps):
         state = step(state, hyper, split, arrays)

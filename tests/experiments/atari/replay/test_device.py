@@ -36,6 +36,7 @@ def sample(own, state, key, batch_size):
     return jax.jit(own.sample, static_argnums=2)(state, jax.random.key(key), batch_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [1, 5, 19, 20, 23, 57])
 @pytest.mark.parametrize(("stack", "num_steps"), [(1, 1), (4, 3)])
 def test_rows_and_priorities_are_those_of_the_host(num, stack, num_steps):
@@ -60,6 +61,7 @@ def test_transitions_are_those_of_the_host():
     jax.tree.map(np.testing.assert_array_equal, ours, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_items", [1, 2, 7, 8, 9, 100])
 def test_its_tree_is_that_of_the_host(num_items):
     generator = np.random.default_rng(num_items)
@@ -88,6 +90,7 @@ def test_uniform_draws_are_even():
     np.testing.assert_allclose(batch.probabilities, 1 / len(host), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_prioritized_draws_come_at_the_probabilities_of_their_batch():
     host, own, state = both(50, Prioritization(exponent=0.5, uniform_share=0.1))
     rows = np.flatnonzero(host._tree.weights)
@@ -123,6 +126,7 @@ def test_priorities_that_are_all_zero_draw_evenly():
     assert len(np.unique(batch.rows)) > 5
 
 
+@pytest.mark.slow
 def test_members_have_rings_of_their_own():
     """Under `vmap`, as a sweep over seeds has them."""
     _, own, state = both(10, Prioritization())

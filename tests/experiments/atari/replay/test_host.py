@@ -52,6 +52,7 @@ def every_transition(replay):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize(
     "frame_shape",

@@ -20,6 +20,8 @@ TINY = FAMILY.config_class(
     checkpoint_seconds=0.0,
 )
 LOGGED = dataclasses.replace(TINY, log=("tensorboard",))
+LONG = dataclasses.replace(LOGGED, num_steps=1_200)
+"""It lasts for seconds, because it evaluates so often, and needs no other program."""
 AGAIN = "python -m experiments.export '/"
 """What logs a run, whose path needs quotes for a shell."""
 
@@ -211,10 +213,7 @@ def test_mistakes_are_one_line(stub, monkeypatch, capsys, argv, end):
 @pytest.mark.slow
 def test_a_killed_run_logs_each_step_once(stub, tmp_path_factory, tmp_path):
     path = tmp_path / "run"
-    config = dataclasses.replace(
-        LOGGED, num_bits=10, width=128, num_steps=60_000, eval_every=100
-    )
-    argv = programs.flags(config, run_directory=path)
+    argv = programs.flags(LONG, run_directory=path)
     compiled = tmp_path / "compiled"
 
     def start():
@@ -231,10 +230,7 @@ def test_a_killed_run_logs_each_step_once(stub, tmp_path_factory, tmp_path):
 @pytest.mark.slow
 def test_the_follower_of_a_killed_run_logs_what_is_left(stub, tmp_path):
     path = tmp_path / "run"
-    config = dataclasses.replace(
-        LOGGED, num_bits=10, width=128, num_steps=60_000, eval_every=100
-    )
-    argv = programs.flags(config, run_directory=path)
+    argv = programs.flags(LONG, run_directory=path)
     paths = {"PYTHONPATH": f"{stub}:{programs.ROOT / 'tests'}"}
     process = programs.start("helpers.checkout.parity", argv, tmp_path / "c", **paths)
     metrics = path / "metrics.jsonl"
