@@ -124,6 +124,7 @@ def initial_kernel(x, other, epsilon, readouts):
     return 2 * inner + epsilon**2 * (1.5 * inner**2 + squares / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readouts", [False, True])
 @pytest.mark.parametrize("name", ["linear", "quadratic", "radial"])
 @pytest.mark.parametrize("epsilon", [0.3, 0.7, 1.5])
@@ -148,6 +149,7 @@ def test_eigenvalues_are_those_of_the_kernel(epsilon, name, readouts):
         assert abs(np.mean(products) - (1 + 2 / D) / D) > 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("num_directions", [1, 2])
 @pytest.mark.parametrize("epsilon", [0.3, 0.8, 2.0])
