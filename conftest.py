@@ -7,6 +7,7 @@ import doctest
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -24,6 +25,10 @@ FLAGS = ["--xla_backend_optimization_level=0"]
 if tuple(map(int, version("jaxlib").split(".")[:2])) <= (0, 10):
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+# A shell lets what it starts in the background ignore Ctrl-C. The processes of tests,
+# some of which are interrupted, would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # What two tests, or the processes that they start, compile alike is compiled once. The
 # processes of xdist inherit the folder, which lasts as long as the tests.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
