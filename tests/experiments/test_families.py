@@ -32,6 +32,7 @@ from helpers.checkout.family_cases import (
     Case,
 )
 from helpers.checkout.programs import flags
+from helpers.checkout.rows import assert_same_rows
 
 
 def or_thorough(own):
@@ -177,7 +178,7 @@ def test_seeds_differ_and_members_are_their_single_runs(case, finished, tmp_path
             config, num_seeds=1, seed=seed, run_directory=tmp_path / "own"
         ),
     )
-    assert rows_of(tmp_path / "own", seed=seed) == rows_of(path, seed=seed)
+    assert_same_rows(rows_of(tmp_path / "own", seed=seed), rows_of(path, seed=seed))
     assert rows_of(path, seed=seed) != rows_of(path, seed=config.seed)
 
 
