@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax import lax
 from benchmarks.accelerator.figures import Figures, digits, milliseconds
 from benchmarks.sweep import at_once, compiled
 from experiments.atari.agent import Agent
+from experiments.atari.config import Agent as AgentName
 from experiments.atari.config import Config
 from experiments.atari.experiment import Experiment
 from experiments.atari.learner import Learner, LearnerState
@@ -29,10 +30,7 @@ NUM_ACTIONS = 18
 """All actions of the console."""
 
 
-Name = Literal["dqn", "rainbow"]
-
-
-def updates(agent: Name, small: bool) -> Figures:
+def updates(agent: AgentName, small: bool) -> Figures:
     """Milliseconds of an agent's update at the paper's size, by batch."""
     num_steps = 2 if small else 200
     runs = {
@@ -73,7 +71,7 @@ def minatar(small: bool) -> Figures:
     return found
 
 
-def _updates(name: Name, batch_size: int, num_steps: int) -> Callable[[], Any]:
+def _updates(name: AgentName, batch_size: int, num_steps: int) -> Callable[[], Any]:
     """So many updates on one batch, in a program that reads it each time."""
     config = Config(
         suite="ale", agent=name, batch_size=batch_size, num_frames=200_000_000
