@@ -9,7 +9,7 @@ ARGS :=
 .PHONY: help demo docs test test-fast lint setup clean
 
 help:
-	@echo "make demo       set up, then grokking on demand at the paper's size (about a minute on 2 cores)"
+	@echo "make demo       set up, then grokking on demand at the paper's size (one to five minutes on 2 cores)"
 	@echo "make test       set up, then all tests"
 	@echo "make test-fast  set up, then the tests that take seconds"
 	@echo "make lint       set up, then formatting, lint and types"
