@@ -76,7 +76,7 @@ SHORTER: dict[Scale, Size] = {
         {**LAPTOP, "epochs_per_phase": 4}, _laptop_note(4, "2000"), fewer=True
     ),
 }
-"""Sizes of the figures with the most arms: half as long on a laptop."""
+"""Sizes for figures of many arms: half as long on a laptop."""
 CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"

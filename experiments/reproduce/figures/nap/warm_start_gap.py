@@ -55,6 +55,7 @@ FIGURE: Figure = growing_data.figure(
     "where early data hinder: noise in the labels and learning rates",
     LINES,
     fractions=FRACTIONS,
+    sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=draw,
     note="Cycles aligned with the data.",
