@@ -273,7 +273,8 @@ class Dense(nnx.Module):
         \epsilon = \operatorname{sign}(z) \sqrt{|z|}, \quad z \sim \mathcal N(0, 1),
 
     where W and b start uniform in ±1/√inputs and Σ and σ at ``noise_scale`` / √inputs.
-    The noisy matrix is not built: the noise multiplies inputs and outputs.
+    The noisy matrix is built once for a batch. For one example that would move more
+    memory than a second product: there, the noise multiplies inputs and outputs.
 
     Args:
       inputs: number of inputs.
@@ -312,18 +313,24 @@ class Dense(nnx.Module):
 
         Without a key there is no noise.
         """
-        outputs = inputs @ self.kernel[...]
-        if self.bias is not None:
-            outputs += self.bias[...][None]
+        kernel = self.kernel[...]
         if noise_key is None or self.noise_kernel is None:
-            return outputs
+            return self._plus_bias(inputs @ kernel)
         in_key, out_key = jax.random.split(noise_key)
-        noise_in = _noise(in_key, inputs.shape[-1], outputs.dtype)
-        noise_out = _noise(out_key, outputs.shape[-1], outputs.dtype)
-        noisy = (inputs * noise_in) @ self.noise_kernel[...]
+        noise_in = _noise(in_key, inputs.shape[-1], inputs.dtype)
+        noise_out = _noise(out_key, kernel.shape[-1], inputs.dtype)
+        noise_kernel = self.noise_kernel[...]
+        if len(inputs) == 1:
+            noisy = (inputs * noise_in) @ noise_kernel * noise_out
+            outputs = inputs @ kernel + noisy
+        else:
+            outputs = inputs @ (kernel + noise_kernel * (noise_in.T * noise_out))
         if self.noise_bias is not None:
-            noisy += self.noise_bias[...][None]
-        return outputs + noisy * noise_out
+            outputs += self.noise_bias[...][None] * noise_out
+        return self._plus_bias(outputs)
+
+    def _plus_bias(self, outputs: jax.Array) -> jax.Array:
+        return outputs if self.bias is None else outputs + self.bias[...][None]
 
 
 class _Stream(nnx.Module):
