@@ -273,8 +273,9 @@ class Dense(nnx.Module):
         \epsilon = \operatorname{sign}(z) \sqrt{|z|}, \quad z \sim \mathcal N(0, 1),
 
     where W and b start uniform in ±1/√inputs and Σ and σ at ``noise_scale`` / √inputs.
-    The noisy matrix is built once for a batch. For one example that would move more
-    memory than a second product: there, the noise multiplies inputs and outputs.
+    A call with several examples builds the noisy matrix. For one example that would
+    move more memory than a second product does: there, the noise multiplies inputs and
+    outputs. Both give the same but for rounding.
 
     Args:
       inputs: number of inputs.
@@ -317,10 +318,11 @@ class Dense(nnx.Module):
         if noise_key is None or self.noise_kernel is None:
             return self._plus_bias(inputs @ kernel)
         in_key, out_key = jax.random.split(noise_key)
-        noise_in = _noise(in_key, inputs.shape[-1], inputs.dtype)
-        noise_out = _noise(out_key, kernel.shape[-1], inputs.dtype)
+        dtype = jnp.result_type(inputs, kernel)
+        noise_in = _noise(in_key, inputs.shape[-1], dtype)
+        noise_out = _noise(out_key, kernel.shape[-1], dtype)
         noise_kernel = self.noise_kernel[...]
-        if len(inputs) == 1:
+        if len(inputs) == 1:  # as when an agent acts
             noisy = (inputs * noise_in) @ noise_kernel * noise_out
             outputs = inputs @ kernel + noisy
         else:

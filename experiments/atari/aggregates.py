@@ -4,8 +4,8 @@ Scores are normalised, of shape ``(seeds, games)``, or ``(seeds, games, points)`
 they are curves.
 """
 
-import warnings
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,19 +53,27 @@ def iqm(scores: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
       Precipice <https://arxiv.org/abs/2108.13264>`_, 2021
     """
     library = _rliable()
-    with warnings.catch_warnings():
-        # rliable passes its generator to the bootstrap in a deprecated way.
-        warnings.simplefilter("ignore", FutureWarning)
+    with _drawing_the_same():
         points, intervals = library.get_interval_estimates(
             {name: np.asarray(own, float) for name, own in scores.items()},
             lambda own: np.atleast_1d(_trimmed_mean(own.reshape(-1, *own.shape[2:]))),
             reps=REPETITIONS,
-            random_state=np.random.RandomState(0),
         )
     return {
         name: Estimate(*(_plain(x) for x in (points[name], *intervals[name])))
         for name in scores
     }
+
+
+@contextlib.contextmanager
+def _drawing_the_same() -> Iterator[None]:
+    """Seeds numpy's global generator, from which rliable draws whatever it is given."""
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def _trimmed_mean(scores: np.ndarray) -> np.ndarray:

@@ -49,6 +49,18 @@ def test_curves_have_an_interval_at_each_point():
     )
 
 
+@pytest.mark.slow
+def test_intervals_are_the_same_again_and_other_draws_go_on():
+    pytest.importorskip("rliable")
+    scores = {"a": np.random.default_rng(0).normal(size=(5, 4))}
+    np.random.seed(7)
+    expected = np.random.rand(2)
+    np.random.seed(7)
+    first = aggregates.iqm(scores)
+    assert [np.random.rand(), np.random.rand()] == list(expected)
+    assert aggregates.iqm(scores) == first
+
+
 def test_without_rliable_there_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "rliable", None)
     with pytest.raises(UserError, match=r"intervals need rliable .*pip install -e"):

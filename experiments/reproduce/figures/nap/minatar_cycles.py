@@ -17,14 +17,21 @@ PANELS = (
     *("many updates, free", "many updates, projected"),
     *("few updates, free", "few updates, projected"),
 )
-SCHEDULES = ("constant high", "constant low", "cyclic", "stopped late")
+SCHEDULES = {
+    "constant high": "constant high",
+    "constant low": "constant low",
+    "cyclic": "cyclic",
+    "stopped late": "stopped early",
+}
+"""Their labels, by the name in an arm; the paper says that the longest cycles stop
+early."""
 DETECTOR = "many updates, detector"
 CUSUM = sizes.line_name(DETECTOR, "cusum")
 LINES = {
     **{
-        sizes.line_name(panel, schedule): schedule
+        sizes.line_name(panel, schedule): label
         for panel in PANELS
-        for schedule in SCHEDULES
+        for schedule, label in SCHEDULES.items()
     },
     CUSUM: "cusum on the TD error",
 }
