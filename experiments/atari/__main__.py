@@ -3,14 +3,12 @@
 import sys
 
 from experiments.atari.family import FAMILY
-from experiments.harness import allocator
 from experiments.harness.command_line import run
 from experiments.harness.family import main
 
 
 def train_and_record() -> None:
     """Runs a config, and records its agent if asked for."""
-    allocator.keep_freed(allocator.LARGEST_KEPT)
     config, directory = main(FAMILY)
     if config.record is not None:
         from experiments.atari.recording import record

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.atari import outcomes
 from experiments.atari.config import Config
+from experiments.harness import allocator
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
 
@@ -66,6 +67,8 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
 
 
 def _code() -> "ArrayCode[Config]":
+    # Before jax is imported, for its threads are to share what is kept.
+    allocator.keep_freed(allocator.LARGEST_KEPT)
     from experiments.atari.code import CODE
 
     return CODE

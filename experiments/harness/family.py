@@ -78,7 +78,8 @@ class Family(Generic[ConfigT]):
     config_class: type[ConfigT]
     """Class of its configs, with `num_steps` as a field or a property."""
     code: Callable[[], Code]
-    """Imports all that a run needs, such as jax, and returns the code."""
+    """Imports all that a run needs, such as jax, and returns the code. It comes before
+    the first use of a device."""
     group_name: Callable[[ConfigT], str]
     """Makes the first words of the name of a group's directory."""
     run_seconds: Callable[[ConfigT], float]
@@ -290,6 +291,7 @@ def require_machine(
       path: path of the run directory, which may already have its files; None if there
         is no directory.
     """
+    family.code()  # may set up what must be set before the devices are used
     from experiments.harness import backend
 
     backend.require_platform()
