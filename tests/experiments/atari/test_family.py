@@ -27,7 +27,14 @@ def test_freed_memory_is_kept_before_jax_has_threads(
 ):
     program = STOPPED_WHERE_MEMORY_IS_KEPT.format(package=package, function=function)
     stopped = subprocess.run(
-        [sys.executable, "-c", program, *arguments, "--run-directory", tmp_path / "run"],
+        [
+            sys.executable,
+            "-c",
+            program,
+            *arguments,
+            "--run-directory",
+            tmp_path / "run",
+        ],
         capture_output=True,
         text=True,
     )
