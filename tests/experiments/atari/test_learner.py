@@ -122,3 +122,20 @@ def test_weights_make_up_for_priorities_more_and_more():
     for num_updates, exponent in ((0, 0.4), (5_000, 0.7), (10_000, 1.0), (11_000, 1.0)):
         expected = own.is_valid * relative**-exponent
         np.testing.assert_allclose(weights(num_updates), expected, rtol=1e-5)
+
+
+def test_a_network_draws_its_noise_once_in_an_update(monkeypatch):
+    config = Config(agent="rainbow")
+    agent = Agent(config, SHAPE, ACTIONS, stack=1)
+    keys = []
+    outputs = agent._outputs
+    monkeypatch.setattr(
+        agent,
+        "_outputs",
+        lambda *arguments: keys.append(arguments[2]) or outputs(*arguments),
+    )
+    params = jax.eval_shape(agent.init, jax.random.key(0))
+    jax.eval_shape(agent.learn, params, params, batch(0, config), jax.random.key(2))
+    values, targets, choice = keys
+    assert values is choice
+    assert values is not targets
