@@ -71,9 +71,9 @@ class Programs:
         self.act = jax.jit(self._act)
         self.act_at_random = jax.jit(self._act_at_random)
         self.act_in_evaluation = jax.jit(self._act_in_evaluation)
-        # Rainbow's, most of which are dense layers, takes a tenth longer with these.
-        options = {} if config.switches.noisy else backend.update_options()
-        self.update = jax.jit(self._update, donate_argnums=0, compiler_options=options)
+        self.update = jax.jit(
+            self._update, donate_argnums=0, compiler_options=backend.update_options()
+        )
         self._copy = jax.jit(lambda params: jax.tree.map(jnp.copy, params))
         self.measure = jax.jit(self._measure)
         self.score = jax.jit(scores.add)

@@ -49,7 +49,7 @@ def test_accelerators_and_other_versions_of_xla_get_no_options(on_backend, monke
     assert backend.convolution_options(8) == {}
 
 
-def test_updates_of_agents_convolve_with_eigen_and_multiply_with_ynnpack(
+def test_updates_of_agents_multiply_with_eigen_and_sum_with_ynnpack(
     on_backend, monkeypatch
 ):
     on_backend("gpu")
@@ -57,10 +57,12 @@ def test_updates_of_agents_convolve_with_eigen_and_multiply_with_ynnpack(
     on_backend("cpu")
     product = (jnp.dot, [(32, 3136), (3136, 512)])
     convolved = (convolution, [(8, 16, 16, 64), (3, 3, 64, 64)])
-    if not all(goes_to_ynnpack(*case, {}) for case in (product, convolved)):
+    summed = (lambda x: jnp.sum(x * x), [(3136, 512)])
+    if not all(goes_to_ynnpack(*case, {}) for case in (product, convolved, summed)):
         pytest.skip("this XLA does not use YNNPACK for it")
     options = backend.update_options()
-    assert goes_to_ynnpack(*product, options)
+    assert goes_to_ynnpack(*summed, options)
+    assert not goes_to_ynnpack(*product, options)
     assert not goes_to_ynnpack(*convolved, options)
     monkeypatch.setattr(backend, "YNNPACK", "xla_cpu_no_such_option")
     assert backend.update_options() == {}

@@ -2,18 +2,20 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from models.cpu.matmul import matmul_tall
+from models.cpu.matmul import matmul_few, matmul_tall
 
 
-def test_tall_matmul_and_its_derivatives():
+@pytest.mark.parametrize("product", [matmul_few, matmul_tall])
+def test_products_and_their_derivatives(product):
     with jax.enable_x64(True):
         generator = np.random.default_rng(0)
         inputs, kernel, cotangent = (
             jnp.asarray(generator.normal(size=shape))
             for shape in ((5, 4), (4, 2), (5, 2))
         )
-        output, pullback = jax.vjp(matmul_tall, inputs, kernel)
+        output, pullback = jax.vjp(product, inputs, kernel)
         expected, plain_pullback = jax.vjp(jnp.matmul, inputs, kernel)
         np.testing.assert_allclose(output, expected, rtol=1e-12)
         chex.assert_trees_all_close(
@@ -21,7 +23,7 @@ def test_tall_matmul_and_its_derivatives():
         )
         tangents = (jnp.cos(inputs), jnp.sin(kernel))
         np.testing.assert_allclose(
-            jax.jvp(matmul_tall, (inputs, kernel), tangents)[1],
+            jax.jvp(product, (inputs, kernel), tangents)[1],
             jax.jvp(jnp.matmul, (inputs, kernel), tangents)[1],
             rtol=1e-12,
         )
