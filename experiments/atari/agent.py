@@ -102,10 +102,9 @@ class Agent:
           params: of the network that learns.
           target_params: of the target network.
           batch: n transitions.
-          key: of the noise. A network has one draw of it, because to build a noisy
-            matrix takes as long as a product of it with a batch.
+          key: of the noise, which each pass through a network draws for itself.
         """
-        own_key, target_key = jax.random.split(key)
+        own_key, target_key, choice_key = jax.random.split(key, 3)
         observations, following = ring.observations(batch, self.stack)
         if self.config.suite == "ale":
             # As bytes in the order of pixels; otherwise each reader converts them.
@@ -116,7 +115,7 @@ class Agent:
         outputs, _ = self._outputs(params, observations, own_key)
         next_outputs, _ = self._outputs(target_params, following, target_key)
         choosing = (
-            self._outputs(jax.lax.stop_gradient(params), following, own_key)[0]
+            self._outputs(jax.lax.stop_gradient(params), following, choice_key)[0]
             if self.switches.double
             else next_outputs
         )
