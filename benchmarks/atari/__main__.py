@@ -35,6 +35,7 @@ from benchmarks.options import Parser, count
 from experiments.atari.emulated.programs import Moment, Programs
 from experiments.atari.environments.ale import Protocol
 from experiments.atari.environments.games_at_once import GamesAtOnce
+from experiments.atari.family import FAMILY
 from experiments.atari.replay import rows as ring
 from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
@@ -271,6 +272,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parsed(argv)
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
+    FAMILY.prepare()
     setting = Setting(replay_steps=args.replay_steps)
     if args.memory_at:
         for replay_steps in args.memory_at:

@@ -26,10 +26,10 @@ def main() -> None:
     from benchmarks.atari.peers import StackedArrays, Transitions
     from benchmarks.atari.rainbow_peer import PrioritizedTransitions
     from benchmarks.atari.setting import Setting
-    from experiments.harness import allocator
+    from experiments.atari.family import FAMILY
 
-    if kind == "ours":  # as `experiments.atari` begins
-        allocator.keep_freed(allocator.LARGEST_KEPT)
+    if kind == "ours":  # as its runs begin
+        FAMILY.prepare()
     setting = Setting(**json.loads(setting_text))
     kinds = {
         "ours": Ours,

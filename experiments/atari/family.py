@@ -66,9 +66,11 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
     )
 
 
-def _code() -> "ArrayCode[Config]":
-    # Before jax is imported, for its threads are to share what is kept.
+def _keep_freed() -> None:
     allocator.keep_freed(allocator.LARGEST_KEPT)
+
+
+def _code() -> "ArrayCode[Config]":
     from experiments.atari.code import CODE
 
     return CODE
@@ -83,6 +85,7 @@ FAMILY = Family(
     cost="0.8 ms for an update of DQN on MinAtar, 37 on Atari",
     describe=describe,
     in_words=lambda rows, _: outcomes.in_words(rows),
+    prepare=_keep_freed,
     memory=memory,
     disk=disk,
     data=("record",),

@@ -78,8 +78,7 @@ class Family(Generic[ConfigT]):
     config_class: type[ConfigT]
     """Class of its configs, with `num_steps` as a field or a property."""
     code: Callable[[], Code]
-    """Imports all that a run needs, such as jax, and returns the code. It comes before
-    the first use of a device."""
+    """Imports all that a run needs, such as jax, and returns the code."""
     group_name: Callable[[ConfigT], str]
     """Makes the first words of the name of a group's directory."""
     run_seconds: Callable[[ConfigT], float]
@@ -91,6 +90,9 @@ class Family(Generic[ConfigT]):
     in_words: Callable[[Rows, ConfigT], str] = outcomes.in_words
     """Makes the `outcome` of one seed from its rows. If training failed, it says
     "diverged at update N" or "collapsed at update N"; figures count these words."""
+    prepare: Callable[[], None] = lambda: None
+    """Sets what runs of this family must set before the first use of a device. It may
+    have no effect in a process that has run another family."""
     memory: Callable[[ConfigT], Needs] = lambda _: Needs()
     """Least memory of one seed; nothing if that is not known."""
     disk: Callable[[ConfigT], int] = lambda _: 0
@@ -291,7 +293,7 @@ def require_machine(
       path: path of the run directory, which may already have its files; None if there
         is no directory.
     """
-    family.code()  # may set up what must be set before the devices are used
+    family.prepare()
     from experiments.harness import backend
 
     backend.require_platform()
