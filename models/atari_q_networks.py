@@ -17,7 +17,7 @@ from models.layers import (
     convolve,
     convolve_small,
     identity,
-    matmul_batch,
+    matmul_small_batch,
     relu,
 )
 from models.normalization import ChannelNorm
@@ -317,7 +317,7 @@ class Dense(nnx.Module):
         """
         kernel = self.kernel[...]
         if noise_key is None or self.noise_kernel is None:
-            return self._plus_bias(matmul_batch(inputs, kernel))
+            return self._plus_bias(matmul_small_batch(inputs, kernel))
         in_key, out_key = jax.random.split(noise_key)
         dtype = jnp.result_type(inputs, kernel)
         noise_in = _noise(in_key, inputs.shape[-1], dtype)
@@ -328,7 +328,7 @@ class Dense(nnx.Module):
             outputs = inputs @ kernel + noisy
         else:
             noisy_kernel = kernel + noise_kernel * (noise_in.T * noise_out)
-            outputs = matmul_batch(inputs, noisy_kernel)
+            outputs = matmul_small_batch(inputs, noisy_kernel)
         if self.noise_bias is not None:
             outputs += self.noise_bias[...][None] * noise_out
         return self._plus_bias(outputs)

@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 
 from models.cpu.convolution import are_defaults, faster_convolution
-from models.cpu.matmul import matmul_few, matmul_tall
+from models.cpu.matmul import matmul_few_rows, matmul_tall
 from models.cpu.patches import convolve_patches
 from models.normalization import CenteredChannelNorm
 
@@ -28,7 +28,7 @@ __all__ = [
     "identity",
     "linear",
     "matmul",
-    "matmul_batch",
+    "matmul_small_batch",
     "relu",
 ]
 
@@ -186,17 +186,22 @@ def matmul(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.platform_dependent(inputs, kernel, cpu=matmul_tall, default=jnp.matmul)
 
 
-def matmul_batch(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
-    """``inputs @ kernel``, with a faster gradient on a CPU for a batch of few inputs.
+def matmul_small_batch(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+    """``inputs @ kernel``, with a faster gradient on a CPU for a small batch.
+
+    It is faster if XLA uses Eigen and both sides of the kernel are much longer than the
+    batch. Otherwise it is as fast as the plain product.
 
     Args:
-      inputs: shape ``(n, inputs)``, with n much smaller than a side of the kernel.
-      kernel: shape ``(inputs, outputs)``.
+      inputs: shape ``(n, features)``.
+      kernel: shape ``(features, outputs)``.
 
     Returns:
       An array of shape ``(n, outputs)``.
     """
-    return lax.platform_dependent(inputs, kernel, cpu=matmul_few, default=jnp.matmul)
+    return lax.platform_dependent(
+        inputs, kernel, cpu=matmul_few_rows, default=jnp.matmul
+    )
 
 
 def relu(x: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ runs by `lax.map` and 1.17 times by `vmap` (`benchmarks/sweep.py`). Slices of a 
 not depend on each other, so they use several cores and stay in cache. XLA has two
 libraries for convolutions: YNNPACK takes up to three times as long as Eigen for the
 gradients of wide kernels, but is faster with few channels
-(`benchmarks/images/convolutions.py`).
+(`benchmarks/images/convolutions.py`). It is also faster for sums over large arrays.
 """
 
 import functools
@@ -114,9 +114,10 @@ def convolution_options(channels: int) -> dict[str, str]:
 def update_options() -> dict[str, str]:
     """Options to compile an update of an agent on Atari with.
 
-    On a CPU its products go to Eigen, both the convolutions, which stride over large
-    images, and the dense layers (with `models.layers.matmul_batch`). Sums go to
-    YNNPACK, which takes a third of the time for the norm of a large gradient.
+    On a CPU its products go to Eigen: the convolutions, which stride over large images,
+    and the dense layers, where `models.layers.matmul_small_batch` avoids the one
+    gradient that is slow there. Sums go to YNNPACK, which takes a quarter of the time
+    for the norm of a large gradient.
 
     Returns:
       As of `convolution_options`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from jax import lax
 
-__all__ = ["matmul_few", "matmul_tall"]
+__all__ = ["matmul_few_rows", "matmul_tall"]
 
 
 @jax.custom_jvp
@@ -37,19 +37,19 @@ def _matmul_tall_jvp(
 
 
 @jax.custom_jvp
-def matmul_few(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
-    """``inputs @ kernel`` for few inputs and a large kernel.
+def matmul_few_rows(inputs_NF: jax.Array, kernel_FD: jax.Array) -> jax.Array:
+    """``inputs @ kernel`` for a small batch and a large kernel.
 
-    The inputs' gradient, cotangents @ kernelᵀ, reads the kernel along its slow axis.
-    Of XLA's libraries on a CPU, Eigen is the faster one for the product and takes four
-    times as long for this gradient. By transposing the cotangents instead, which are
-    small, it takes as long as the product.
+    On a CPU Eigen is XLA's fastest library for this product. But the inputs' gradient,
+    cotangents @ kernelᵀ, takes Eigen four times as long as the product. Written as
+    (kernel @ cotangentsᵀ)ᵀ it takes as long as the product, and the two arrays that are
+    transposed are small.
     """
     return inputs_NF @ kernel_FD
 
 
-@matmul_few.defjvp
-def _matmul_few_jvp(
+@matmul_few_rows.defjvp
+def _matmul_few_rows_jvp(
     primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     inputs_NF, kernel_FD = primals

@@ -362,3 +362,13 @@ def test_arrays_that_are_not_its_observations(shape, dtype):
     message = r"^observations must be a floating array of shape \(n, 44, 36, 2\), got"
     with pytest.raises(ValueError, match=message):
         apply(params, jnp.ones(shape, dtype))
+
+
+@pytest.mark.parametrize("noise_scale", [None, 0.1])
+def test_the_gradient_of_a_dense_layer_has_another_form_on_a_cpu(noise_scale):
+    layer = Dense(6, 4, noise_scale=noise_scale, rngs=nnx.Rngs(0))
+    gradient = jax.jit(jax.grad(lambda x: layer(x, jax.random.key(0)).sum()))
+    traced = gradient.trace(jnp.ones((3, 6)))
+    for platform, expected in (("cpu", True), ("cuda", False)):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("optimization_barrier" in text) == expected

@@ -104,7 +104,7 @@ def test_centered_outputs_are_those_without_their_mean():
 @pytest.mark.parametrize(
     ("platform", "by_other_means"), [("cpu", True), ("tpu", False)]
 )
-@pytest.mark.parametrize("product", [layers.matmul, layers.matmul_batch])
+@pytest.mark.parametrize("product", [layers.matmul, layers.matmul_small_batch])
 def test_only_cpus_get_another_product(product, platform, by_other_means):
     gradient = jax.jit(jax.grad(lambda w, x: product(x, w).sum(), argnums=(0, 1)))
     traced = gradient.trace(jnp.ones((8, 2)), jnp.ones((4, 8)))

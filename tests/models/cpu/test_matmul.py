@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.cpu.matmul import matmul_few, matmul_tall
+from models.cpu.matmul import matmul_few_rows, matmul_tall
 
 
-@pytest.mark.parametrize("product", [matmul_few, matmul_tall])
+@pytest.mark.parametrize("product", [matmul_few_rows, matmul_tall])
 def test_products_and_their_derivatives(product):
     with jax.enable_x64(True):
         generator = np.random.default_rng(0)
