@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 from jax import lax
 
@@ -25,13 +27,13 @@ def _matmul_tall_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     inputs_NF, kernel_FD = primals
     inputs_dot_NF, kernel_dot_FD = tangents
-    # Written so that its transpose is (cotangentsᵀ @ inputs)ᵀ. Without the barriers
-    # XLA would cancel the two transpositions.
-    kernel_dot_DF = lax.optimization_barrier(kernel_dot_FD.T)
-    from_kernel_DN = lax.dot_general(
-        kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
+    # Its transpose is (cotangentsᵀ @ inputs)ᵀ.
+    from_kernel_ND = _by_transposes(
+        lambda kernel_dot_DF: lax.dot_general(
+            kernel_dot_DF, inputs_NF, dimension_numbers=(((1,), (1,)), ((), ()))
+        ),
+        kernel_dot_FD,
     )
-    from_kernel_ND = lax.optimization_barrier(from_kernel_DN).T
     outputs_dot_ND = inputs_dot_NF @ kernel_FD + from_kernel_ND
     return inputs_NF @ kernel_FD, outputs_dot_ND
 
@@ -54,11 +56,22 @@ def _matmul_few_rows_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     inputs_NF, kernel_FD = primals
     inputs_dot_NF, kernel_dot_FD = tangents
-    # Written so that its transpose is (kernel @ cotangentsᵀ)ᵀ, with barriers as above.
-    inputs_dot_FN = lax.optimization_barrier(inputs_dot_NF.T)
-    from_inputs_DN = lax.dot_general(
-        kernel_FD, inputs_dot_FN, dimension_numbers=(((0,), (0,)), ((), ()))
+    # Its transpose is (kernel @ cotangentsᵀ)ᵀ.
+    from_inputs_ND = _by_transposes(
+        lambda inputs_dot_FN: lax.dot_general(
+            kernel_FD, inputs_dot_FN, dimension_numbers=(((0,), (0,)), ((), ()))
+        ),
+        inputs_dot_NF,
     )
-    from_inputs_ND = lax.optimization_barrier(from_inputs_DN).T
     outputs_dot_ND = from_inputs_ND + inputs_NF @ kernel_dot_FD
     return inputs_NF @ kernel_FD, outputs_dot_ND
+
+
+def _by_transposes(
+    product: Callable[[jax.Array], jax.Array], matrix: jax.Array
+) -> jax.Array:
+    """``product(matrix.T).T``, with both transposed in memory, also in its derivative.
+
+    Without the barriers XLA would cancel the two transpositions.
+    """
+    return lax.optimization_barrier(product(lax.optimization_barrier(matrix.T))).T
