@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-import nap_optax
 from experiments.atari import losses
 from experiments.atari.agent import Agent, Learned
 from experiments.atari.config import Config
@@ -80,7 +79,7 @@ class Learner:
           The state after it, and what the batch says about the weights.
         """
         learn_key, fresh_key = jax.random.split(key)
-        state = self._reset(state, hyper, fresh_key)
+        state = self._reset(state, fresh_key)
         weights = self._weights(state.num_updates, batch, num_transitions)
 
         def loss(params: Any) -> tuple[jax.Array, Learned]:
@@ -119,29 +118,24 @@ class Learner:
             batch.probabilities, num_transitions, exponent
         )
 
-    def _reset(
-        self, state: LearnerState, hyper: Hyperparameters, key: jax.Array
-    ) -> LearnerState:
-        """Initialises layers again, in both networks, if a reset is due."""
+    def _reset(self, state: LearnerState, key: jax.Array) -> LearnerState:
+        """Initialises layers again, in both networks, if a reset is due.
+
+        Adam's memory of them begins again by itself: see `optimizers`.
+        """
         if self.config.reset == "none":
             return state
 
         def renewed(state: LearnerState) -> LearnerState:
-            fresh = self.agent.init(key)
-            if self.config.reset == "full":
-                # Adam's moments restart by themselves: see `optimizers`.
-                params, opt_state = fresh, state.opt_state
-            else:
-                params, opt_state = nap_optax.reset_leaves(
-                    make_optimizer(self.config, hyper),
+            params = self.agent.init(key)
+            if self.config.reset == "last_layers":
+                params = jax.tree.map(
+                    lambda is_last, fresh, old: fresh if is_last else old,
+                    OUTPUT_LAYERS(params),
+                    params,
                     state.params,
-                    state.opt_state,
-                    fresh,
-                    mask=OUTPUT_LAYERS,
                 )
-            return state._replace(
-                params=params, target_params=params, opt_state=opt_state
-            )
+            return state._replace(params=params, target_params=params)
 
         num = state.num_updates
         is_due = (num > 0) & (num % self._reset_updates == 0)

@@ -12,6 +12,7 @@ from experiments.harness.members import Hyperparameters
 from nap_optax import masks, schedules
 
 OUTPUT_LAYERS = masks.by_path([(".*/output/.*", True), (".*", False)])
+OTHER_LAYERS = masks.by_path([(".*/output/.*", False), (".*", True)])
 KERNELS = masks.by_path([(".*/kernel", True), (".*", False)])
 """The decaying leaves: all kernels, without noise."""
 HELD = masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])
@@ -110,9 +111,20 @@ def _measured(*, on_demand: bool) -> optax.GradientTransformationExtraArgs:
 
 
 def _adam(config: Config) -> optax.GradientTransformation:
+    """Adam, which begins again where weights are reset.
+
+    Its count begins again as well: zero moments and an old count would make the first
+    updates three times as large.
+    """
     adam = optax.scale_by_adam(eps=config.switches.adam_eps)
-    if config.reset != "full":
-        return adam
-    # With its count: zero moments and an old count would make the first updates three
-    # times as large.
-    return nap_optax.restart(adam, nap_optax.every(config.updates(config.reset_frames)))
+    reset_updates = config.updates(config.reset_frames)
+    restarted = nap_optax.restart(adam, nap_optax.every(reset_updates))
+    match config.reset:
+        case "none":
+            return adam
+        case "full":
+            return restarted
+        case "last_layers":
+            return optax.chain(
+                optax.masked(restarted, OUTPUT_LAYERS), optax.masked(adam, OTHER_LAYERS)
+            )
