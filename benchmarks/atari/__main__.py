@@ -269,11 +269,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--agents", choices=KINDS, nargs="+", default=[*KINDS])
     parser.add_argument("--memory-at", type=count(at_least=1_000), nargs="*")
+    parser.add_argument(
+        "--same-compiler",
+        action="store_true",
+        help="compile the others, and keep their freed memory, as ours",
+    )
     args = parser.parsed(argv)
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     FAMILY.prepare()
-    setting = Setting(replay_steps=args.replay_steps)
+    setting = Setting(replay_steps=args.replay_steps, same_compiler=args.same_compiler)
     if args.memory_at:
         for replay_steps in args.memory_at:
             compare_memory(setting._replace(replay_steps=replay_steps), core)

@@ -1,5 +1,7 @@
 """Our agents in the same setting, and their parts."""
 
+import dataclasses
+
 import numpy as np
 
 from benchmarks.atari.setting import Setting
@@ -15,7 +17,7 @@ from experiments.atari.replay.rows import Step
 def config_of(setting: Setting) -> Config:
     """The setting as a config."""
     frames = 4 * setting.replay_steps
-    return Config(
+    config = Config(
         suite="ale",
         agent=setting.agent,
         game=setting.game,
@@ -24,13 +26,16 @@ def config_of(setting: Setting) -> Config:
         learning_rate=setting.learning_rate,
         replay_steps=setting.replay_steps,
         learning_starts_frames=frames,
-        exploration_frames=1,
-        final_epsilon=setting.epsilon,
         target_period_frames=4 * setting.target_period_steps,
         batch_size=setting.batch_size,
         discount=setting.discount,
         eval_every=max(1, setting.replay_steps // 100),
         evaluation_episodes=0,
+    )
+    if config.switches.noisy:
+        return config
+    return dataclasses.replace(
+        config, exploration_frames=1, final_epsilon=setting.epsilon
     )
 
 

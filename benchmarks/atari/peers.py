@@ -101,7 +101,7 @@ class Peer(abc.ABC):
         self.generator = np.random.default_rng(0)
         self.observation = np.asarray(self.env.reset(seed=0)[0])
         self.num_steps = 0
-        self.update = jax.jit(self._update)
+        self.update = jax.jit(self._update, compiler_options=setting.peers_options)
 
     def _update(
         self, params: Any, target_params: Any, opt_state: Any, batch: Any

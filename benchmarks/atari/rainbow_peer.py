@@ -59,7 +59,7 @@ class PrioritizedTransitions(Transitions):
         self.max_priority = 1.0
         self.num_stored = 0
         self.window: collections.deque[Transition] = collections.deque()
-        self.learning = jax.jit(self._learning)
+        self.learning = jax.jit(self._learning, compiler_options=setting.peers_options)
 
     def _select(
         self, key: jax.Array, params: Any, observation: jax.Array

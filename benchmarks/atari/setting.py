@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from experiments.atari.agents import PRESETS, RATES, Switches
+from experiments.harness import backend
 
 STACK = 4
 """Frames of an observation."""
@@ -23,6 +24,13 @@ class Setting(NamedTuple):
     learning_rate: float = RATES["ale"].learning_rate
     discount: float = 0.99
     target_period_steps: int = 10_000
+    same_compiler: bool = False
+    """The others are compiled and keep freed memory as ours does."""
+
+    @property
+    def peers_options(self) -> dict[str, str]:
+        """For `jax.jit` of an update of the others."""
+        return backend.update_options() if self.same_compiler else {}
 
     @property
     def switches(self) -> Switches:

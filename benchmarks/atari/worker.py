@@ -28,9 +28,9 @@ def main() -> None:
     from benchmarks.atari.setting import Setting
     from experiments.atari.family import FAMILY
 
-    if kind == "ours":  # as its runs begin
-        FAMILY.prepare()
     setting = Setting(**json.loads(setting_text))
+    if kind == "ours" or setting.same_compiler:  # as our runs begin
+        FAMILY.prepare()
     kinds = {
         "ours": Ours,
         "stacked": StackedArrays,
