@@ -1,7 +1,7 @@
 """What the family computes: see `harness.family.Code`."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.atari.config import Config
@@ -9,9 +9,10 @@ from experiments.atari.emulated import training
 from experiments.atari.emulated.programs import Programs
 from experiments.atari.experiment import Experiment
 from experiments.atari.figures import draw_run
-from experiments.atari.outcomes import summarize
+from experiments.atari.outcomes import require_finite, summarize
+from experiments.harness import sweep
 from experiments.harness.members import ArrayCode
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, tell
 from experiments.harness.run_directory import RunDirectory
 
 
@@ -27,6 +28,7 @@ class AtariCode(ArrayCode[Config]):
         loaded: Sequence[Any],
     ) -> dict[str, float | None]:
         """Trains members; the rate counts the steps of one of them."""
+        tell_of_long_exploration(configs[0])
         if configs[0].suite == "ale":
             (programs,) = loaded
             totals = training.train(run, programs, configs, labels, self.shown)
@@ -35,6 +37,30 @@ class AtariCode(ArrayCode[Config]):
         rate = totals["steps_per_second"]
         own = None if rate is None else round(rate * configs[0].round_steps, 1)
         return totals | {"agent_steps_per_second": own}
+
+    def acceptance(
+        self, configs: Sequence[Any]
+    ) -> Callable[[Mapping[str, Any]], None] | None:
+        """The seeds of one setting must be finite; of several, the others go on."""
+        if len({dataclasses.replace(config, seed=0) for config in configs}) > 1:
+            return None
+
+        def accept(metrics: Mapping[str, Any]) -> None:
+            for config, own in zip(configs, sweep.unstack(metrics), strict=True):
+                require_finite(config, own)
+
+        return accept
+
+
+def tell_of_long_exploration(config: Config) -> None:
+    """Says so if most actions are random until the end."""
+    sizes = config.sizes
+    last = sizes.learning_starts_frames + sizes.exploration_frames
+    if not config.switches.noisy and last > config.num_frames:
+        tell(
+            f"exploration falls until frame {last:,}, beyond the run's end: lower "
+            "--exploration-frames, or on Atari take --budget short"
+        )
 
 
 def _experiment(config: Config) -> Experiment:

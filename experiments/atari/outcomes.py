@@ -1,10 +1,12 @@
 """What became of a run, in numbers and in a sentence."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.atari.config import Config
 from experiments.atari.environments.games import BASELINE, human_normalized
+from experiments.harness.messages import UserError
 from experiments.harness.outcomes import diverged_at
 
 
@@ -24,6 +26,28 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
         summary["normalized_return"] = human_normalized(config.game, score)
         summary["normalized_by"] = BASELINE
     return summary
+
+
+def require_finite(config: Config, metrics: Mapping[str, Any]) -> None:
+    """Stops a run that has diverged, before its state takes the place of a good one.
+
+    Args:
+      config: of one seed.
+      metrics: what is to be logged of it.
+
+    Raises:
+      UserError: the loss or a weight is not finite.
+    """
+    numbers = {"the loss": metrics["train_loss"], "a weight": metrics["weight_norm"]}
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            now = int(metrics["frames"])
+            before = max(0, now - config.eval_every * config.round_frames)
+            raise UserError(
+                f"seed {config.seed}: {name} is not finite between frames {before:,} "
+                f"and {now:,}; the run stops and keeps the checkpoint before this: "
+                "lower learning_rate, in another directory"
+            )
 
 
 def in_words(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -103,6 +103,7 @@ def train_members(
     eval_every: int,
     start_step: int = 0,
     shown: Sequence[str] = ACCURACIES,
+    accept: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> dict[str, float | None]:
     """Trains members to their last step.
 
@@ -116,6 +117,7 @@ def train_members(
       eval_every: updates between evaluations.
       start_step: the step of `members`.
       shown: names of metrics to show beside the progress.
+      accept: see `session.run_to_end`.
 
     Returns:
       The rate and the time of the run, `Progress.totals()`.
@@ -137,6 +139,7 @@ def train_members(
         labels=labels,
         start_step=start_step,
         shown=shown,
+        accept=accept,
     )
     return totals
 
@@ -174,7 +177,15 @@ class ArrayCode(Generic[ConfigT]):
             num_steps=configs[0].num_steps,
             eval_every=configs[0].eval_every,
             shown=self.shown,
+            accept=self.acceptance(configs),
         )
+
+    def acceptance(
+        self, configs: Sequence[Any]
+    ) -> Callable[[Mapping[str, Any]], None] | None:
+        """What stops members, as of `session.run_to_end`; nothing does by default."""
+        del configs
+        return None
 
     def step_seconds(
         self,

@@ -4,7 +4,7 @@ It restores, runs chunks, records each, saves now and then and shows progress. T
 the same for every experiment; functions and labels are arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ def run_to_end(
     labels: Sequence[Mapping[str, Any]] | None = None,
     shown: Sequence[str] = (),
     quiet: bool = False,
+    accept: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> tuple[Any, dict[str, float | None]]:
     """Continues a run to its end.
 
@@ -45,6 +46,8 @@ def run_to_end(
       shown: Names of metrics to show beside the progress; several members have their
         mean [lowest, highest].
       quiet: Whether to show no progress.
+      accept: Takes the metrics of each chunk before they are recorded and its state is
+        saved. If it raises, the last checkpoint stays.
 
     Returns:
       The final state, and `Progress.totals()`.
@@ -73,6 +76,8 @@ def run_to_end(
         num_steps, start_step=start_step, clock_path=run.clock_path, quiet=quiet
     ) as progress:
         for chunk in chunks:
+            if accept is not None:
+                accept(chunk.metrics)
             run.record(chunk.step, _rows(chunk.metrics, labels), chunk.state)
             state = chunk.state
             text = ", ".join(f"{k} {_spread(chunk.metrics[k])}" for k in shown)

@@ -1,9 +1,9 @@
 """Trains members on emulated games to their end, within the harness."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.atari import outcomes
 from experiments.atari.config import Config
 from experiments.atari.emulated import sizes
 from experiments.atari.emulated.member import Member, State
@@ -11,7 +11,7 @@ from experiments.atari.emulated.programs import Programs
 from experiments.atari.environments.ale import FRAME_SHAPE
 from experiments.atari.replay import rows as ring
 from experiments.harness import session, sweep
-from experiments.harness.messages import UserError, tell
+from experiments.harness.messages import tell
 from experiments.harness.run_directory import RunDirectory, damaged_array
 
 
@@ -68,7 +68,7 @@ class _Rounds:
         states, metrics = [], []
         for member, own in zip(self._members, state, strict=True):
             after, measured = member.run(own, num_steps)
-            _refuse_not_finite(member.config, int(own.round), measured)
+            outcomes.require_finite(member.config, measured)
             states.append(after)
             metrics.append(measured)
         for file in self._files:
@@ -85,14 +85,3 @@ class _Rounds:
             if not member.keep_frames_in(file, own):
                 raise damaged_array(self._run.array_path(name))
             self._files.append(file)
-
-
-def _refuse_not_finite(config: Config, before: int, metrics: Mapping[str, Any]) -> None:
-    """Stops a run that has diverged, before a checkpoint takes the place of others."""
-    if not math.isfinite(float(metrics["train_loss"])):
-        frames, now = before * config.round_frames, int(metrics["frames"])
-        raise UserError(
-            f"seed {config.seed}: the loss is not finite between frames {frames:,} and "
-            f"{now:,}; the run stops and keeps the checkpoint before this: lower "
-            "learning_rate, in another directory"
-        )
