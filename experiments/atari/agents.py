@@ -26,7 +26,8 @@ class Switches(NamedTuple):
 
 
 PRESETS = {
-    # Mnih et al. (2015), with Adam as DQN Zoo and others have it.
+    # Mnih et al. (2015), but with Adam, as Lyle et al. (2025) have it; its epsilon is
+    # that of later work. DQN Zoo has centred RMSProp.
     "dqn": Switches(
         double=False,
         dueling=False,

@@ -56,6 +56,13 @@ _RANGES: Ranges = (
 )
 
 
+_OF_ATARI = (
+    *("budget", "life_loss_is_terminal", "full_action_set", "max_noops"),
+    "evaluation_epsilon",
+)
+"""Fields that MinAtar does not read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Config(RunConfig):
     """Trains a value-based agent on a game, with a learning rate that may cycle.
@@ -110,7 +117,7 @@ class Config(RunConfig):
     on Atari take 40 million."""
     stop_cycling_frames: int = per_member(0, "stop_updates")
     """From this frame on the rate stays low; 0 means never. The paper has 8, 20 and 40
-    million on Atari."""
+    million on Atari. Not for cusum, whose alarms decide."""
     warmup_fraction: float = 0.1
     """Share of each cycle that is linear warm-up."""
     normalize: bool = False
@@ -170,8 +177,9 @@ class Config(RunConfig):
     sticky_actions: float = 0.0
     """Probability that the previous action is repeated. Machado et al. (2018) have 0.25
     on Atari, and MinAtar's authors 0.1."""
-    life_loss_is_terminal: bool = False
-    """On Atari, returns end at a lost life, although the episode goes on."""
+    life_loss_is_terminal: bool | None = None
+    """On Atari, returns end at a lost life, although the episode goes on. None means
+    that they do, as for DQN and Rainbow."""
     full_action_set: bool = False
     """On Atari, the agent chooses among all 18 actions, not only those that the game
     uses."""
@@ -219,6 +227,7 @@ class Config(RunConfig):
             self.suite == "ale" or not self.evaluation_episodes,
             "0 with MinAtar",
         )
+        self._check_unused()
 
     def _check_rounds(self) -> None:
         steps, updates = self.round_steps, self.round_updates
@@ -242,6 +251,45 @@ class Config(RunConfig):
             self.replay_positions >= 16 + self.switches.n_step,
             f"at least {16 + self.switches.n_step} for each game that is played",
         )
+
+    def _check_unused(self) -> None:
+        """Refuses fields that were set, and that nothing would read."""
+        switches, schedule = self.switches, self.learning_rate_schedule
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        defaults |= RATES[self.suite]._asdict()
+        for is_used, names, where in (
+            (self.suite == "ale", _OF_ATARI, "with suite=minatar"),
+            (
+                schedule in ("cyclic", "cusum"),
+                ("cycle_frames",),
+                f"with learning_rate_schedule={schedule}",
+            ),
+            (schedule != "constant", ("warmup_fraction",), "with a constant rate"),
+            (
+                schedule != "constant" or self.stop_cycling_frames > 0,
+                ("low_learning_rate",),
+                "with a constant rate",
+            ),
+            # An alarm after this frame would raise the rate again.
+            (schedule != "cusum", ("stop_cycling_frames",), "with a detector"),
+            (self.reset != "none", ("reset_frames",), "without resets"),
+            (switches.categorical, ("num_atoms", "v_max"), "unless categorical"),
+            (switches.noisy, ("noise_scale",), "unless noisy"),
+            (
+                not switches.noisy,
+                ("exploration_frames", "final_epsilon"),
+                "with a noisy agent",
+            ),
+            (
+                switches.prioritized,
+                ("priority_exponent", "importance_exponent"),
+                "unless prioritized",
+            ),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                is_left_out = is_used or value == defaults[name]
+                check(name, value, is_left_out, f"left out {where}")
 
     @property
     def switches(self) -> Switches:
@@ -290,8 +338,9 @@ class Config(RunConfig):
 
     @property
     def learning_starts_round(self) -> int:
-        """Rounds before the first update."""
-        return -(-self.sizes.learning_starts_frames // self.round_frames)
+        """Rounds before the first update, at least those that fill one return."""
+        first = -(-(self.switches.n_step + 1) // self.game_steps)
+        return max(first, -(-self.sizes.learning_starts_frames // self.round_frames))
 
     @property
     def evaluation(self) -> Evaluation:
@@ -305,8 +354,8 @@ class Config(RunConfig):
 
     @property
     def num_updates(self) -> int:
-        """Updates of the whole run, if learning starts at once."""
-        return self.updates(self.num_frames)
+        """Updates of the whole run, once learning has started."""
+        return self.updates(self.num_frames - self.sizes.learning_starts_frames)
 
     @property
     def cycle_updates(self) -> int:

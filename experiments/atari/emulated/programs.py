@@ -54,7 +54,7 @@ class Programs:
         self._protocol = Protocol(
             sticky_actions=config.sticky_actions,
             max_noops=config.max_noops,
-            life_loss_is_terminal=config.life_loss_is_terminal,
+            life_loss_is_terminal=config.life_loss_is_terminal is not False,
             full_action_set=config.full_action_set,
         )
         self._agent = Agent(

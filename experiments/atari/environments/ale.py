@@ -21,7 +21,7 @@ _NOOP = 0
 class Protocol:
     """Settings of Atari that differ between papers; state them with every score.
 
-    The defaults are those of Rainbow (Hessel et al., 2018).
+    The defaults are those of Rainbow (Hessel et al., 2018), as in DQN Zoo.
     """
 
     sticky_actions: float = 0.0
@@ -29,7 +29,7 @@ class Protocol:
     (2018) have 0.25."""
     max_noops: int = 30
     """An episode starts with 1 to this many frames without an action."""
-    life_loss_is_terminal: bool = False
+    life_loss_is_terminal: bool = True
     """Returns end at a lost life, although the episode goes on."""
     full_action_set: bool = False
     """The agent chooses among all 18 actions, not only those that the game uses."""

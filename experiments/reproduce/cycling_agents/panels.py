@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.atari import aggregates
+from experiments.atari.environments.games import ATARI_GAMES
 from experiments.harness import plots
 from experiments.reproduce import drawing
 from experiments.reproduce.cycling_agents import scores
@@ -57,7 +58,7 @@ def draw_aggregates(
       runs: the metrics.
       preset: of the figure.
       lines: what to draw, and its label.
-      paper: where the paper's lines end, on Atari.
+      paper: where the paper's lines end, on all games of Atari.
     """
     figure, axes = plots.figure(1, 2, width=5.0, height=3.4)
     left, right = axes[0]
@@ -67,7 +68,8 @@ def draw_aggregates(
         label: scores.final(runs, preset.arms, line) for line, label in lines.items()
     }
     drawing.seeds_by_group(right, {label: {"": own} for label, own in finals.items()})
-    if paper and next(iter(preset.arms.values())).suite == "ale":
+    games = scores.by_game(preset.arms, next(iter(lines)))
+    if paper and set(games) == set(ATARI_GAMES):
         width = 0.8 / len(lines)  # as seeds_by_group has it
         places = [(index - (len(lines) - 1) / 2) * width for index in range(len(lines))]
         points = [paper[line] for line in lines]

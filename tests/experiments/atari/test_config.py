@@ -48,7 +48,6 @@ def test_a_short_budget_changes_times_of_atari():
     config = Config(suite="ale", budget="short", target_period_frames=4)
     expected = SHORT_SIZES["ale", "dqn"]._replace(target_period_frames=4)
     assert config.sizes == expected
-    assert Config(budget="short").sizes == Config().sizes
 
 
 def test_rates_are_those_of_the_suite():
@@ -60,7 +59,19 @@ def test_rates_are_those_of_the_suite():
     assert rates() == RATES["minatar"] == (1e-3, 1e-5)
     assert rates(suite="ale", agent="rainbow") == (6.25e-5, 1e-6)
     assert rates(suite="ale", learning_rate=0.1) == (0.1, 1e-6)
-    assert rates(low_learning_rate=1e-7) == (1e-3, 1e-7)
+    cyclic = {"learning_rate_schedule": "cyclic", "low_learning_rate": 1e-7}
+    assert rates(**cyclic) == (1e-3, 1e-7)
+
+
+def test_updates_are_counted_from_the_first_one():
+    config = Config(num_frames=25_000, learning_starts_frames=5_000)
+    assert config.num_updates == 5_000
+
+
+@pytest.mark.parametrize(("steps", "first"), [(1.0, 4), (4.0, 1), (0.5, 4)])
+def test_learning_starts_when_there_is_a_return_of_all_its_steps(steps, first):
+    config = Config(agent_steps_per_update=steps, n_step=3, learning_starts_frames=0)
+    assert config.learning_starts_round == first
 
 
 def test_evaluations_are_those_of_the_suite_and_the_agent():
@@ -89,6 +100,24 @@ def test_evaluations_are_those_of_the_suite_and_the_agent():
         ({"evaluation_episodes": 1}, "evaluation_episodes=1: must be 0 with MinAtar"),
         ({"evaluation_epsilon": 2.0}, "evaluation_epsilon=2.0: must be at least 0 and"),
         ({"max_noops": -1}, "max_noops=-1: must be at least 0"),
+        ({"budget": "short"}, "budget=short: must be left out with suite=minatar"),
+        ({"max_noops": 10}, "max_noops=10: must be left out with suite=minatar"),
+        ({"life_loss_is_terminal": True}, "life_loss_is_terminal=True: must be left o"),
+        ({"cycle_frames": 10}, "cycle_frames=10: must be left out with learning_rate_"),
+        ({"warmup_fraction": 0.2}, "warmup_fraction=0.2: must be left out with a cons"),
+        ({"low_learning_rate": 0.1}, "low_learning_rate=0.1: must be left out with a "),
+        ({"reset_frames": 9}, "reset_frames=9: must be left out without resets"),
+        ({"num_atoms": 5}, "num_atoms=5: must be left out unless categorical"),
+        ({"noise_scale": 0.5}, "noise_scale=0.5: must be left out unless noisy"),
+        ({"priority_exponent": 1.0}, "priority_exponent=1.0: must be left out unless "),
+        (
+            {"agent": "rainbow", "final_epsilon": 0.0},
+            "final_epsilon=0.0: must be left out with a noisy agent",
+        ),
+        (
+            {"learning_rate_schedule": "cusum", "stop_cycling_frames": 9_000},
+            "stop_cycling_frames=9000: must be left out with a detector",
+        ),
     ],
 )
 def test_what_it_refuses(arguments, message):

@@ -14,10 +14,12 @@ from experiments.atari.optimizers import (
 )
 from experiments.harness.members import hyperparameters
 
-RATES = {"learning_rate": 1.0, "low_learning_rate": 0.1, "agent_steps_per_update": 1.0}
+RATES = {"learning_rate": 1.0, "agent_steps_per_update": 1.0}
 
 
 def rates(counts, **options):
+    if options:
+        options["low_learning_rate"] = 0.1
     config = Config(**RATES, **options)
     schedule = make_schedule(config, hyperparameters(config))
     return [float(schedule(jnp.int32(count))) for count in counts]
@@ -49,7 +51,7 @@ def test_cycles_are_stopped_early():
 
 
 def test_one_cycle_lasts_for_the_run():
-    options = {"learning_rate_schedule": "one_cycle", "num_frames": 10_000}
+    options = {"learning_rate_schedule": "one_cycle", "num_frames": 15_000}
     expected = [0.1, 1.0, 0.55, 0.1, 0.1]
     values = rates((0, 1000, 5500, 10_000, 10_500), **options)
     np.testing.assert_allclose(values, expected, rtol=1e-5)

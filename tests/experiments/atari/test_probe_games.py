@@ -23,14 +23,16 @@ PLAIN = Config(
     exploration_frames=1_500,
     final_epsilon=0.3,
     discount=DISCOUNT,
-    v_max=2.0,
-    num_atoms=21,
 )
+RAINBOW = {
+    **{"agent": "rainbow", "v_max": 2.0, "num_atoms": 21},
+    **{"exploration_frames": None, "final_epsilon": Config.final_epsilon},
+}
 AGENTS = {
     "dqn": {"agent": "dqn"},
-    "rainbow": {"agent": "rainbow"},
+    "rainbow": RAINBOW,
     "projected dqn": {"agent": "dqn", "normalize": True, "project": True},
-    "projected rainbow": {"agent": "rainbow", "normalize": True, "project": True},
+    "projected rainbow": {**RAINBOW, "normalize": True, "project": True},
     "cyclic": {"learning_rate_schedule": "cyclic", "cycle_frames": 750},
     "stopped": {
         **{"learning_rate_schedule": "cyclic", "cycle_frames": 750},
@@ -39,7 +41,7 @@ AGENTS = {
     "one cycle": {"learning_rate_schedule": "one_cycle"},
     "cusum": {"learning_rate_schedule": "cusum", "cycle_frames": 2_000},
     "projected cyclic rainbow": {
-        **{"agent": "rainbow", "normalize": True, "project": True},
+        **{**RAINBOW, "normalize": True, "project": True},
         **{"learning_rate_schedule": "cyclic", "cycle_frames": 750},
     },
 }

@@ -355,11 +355,17 @@ CASES = [
             replay_steps=100,
             seed=3,
         ),
-        long={"agent": "rainbow", "num_frames": 60_000, "eval_every": 500},
+        long={
+            **{"agent": "rainbow", "exploration_frames": None},
+            **{"num_frames": 60_000, "eval_every": 500},
+        },
         num_kills=1,
         per_member="learning_rate",
         differing=[
-            {"learning_rate": 0.3, "low_learning_rate": 0.2, "weight_decay": 0.1},
+            {
+                **{"learning_rate": 0.3, "low_learning_rate": 0.2, "weight_decay": 0.1},
+                "stop_cycling_frames": 300,
+            },
             {
                 **{"learning_rate_schedule": "cyclic", "cycle_frames": 120},
                 "stop_cycling_frames": 200,

@@ -21,9 +21,12 @@ ROOT = Path(__file__).parents[3]
 def flags(config, **changes):
     """The command line of a config."""
     argv = []
+    switches = {
+        field.name for field in dataclasses.fields(config) if field.type is bool
+    }
     for name, value in (dataclasses.asdict(config) | changes).items():
         flag = name.replace("_", "-")
-        if isinstance(value, bool):
+        if name in switches:
             argv.append(f"--{flag}" if value else f"--no-{flag}")
         elif isinstance(value, tuple):
             argv += [f"--{flag}", *map(str, value)] if value else []

@@ -32,6 +32,7 @@ DQN = Config(
 RAINBOW = dataclasses.replace(
     DQN,
     agent="rainbow",
+    exploration_frames=None,
     num_atoms=11,
     num_envs=2,
     replay_steps=120,

@@ -16,6 +16,7 @@ pytest.importorskip("ale_py", reason="the extra [atari] is not installed")
 from experiments.atari.config import Config
 from experiments.atari.emulated import sizes
 from experiments.atari.emulated.member import Member
+from experiments.atari.emulated.programs import Programs
 from experiments.atari.family import FAMILY
 from experiments.harness import family, files, memory
 from experiments.harness.checkpoints import Checkpoints
@@ -59,6 +60,7 @@ def drawn_steps(monkeypatch):
             "mean_return_last_100_episodes": float(batch.frames.mean()),
             "td_error": 0.0,
             "train_loss": 0.0,
+            "weight_norm": 1.0,
         }
         metrics |= changes.get(last, {})
         metrics = {name: np.float32(value) for name, value in metrics.items()}
@@ -205,3 +207,9 @@ def test_the_size_counts_the_slack():
     assert own.slack == 2 * 15_000 * 4
     assert own.length == 1_000_000 + own.slack
     assert FAMILY.disk(config) == own.length * (84 * 84 + 11)
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_returns_end_at_a_lost_life_unless_that_is_declined(asked):
+    programs = Programs(Config(suite="ale", life_loss_is_terminal=asked))
+    assert programs._protocol.life_loss_is_terminal == (asked is not False)

@@ -14,7 +14,7 @@ from experiments.harness.messages import UserError
 
 ale_py = pytest.importorskip("ale_py", reason="the extra [atari] is not installed")
 
-PLAIN = Protocol(max_noops=0)
+PLAIN = Protocol(max_noops=0, life_loss_is_terminal=False)
 
 
 def gymnasium_game(game, *, sticky=0.0, seed=0, **options):
