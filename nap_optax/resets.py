@@ -108,7 +108,8 @@ def reset_leaves(
     **Counts stay**, so Adam no longer corrects the bias of moments that start at zero:
     late in training, the first update of a reset leaf is
     :math:`(1 - \beta_1) / \sqrt{1 - \beta_2}` times as large as in a first step, 3.2
-    times at Adam's defaults. To start the counts, too, reset everything and use
+    times at Adam's defaults. If gradients are steady, the tenth is 6.5 times as large,
+    and the hundredth 3.2 times. To start the counts, too, reset everything and use
     ``tx.init(params)`` as the state, or use :func:`nap_optax.restart`.
 
     **References stay** those of ``init``: the radii of

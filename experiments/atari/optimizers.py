@@ -114,7 +114,7 @@ def _adam(config: Config) -> optax.GradientTransformation:
     """Adam, which begins again where weights are reset.
 
     Its count begins again as well: zero moments and an old count would make the first
-    updates three times as large.
+    updates three to six times as large.
     """
     adam = optax.scale_by_adam(eps=config.switches.adam_eps)
     reset_updates = config.updates(config.reset_frames)

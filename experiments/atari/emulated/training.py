@@ -68,6 +68,8 @@ class _Rounds:
         states, metrics = [], []
         for member, own in zip(self._members, state, strict=True):
             after, measured = member.run(own, num_steps)
+            # Not by `accept` of `session.run_to_end`, which sees a chunk's metrics once
+            # the next chunk has been dispatched: here, played.
             outcomes.require_finite(member.config, measured)
             states.append(after)
             metrics.append(measured)
