@@ -26,6 +26,7 @@ CONFIG = Config(
 
 @pytest.mark.slow
 def test_a_run_that_diverges_stops_and_the_checkpoint_stays(tmp_path, capsys):
+    pytest.importorskip("gymnax", reason="the extra [atari] is not installed")
     config = dataclasses.replace(CONFIG, run_directory=tmp_path / "run")
     with pytest.raises(UserError) as raised:
         family.run(FAMILY, config)
