@@ -11,6 +11,7 @@ from experiments.atari.agent import Agent, Learned
 from experiments.atari.config import Config
 from experiments.atari.optimizers import OUTPUT_LAYERS, make_optimizer
 from experiments.atari.replay.rows import Batch
+from experiments.harness import resets
 from experiments.harness.members import Hyperparameters
 
 
@@ -129,12 +130,7 @@ class Learner:
         def renewed(state: LearnerState) -> LearnerState:
             params = self.agent.init(key)
             if self.config.reset == "last_layers":
-                params = jax.tree.map(
-                    lambda is_last, fresh, old: fresh if is_last else old,
-                    OUTPUT_LAYERS(params),
-                    params,
-                    state.params,
-                )
+                params = resets.replace(state.params, params, OUTPUT_LAYERS)
             return state._replace(params=params, target_params=params)
 
         num = state.num_updates

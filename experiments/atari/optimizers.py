@@ -8,11 +8,11 @@ import optax
 
 import nap_optax
 from experiments.atari.config import Config
+from experiments.harness import resets
 from experiments.harness.members import Hyperparameters
 from nap_optax import masks, schedules
 
 OUTPUT_LAYERS = masks.by_path([(".*/output/.*", True), (".*", False)])
-OTHER_LAYERS = masks.by_path([(".*/output/.*", False), (".*", True)])
 KERNELS = masks.by_path([(".*/kernel", True), (".*", False)])
 """The decaying leaves: all kernels, without noise."""
 HELD = masks.by_path([(".*/output/.*", False), (".*/kernel", True), (".*", False)])
@@ -111,20 +111,13 @@ def _measured(*, on_demand: bool) -> optax.GradientTransformationExtraArgs:
 
 
 def _adam(config: Config) -> optax.GradientTransformation:
-    """Adam, which begins again where weights are reset.
-
-    Its count begins again as well: zero moments and an old count would make the first
-    updates three to six times as large.
-    """
+    """Adam, which begins again where weights are reset."""
     adam = optax.scale_by_adam(eps=config.switches.adam_eps)
     reset_updates = config.updates(config.reset_frames)
-    restarted = nap_optax.restart(adam, nap_optax.every(reset_updates))
     match config.reset:
         case "none":
             return adam
         case "full":
-            return restarted
+            return nap_optax.restart(adam, nap_optax.every(reset_updates))
         case "last_layers":
-            return optax.chain(
-                optax.masked(restarted, OUTPUT_LAYERS), optax.masked(adam, OTHER_LAYERS)
-            )
+            return resets.restart(adam, reset_updates, OUTPUT_LAYERS)

@@ -97,23 +97,22 @@ class Experiment:
         images = arrays.train_images[split.rows[batch]]
         if config.augment:
             images = task.augment(augment_key, images)
-        params, opt_state = state.params, state.opt_state
+        params = state.params
         if changes_weights(config):
-            params, opt_state = jax.lax.cond(
+            params = jax.lax.cond(
                 data_arrive,
-                lambda p, s: change_weights(
-                    config, hyper, p, s, self._fresh_params(fresh_key, hyper)
+                lambda params: change_weights(
+                    config, hyper, params, self._fresh_params(fresh_key, hyper)
                 ),
-                lambda p, s: (p, s),
+                lambda params: params,
                 params,
-                opt_state,
             )
         loss, grads = jax.value_and_grad(self._loss)(
             params, images, split.labels[batch]
         )
         updates, opt_state = make_optimizer(config, hyper).update(
             grads,
-            opt_state,
+            state.opt_state,
             params,
             value=loss,
             rewarm=data_arrive if rewarms_with_data(config) else False,

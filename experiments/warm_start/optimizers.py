@@ -5,6 +5,7 @@ from typing import Any
 import optax
 
 import nap_optax
+from experiments.harness import resets
 from experiments.harness.members import Hyperparameters
 from experiments.warm_start.config import NUM_CYCLES, RESET_METHODS, Config
 from nap_optax import masks, schedules
@@ -64,35 +65,24 @@ def make_optimizer(
 
 
 def change_weights(
-    config: Config,
-    hyper: Hyperparameters,
-    params: Any,
-    opt_state: Any,
-    fresh_params: Any,
-) -> tuple[Any, Any]:
-    """Applies the method to weights and moments when data arrive.
+    config: Config, hyper: Hyperparameters, params: Any, fresh_params: Any
+) -> Any:
+    """Applies the method to the weights when data arrive.
 
-    A full reset also starts Adam again; see `_adam`.
+    Adam's memory of what is reset begins again by itself: see `_adam`.
     """
     match config.method:
         case "shrink_and_perturb":
             shrink = hyper.method_strength
-            params = nap_optax.shrink_and_perturb(
+            return nap_optax.shrink_and_perturb(
                 params, fresh_params, shrink=shrink, perturb=1 - shrink
             )
-            return params, opt_state
         case "full_reset":
-            return fresh_params, opt_state
+            return fresh_params
         case "last_layer_reset":
-            return nap_optax.reset_leaves(
-                make_optimizer(config, hyper),
-                params,
-                opt_state,
-                fresh_params,
-                mask=OUTPUT_LAYER,
-            )
+            return resets.replace(params, fresh_params, OUTPUT_LAYER)
         case _:
-            return params, opt_state
+            return params
 
 
 def changes_weights(config: Config) -> bool:
@@ -111,11 +101,15 @@ def _loss_term(config: Config, strength: Any) -> optax.GradientTransformation:
 
 
 def _adam(config: Config) -> optax.GradientTransformation:
-    if config.method != "full_reset":
-        return optax.scale_by_adam()
-    # The count restarts, too: moments of zero with an old count would make the first
-    # updates three times as large.
-    return nap_optax.restart(optax.scale_by_adam(), nap_optax.every(config.phase_steps))
+    """Adam, which begins again where weights are reset."""
+    adam = optax.scale_by_adam()
+    match config.method:
+        case "full_reset":
+            return nap_optax.restart(adam, nap_optax.every(config.phase_steps))
+        case "last_layer_reset":
+            return resets.restart(adam, config.phase_steps, OUTPUT_LAYER)
+        case _:
+            return adam
 
 
 def _layer_rates(config: Config) -> optax.GradientTransformation:

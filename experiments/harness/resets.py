@@ -1,0 +1,39 @@
+"""Resets of some of a network's leaves, with the optimizer's memory of them."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+import nap_optax
+
+Mask = Callable[[Any], Any]
+
+
+def replace(params: Any, fresh_params: Any, mask: Mask) -> Any:
+    """`params`, with the leaves of a mask from `fresh_params`."""
+    return jax.tree.map(
+        lambda is_reset, fresh, old: fresh if is_reset else old,
+        mask(params),
+        fresh_params,
+        params,
+    )
+
+
+def restart(
+    inner: optax.GradientTransformation, num_updates: Any, mask: Mask
+) -> optax.GradientTransformation:
+    """`inner`, which begins again every `num_updates` for the leaves of a mask.
+
+    Adam's count begins again as well. With `nap_optax.reset_leaves` it would go on,
+    because all leaves share it; zero moments and an old count make a leaf's first
+    updates three to six times as large.
+    """
+
+    def others(params: Any) -> Any:
+        return jax.tree.map(operator.not_, mask(params))
+
+    restarted = nap_optax.restart(inner, nap_optax.every(num_updates))
+    return optax.chain(optax.masked(restarted, mask), optax.masked(inner, others))
