@@ -44,7 +44,7 @@ def memory(config: Config) -> Needs:
     Atari's replay is in a file, and works best if the system keeps it in memory.
     """
     if config.suite == "ale":
-        return Needs(member=disk(config))
+        return Needs(host=disk(config))
     return Needs(member=config.sizes.replay_steps * OBSERVATION * 4 // 10)
 
 

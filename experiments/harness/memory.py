@@ -7,7 +7,7 @@ module imports jax only when it needs the devices.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +23,12 @@ class Needs(NamedTuple):
     shared: int = 0
     """Bytes that all members share, such as data."""
     member: int = 0
-    """Bytes of each member from start to end, such as its parameters."""
+    """Bytes of each member's state, such as its parameters, from start to end."""
     step: int = 0
     """Bytes of a member while it is computed, such as its activations."""
+    host: int = 0
+    """Bytes of each member in the memory of the host, which on a CPU is the device's,
+    such as a file that it keeps reading."""
     has_convolutions: bool = False
     """Whether a step convolves: see `harness.backend`."""
 
@@ -38,29 +41,40 @@ def require(needs: Needs, num_members: int = 1) -> None:
       num_members: number of members.
     """
     at_once = _at_once(num_members, needs.has_convolutions)
-    total = needs.shared + num_members * needs.member + at_once * needs.step
-    there = available()
-    if there is not None and total > there:
-        parts = (
-            ("data", needs.shared),
-            ("parameters and the optimizer's state", num_members * needs.member),
-            ("an update", at_once * needs.step),
-        )
-        listed = ", ".join(f"{_gb(size)} for {name}" for name, size in parts if size)
-        members = f" of {num_members} members" if num_members > 1 else ""
-        raise UserError(
-            f"this run{members} needs at least {_gb(total)} of memory ({listed}), and "
-            f"{_gb(there)} are available: ask for fewer or smaller ones"
-        )
+    parts = {
+        "data": needs.shared,
+        "the state": num_members * needs.member,
+        "an update": at_once * needs.step,
+    }
+    on_host = {"data on the host": num_members * needs.host}
+    if _is_cpu():
+        _require(parts | on_host, available(), num_members)
+    else:
+        _require(parts, available(), num_members)
+        _require(on_host, available_on_host(), num_members)
+
+
+def _require(parts: Mapping[str, int], there: int | None, num_members: int) -> None:
+    total = sum(parts.values())
+    if there is None or total <= there:
+        return
+    listed = ", ".join(
+        f"{_gb(size)} for {name}" for name, size in parts.items() if size
+    )
+    members = f" of {num_members} members" if num_members > 1 else ""
+    raise UserError(
+        f"this run{members} needs at least {_gb(total)} of memory ({listed}), and "
+        f"{_gb(there)} are available: ask for fewer or smaller ones"
+    )
 
 
 def available() -> int | None:
     """Bytes that arrays may take on the devices together; None if unknown."""
     import jax
 
+    if _is_cpu():
+        return available_on_host()
     devices = jax.devices()
-    if devices[0].platform == "cpu":
-        return min(_host_limits(), default=None)
     try:
         stats = [device.memory_stats() or {} for device in devices]
     except jax.errors.JaxRuntimeError:  # a platform need not report it
@@ -68,6 +82,17 @@ def available() -> int | None:
     limits = [own.get("bytes_limit") for own in stats]
     known = [limit for limit in limits if limit]
     return sum(known) if len(known) == len(devices) else None
+
+
+def available_on_host() -> int | None:
+    """Bytes that a process may take on the host; None if unknown."""
+    return min(_host_limits(), default=None)
+
+
+def _is_cpu() -> bool:
+    import jax
+
+    return jax.devices()[0].platform == "cpu"
 
 
 def _at_once(num_members: int, has_convolutions: bool) -> int:

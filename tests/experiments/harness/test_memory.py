@@ -1,6 +1,7 @@
 """Runs that do not fit are refused before they take memory; others are not."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -34,8 +35,8 @@ def test_what_does_not_fit_is_one_line_with_both_numbers(has):
         memory.require(needs, 11)
     assert str(caught.value) == (
         "this run of 11 members needs at least 8.5 GB of memory (1.0 GB for data, "
-        "5.5 GB for parameters and the optimizer's state, 2.0 GB for an update), and "
-        "8.0 GB are available: ask for fewer or smaller ones"
+        "5.5 GB for the state, 2.0 GB for an update), and 8.0 GB are available: ask "
+        "for fewer or smaller ones"
     )
     has(None)
     memory.require(needs, 10**6)
@@ -54,6 +55,32 @@ def test_members_at_once_need_their_updates_at_once(
     memory.require(needs, fit)
     with pytest.raises(UserError, match="of memory"):
         memory.require(needs, fit + 1)
+
+
+@pytest.mark.parametrize(
+    ("platform", "gigabytes", "refused"),
+    [
+        ("cpu", (30, 0), None),
+        ("cpu", (29, 99), "30.0 GB of memory"),
+        ("gpu", (10, 20), None),
+        ("gpu", (9, 99), "10.0 GB of memory"),
+        ("gpu", (99, 19), "20.0 GB of memory .20.0 GB for data on the host., and 19"),
+    ],
+)
+def test_the_host_of_an_accelerator_has_its_own_memory(
+    has, monkeypatch, platform, gigabytes, refused
+):
+    device, host = gigabytes
+    devices = [SimpleNamespace(platform=platform)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(memory, "available_on_host", lambda: host * 1_000_000_000)
+    has(device * 1_000_000_000)
+    needs = Needs(member=5_000_000_000, host=10_000_000_000)
+    if refused is None:
+        memory.require(needs, 2)
+        return
+    with pytest.raises(UserError, match=refused):
+        memory.require(needs, 2)
 
 
 def test_the_least_of_the_machine_and_its_containers_counts(monkeypatch):
