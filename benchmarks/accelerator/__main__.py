@@ -34,6 +34,7 @@ SECTIONS: dict[str, Callable[[bool], Figures]] = {
     "resnet18": functools.partial(images.step, "resnet18"),
     "dqn": functools.partial(atari.updates, "dqn"),
     "rainbow": functools.partial(atari.updates, "rainbow"),
+    "replay": atari.replay,
     "minatar": atari.minatar,
     "bits": grokking.bits,
 }

@@ -16,7 +16,8 @@ from experiments.atari.config import Agent as AgentName
 from experiments.atari.config import Config
 from experiments.atari.experiment import Experiment
 from experiments.atari.learner import Learner, LearnerState
-from experiments.atari.replay.rows import Batch
+from experiments.atari.replay.host import Replay
+from experiments.atari.replay.rows import Batch, Layout, Step
 from experiments.harness.members import (
     Hyperparameters,
     hyperparameters,
@@ -41,6 +42,37 @@ def updates(agent: AgentName, small: bool) -> Figures:
     times = seconds_in_turns(runs, num_rounds=5)
     return {
         f"{name}, ms an update": milliseconds(seconds, num_steps)
+        for name, seconds in times.items()
+    }
+
+
+def replay(small: bool) -> Figures:
+    """Milliseconds until a batch of 32 is on the device, by where its frames lie."""
+    layout = Layout(length=1_000 if small else 100_000, stack=STACK)
+    rings = {name: Replay(layout, SCREEN) for name in ("host", "device")}
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (layout.length, 1, *SCREEN), dtype=np.uint8)
+    for own in rings.values():
+        step = Step(*(np.zeros(1, row.dtype) for row in own.rows))
+        for new in frames:
+            own.append(step._replace(frames=new))
+    rings["device"].copy_to_device()
+    num_draws = 2 if small else 200
+
+    def drawing(own: Replay) -> Callable[[], None]:
+        generator = np.random.default_rng(0)
+
+        def run() -> None:
+            for _ in range(num_draws):
+                jax.block_until_ready(jax.device_put(own.sample(generator, 32).frames))
+
+        return run
+
+    runs = {f"frames on the {name}": drawing(own) for name, own in rings.items()}
+    seconds_in_turns(runs, num_rounds=1)  # warms up
+    times = seconds_in_turns(runs, num_rounds=5)
+    return {
+        f"{name}, ms a batch": milliseconds(seconds, num_draws)
         for name, seconds in times.items()
     }
 

@@ -33,10 +33,11 @@ from benchmarks.atari.setting import STACK, Setting
 from benchmarks.atari.torch_update import torch_update
 from benchmarks.options import Parser, count
 from experiments.atari.emulated.programs import Moment, Programs
-from experiments.atari.environments.ale import Protocol
+from experiments.atari.environments.ale import FRAME_SHAPE, Protocol
 from experiments.atari.environments.games_at_once import GamesAtOnce
 from experiments.atari.family import FAMILY
 from experiments.atari.replay import rows as ring
+from experiments.atari.replay.host import Replay
 from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
 
@@ -142,19 +143,30 @@ def compare_environments(game: str, num_steps: int, rounds: int) -> None:
 
 
 def measure_replay(setting: Setting, num_draws: int, rounds: int) -> None:
-    """Prints the size of a step, and the time of a batch."""
+    """Prints the size of a step, and the time of a batch, also from device frames."""
     agent = Ours(setting)
     agent.fill(setting.replay_steps)
-    replay, generator = agent.member.replay, np.random.default_rng(0)
+    replay = agent.member.replay
+    on_device = Replay(replay.layout, FRAME_SHAPE, frames=replay.rows.frames)
+    on_device.restore(replay.state())
+    on_device.copy_to_device()
 
-    def draw() -> None:
-        for _ in range(num_draws):
-            replay.sample(generator, setting.batch_size)
+    def drawing(replay: Replay) -> Callable[[], None]:
+        generator = np.random.default_rng(0)
 
-    seconds = min(in_turns({"draw": draw}, rounds)["draw"]) / num_draws
+        def run() -> None:
+            for _ in range(num_draws):
+                batch = replay.sample(generator, setting.batch_size)
+                jax.block_until_ready(batch.frames)
+
+        return run
+
+    runs = {"host": drawing(replay), "device": drawing(on_device)}
+    times = in_turns(runs, rounds)
+    host, device = (1e3 * min(own) / num_draws for own in times.values())
     print(
-        f"replay: {bytes_per_step(setting):,.0f} bytes a step, "
-        f"{1e3 * seconds:.2f} ms for a batch of {setting.batch_size}"
+        f"replay: {bytes_per_step(setting):,.0f} bytes a step, {host:.2f} ms for a "
+        f"batch of {setting.batch_size}; {device:.2f} ms with frames on the device"
     )
 
 

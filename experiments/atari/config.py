@@ -58,7 +58,7 @@ _RANGES: Ranges = (
 
 _OF_ATARI = (
     *("budget", "life_loss_is_terminal", "full_action_set", "max_noops"),
-    "evaluation_epsilon",
+    *("evaluation_epsilon", "replay_on_device"),
 )
 """Fields that MinAtar does not read."""
 
@@ -143,6 +143,10 @@ class Config(RunConfig):
     """Each further step of delay multiplies a reward by this."""
     replay_steps: int | None = None
     """Steps in the replay: 1,000,000 on Atari, 100,000 on MinAtar."""
+    replay_on_device: bool = False
+    """On Atari, batches take their frames from a copy on the device, which needs the
+    memory of the replay there. It changes no result. MinAtar's replay always is on the
+    device."""
     learning_starts_frames: int | None = None
     """Frames before the first update: 200,000 on Atari (Rainbow: 80,000), 5,000 on
     MinAtar."""

@@ -44,7 +44,8 @@ def memory(config: Config) -> Needs:
     Atari's replay is in a file, and works best if the system keeps it in memory.
     """
     if config.suite == "ale":
-        return Needs(host=disk(config))
+        size = disk(config)
+        return Needs(host=size, member=size if config.replay_on_device else 0)
     return Needs(member=config.sizes.replay_steps * OBSERVATION * 4 // 10)
 
 
@@ -88,5 +89,5 @@ FAMILY = Family(
     prepare=_keep_freed,
     memory=memory,
     disk=disk,
-    data=("record",),
+    data=("record", "replay_on_device"),
 )

@@ -22,8 +22,13 @@ def test_what_the_sections_find_is_left_as_json(tmp_path):
 def test_sections_of_deep_rl_find_rates(tmp_path):
     pytest.importorskip("gymnax")
     path = tmp_path / "found.json"
-    accelerator.main(["--small", "--sections", "rainbow", "minatar", f"--out={path}"])
+    sections = ["rainbow", "replay", "minatar"]
+    accelerator.main(["--small", "--sections", *sections, f"--out={path}"])
     found = json.loads(path.read_text())
+    assert found["replay"].keys() == {
+        "frames on the host, ms a batch",
+        "frames on the device, ms a batch",
+    }
     assert found["rainbow"]["batches of 2, ms an update"] > 0
     games = found["minatar"]
     assert games["games: 2, steps of the agent/s"] == pytest.approx(

@@ -78,7 +78,10 @@ class Member:
         """
         self.replay.rows = self.replay.rows._replace(frames=frames)
         self.replay.restore(state.replay)
-        return self.replay.frames_are_whole()
+        is_whole = self.replay.frames_are_whole()
+        if is_whole and self.config.replay_on_device:
+            self.replay.copy_to_device()
+        return is_whole
 
     def run(self, state: State, num_rounds: int) -> tuple[State, dict[str, Any]]:
         """Some rounds, and what is logged after them.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.atari.replay import rows as ring
+from experiments.atari.replay.device_frames import DeviceFrames
 from experiments.atari.replay.priorities import Prioritization
 from experiments.atari.replay.rows import Batch, Layout, Step
 from experiments.atari.replay.sum_tree import SumTree
@@ -59,6 +60,8 @@ class Replay:
             frames = _in_memory(layout, frame_shape)
         self.layout = layout
         self.rows = ring.empty(layout, frame_shape, frames=frames)
+        self.device_frames: DeviceFrames | None = None
+        """A copy from which batches take their frames, if there is one."""
         self.num_positions = 0
         self._checksums = np.zeros(layout.length * layout.num_streams, np.uint32)
         self._prioritization = prioritization
@@ -84,6 +87,8 @@ class Replay:
         rows.rewards[own] = step.rewards
         rows.is_terminal[own] = step.is_terminal
         rows.is_last[own] = step.is_last
+        if self.device_frames is not None:
+            self.device_frames.write(own.start, step.frames)
         self._checksums[own] = [zlib.crc32(frame) for frame in step.frames]
         self.num_positions += 1
         if self._tree is not None:
@@ -109,7 +114,13 @@ class Replay:
             positions,
             streams,
             probabilities.astype(np.float32),
+            take=None if self.device_frames is None else self.device_frames.take,
         )
+
+    def copy_to_device(self) -> None:
+        """Takes the frames of batches from a copy on the device from now on."""
+        num = min(self.num_positions, self.layout.length) * self.layout.num_streams
+        self.device_frames = DeviceFrames(self.rows.frames, num)
 
     def set_priorities(self, rows: np.ndarray, priorities: np.ndarray) -> None:
         """Sets the priorities of transitions, such as their losses.

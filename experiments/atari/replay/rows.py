@@ -3,6 +3,7 @@
 The functions take arrays of NumPy and of JAX.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -155,6 +156,8 @@ def gather(
     positions: Array,
     streams: Array,
     probabilities: Array,
+    *,
+    take: Callable[[Array], Array] | None = None,
 ) -> Batch:
     """The transitions that begin at some rows.
 
@@ -164,6 +167,7 @@ def gather(
       positions: at which they begin, shape ``(n,)``.
       streams: of each, shape ``(n,)``.
       probabilities: at which each was drawn, shape ``(n,)``.
+      take: the frames of some rows, if those of `rows` are not to be read.
 
     Returns:
       A batch of n.
@@ -176,7 +180,10 @@ def gather(
 
     # All frames of both observations, in one piece.
     around = at(xp.arange(1 - layout.stack, layout.num_steps + 1))
-    frames = xp.take(rows.frames, around, axis=0, mode="clip")
+    if take is None:
+        frames = xp.take(rows.frames, around, axis=0, mode="clip")
+    else:
+        frames = take(around)
     window = at(xp.arange(layout.num_steps + 1))
     starts, steps = window[:, 0], window[:, :-1]
     counts = xp.cumprod(~rows.is_last[steps], axis=1).astype(bool)

@@ -89,6 +89,17 @@ def test_nothing_depends_on_what_runs_at_the_same_time(programs, monkeypatch):
     assert_same(measured, metrics)
 
 
+def test_frames_on_the_device_change_nothing(programs):
+    member, state = begun(programs)
+    expected, metrics = member.run(state, 50)  # past the end of the ring
+    config = dataclasses.replace(CONFIG, replay_on_device=True)
+    member, state = begun(programs, config)
+    after, measured = member.run(state, 50)
+    assert member.replay.device_frames is not None
+    assert_same(after, expected)
+    assert_same(measured, metrics)
+
+
 def test_only_the_last_update_before_a_line_is_measured(programs, monkeypatch):
     update, asked = programs.update, []
 

@@ -3,6 +3,7 @@
 Instead of a game and an agent a member has steps that are drawn, which take no time.
 """
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -57,7 +58,7 @@ def drawn_steps(monkeypatch):
             "frames": last * member.config.round_frames,
             "updates": last,
             "num_episodes": 0,
-            "mean_return_last_100_episodes": float(batch.frames.mean()),
+            "mean_return_last_100_episodes": float(np.asarray(batch.frames).mean()),
             "td_error": 0.0,
             "train_loss": 0.0,
             "weight_norm": 1.0,
@@ -132,6 +133,18 @@ def test_an_older_checkpoint_finds_its_frames_as_well(config, drawn_steps, capsy
     damaged.write_bytes(b"{}")
     family.run(FAMILY, config)
     assert "step 32 is damaged" in capsys.readouterr().err
+    assert metrics_of(config) == expected
+
+
+@pytest.mark.slow
+def test_frames_on_the_device_change_nothing_and_may_come_later(config, drawn_steps):
+    family.run(FAMILY, config)
+    expected = metrics_of(config)
+    shutil.rmtree(config.run_directory)
+    there = dataclasses.replace(config, replay_on_device=True)
+    stopped(there, drawn_steps, 12)
+    stopped(config, drawn_steps, 24)
+    family.run(FAMILY, there)
     assert metrics_of(config) == expected
 
 
