@@ -110,7 +110,8 @@ def reset_leaves(
     :math:`(1 - \beta_1) / \sqrt{1 - \beta_2}` times as large as in a first step, 3.2
     times at Adam's defaults. If gradients are steady, the tenth is 6.5 times as large,
     and the hundredth 3.2 times. To start the counts, too, reset everything and use
-    ``tx.init(params)`` as the state, or use :func:`nap_optax.restart`.
+    ``tx.init(params)`` as the state, or use :func:`nap_optax.restart`, for some leaves
+    in ``optax.masked``.
 
     **References stay** those of ``init``: the radii of
     :func:`nap_optax.project_weights`, the norms of :func:`nap_optax.hold_elr` and the
