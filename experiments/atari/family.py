@@ -45,7 +45,11 @@ def memory(config: Config) -> Needs:
     """
     if config.suite == "ale":
         size = disk(config)
-        return Needs(host=size, member=size if config.replay_on_device else 0)
+        return Needs(
+            member=size if config.replay_on_device else 0,
+            host_member=size,
+            on_one_device=True,
+        )
     return Needs(member=config.sizes.replay_steps * OBSERVATION * 4 // 10)
 
 

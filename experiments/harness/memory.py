@@ -1,9 +1,10 @@
 """Checks that a run fits into memory before it takes any.
 
 The least memory of a run is estimated from its settings. So a run that fits is never
-refused, and a run that is refused would have been killed without a message. If a
-machine does not report its memory, nothing is checked. Like `harness.family`, this
-module imports jax only when it needs the devices.
+refused, and a run that is refused would have been killed without a message, or would
+have read a file from the disk all the time that should stay in memory. If a machine
+does not report its memory, nothing is checked. Like `harness.family`, this module
+imports jax only when it needs the devices.
 """
 
 import contextlib
@@ -18,7 +19,10 @@ _NO_LIMIT = 2**60  # cgroups v1 reports more than this for no limit
 
 
 class Needs(NamedTuple):
-    """Least memory of a run, in bytes."""
+    """Least memory of a run, in bytes.
+
+    It is that of the devices, unless a field says otherwise.
+    """
 
     shared: int = 0
     """Bytes that all members share, such as data."""
@@ -26,11 +30,14 @@ class Needs(NamedTuple):
     """Bytes of each member's state, such as its parameters, from start to end."""
     step: int = 0
     """Bytes of a member while it is computed, such as its activations."""
-    host: int = 0
-    """Bytes of each member in the memory of the host, which on a CPU is the device's,
-    such as a file that it keeps reading."""
+    host_shared: int = 0
+    """Bytes of the host that all members share, such as decoded data."""
+    host_member: int = 0
+    """Bytes of the host for each member, such as a file that it keeps reading."""
     has_convolutions: bool = False
     """Whether a step convolves: see `harness.backend`."""
+    on_one_device: bool = False
+    """Whether all members are on the first device, and not divided among all."""
 
 
 def require(needs: Needs, num_members: int = 1) -> None:
@@ -46,15 +53,21 @@ def require(needs: Needs, num_members: int = 1) -> None:
         "the state": num_members * needs.member,
         "an update": at_once * needs.step,
     }
-    on_host = {"data on the host": num_members * needs.host}
-    if _is_cpu():
-        _require(parts | on_host, available(), num_members)
+    on_host = {
+        "data on the host": needs.host_shared,
+        "files that are kept in memory": num_members * needs.host_member,
+    }
+    there = available(on_one_device=needs.on_one_device)
+    if _is_cpu():  # whose memory is the host's
+        _require("memory", parts | on_host, there, num_members)
     else:
-        _require(parts, available(), num_members)
-        _require(on_host, available_on_host(), num_members)
+        _require("the devices' memory", parts, there, num_members)
+        _require("the host's memory", on_host, available_on_host(), num_members)
 
 
-def _require(parts: Mapping[str, int], there: int | None, num_members: int) -> None:
+def _require(
+    what: str, parts: Mapping[str, int], there: int | None, num_members: int
+) -> None:
     total = sum(parts.values())
     if there is None or total <= there:
         return
@@ -63,18 +76,22 @@ def _require(parts: Mapping[str, int], there: int | None, num_members: int) -> N
     )
     members = f" of {num_members} members" if num_members > 1 else ""
     raise UserError(
-        f"this run{members} needs at least {_gb(total)} of memory ({listed}), and "
+        f"this run{members} needs at least {_gb(total)} of {what} ({listed}), and "
         f"{_gb(there)} are available: ask for fewer or smaller ones"
     )
 
 
-def available() -> int | None:
-    """Bytes that arrays may take on the devices together; None if unknown."""
+def available(*, on_one_device: bool = False) -> int | None:
+    """Bytes that arrays may take on the devices together; None if unknown.
+
+    Args:
+      on_one_device: to ask for the first device alone.
+    """
     import jax
 
     if _is_cpu():
         return available_on_host()
-    devices = jax.devices()
+    devices = jax.devices()[: 1 if on_one_device else None]
     try:
         stats = [device.memory_stats() or {} for device in devices]
     except jax.errors.JaxRuntimeError:  # a platform need not report it

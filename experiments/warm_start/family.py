@@ -50,10 +50,10 @@ def memory(config: Config) -> Needs:
     """The least memory; `tests/experiments/harness/test_memory.py` compares it."""
     spec = config.spec
     height, width, _ = spec.image_shape
-    # On the host and on the device.
-    images = 2 * (spec.num_train + spec.num_test) * math.prod(spec.image_shape)
+    images = (spec.num_train + spec.num_test) * math.prod(spec.image_shape)
     return Needs(
         shared=images,
+        host_shared=images,
         member=12 * num_parameters(config) + 8 * config.num_train,
         step=config.batch_size * height * width * PIXEL_BYTES[config.model],
         has_convolutions=True,

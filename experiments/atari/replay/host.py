@@ -234,5 +234,5 @@ class Replay:
 def _in_memory(layout: Layout, frame_shape: tuple[int, ...]) -> np.ndarray:
     size = ring.num_bytes(layout, frame_shape)
     tell(f"replay: {ring.in_words(layout, frame_shape)}")
-    memory.require(memory.Needs(host=size))
+    memory.require(memory.Needs(host_shared=size))
     return ring.no_frames(layout, frame_shape)

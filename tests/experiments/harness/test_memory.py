@@ -24,7 +24,7 @@ from experiments.warm_start.task import Arrays
 @pytest.fixture
 def has(monkeypatch):
     """Sets the bytes that are available."""
-    return lambda size: monkeypatch.setattr(memory, "available", lambda: size)
+    return lambda size: monkeypatch.setattr(memory, "available", lambda **_: size)
 
 
 def test_what_does_not_fit_is_one_line_with_both_numbers(has):
@@ -63,8 +63,8 @@ def test_members_at_once_need_their_updates_at_once(
         ("cpu", (30, 0), None),
         ("cpu", (29, 99), "30.0 GB of memory"),
         ("gpu", (10, 20), None),
-        ("gpu", (9, 99), "10.0 GB of memory"),
-        ("gpu", (99, 19), "20.0 GB of memory .20.0 GB for data on the host., and 19"),
+        ("gpu", (9, 99), "10.0 GB of the devices' memory .10.0 GB for the state., and"),
+        ("gpu", (99, 19), "20.0 GB of the host's memory .20.0 GB for files .* and 19"),
     ],
 )
 def test_the_host_of_an_accelerator_has_its_own_memory(
@@ -75,7 +75,7 @@ def test_the_host_of_an_accelerator_has_its_own_memory(
     monkeypatch.setattr(jax, "devices", lambda: devices)
     monkeypatch.setattr(memory, "available_on_host", lambda: host * 1_000_000_000)
     has(device * 1_000_000_000)
-    needs = Needs(member=5_000_000_000, host=10_000_000_000)
+    needs = Needs(member=5_000_000_000, host_member=10_000_000_000)
     if refused is None:
         memory.require(needs, 2)
         return
@@ -113,6 +113,7 @@ def test_an_accelerator_says_what_it_has(monkeypatch):
 
     monkeypatch.setattr(jax, "devices", lambda: [Device(), Device()])
     assert memory.available() == 14
+    assert memory.available(on_one_device=True) == 7
     for stats in (None, "unknown"):
         monkeypatch.setattr(Device, "stats", stats)
         assert memory.available() is None

@@ -373,7 +373,7 @@ LIBRARY = pytest.mark.parametrize(
 
 @LIBRARY
 def test_memory_is_looked_for_before_it_is_taken(solve_of, monkeypatch):
-    monkeypatch.setattr(paths.memory, "available", lambda: 10**8)
+    monkeypatch.setattr(paths.memory, "available", lambda **_: 10**8)
     with pytest.raises(ValueError, match=r"take 0\.3 GB .* 0\.1 GB are") as error:
         solve_of(jax.random.key(0), setting())
     assert "\n" not in str(error.value)

@@ -45,7 +45,7 @@ def test_resolving_says_what_the_folder_holds(config):
 )
 def test_what_does_not_fit_is_not_decoded(config, changes, free, message, monkeypatch):
     monkeypatch.setattr(decoding, "decoded", None)
-    monkeypatch.setattr(memory, "available", lambda: free)
+    monkeypatch.setattr(memory, "available", lambda **_: free)
     with pytest.raises(UserError, match=message):
         FAMILY.resolve(dataclasses.replace(config, **changes))
     assert {path.name for path in config.data_directory.iterdir()} == {"train", "test"}

@@ -185,7 +185,7 @@ def test_too_little_disk_or_memory_is_one_line_before_anything_is_made(
         patch.setattr(shutil, "disk_usage", lambda _: usage)
         with pytest.raises(UserError, match=r"needs 0\.0 GB in .*run, and 0\.0 GB are"):
             family.run(FAMILY, config)
-    monkeypatch.setattr(memory, "available", lambda: size - 1)
+    monkeypatch.setattr(memory, "available", lambda **_: size - 1)
     with pytest.raises(UserError, match="of memory"):
         family.run(FAMILY, config)
     assert not config.run_directory.parent.exists()

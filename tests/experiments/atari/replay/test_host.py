@@ -234,7 +234,7 @@ def test_a_frame_counts_once_in_memory():
 def test_its_size_is_said_before_it_is_taken_and_too_much_is_refused(
     capsys, monkeypatch
 ):
-    monkeypatch.setattr(memory, "available", lambda: 7_000_000_000)
+    monkeypatch.setattr(memory, "available", lambda **_: 7_000_000_000)
     with pytest.raises(UserError, match=r"at least 7\.1 GB of memory"):
         Replay(Layout(length=1_000_000))
     assert capsys.readouterr().err == (
