@@ -53,9 +53,17 @@ def replay(small: bool) -> Figures:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (layout.length, 1, *SCREEN), dtype=np.uint8)
     for own in rings.values():
-        step = Step(*(np.zeros(1, row.dtype) for row in own.rows))
         for new in frames:
-            own.append(step._replace(frames=new))
+            own.append(
+                Step(
+                    frames=new,
+                    actions=np.zeros(1, np.int32),
+                    rewards=np.zeros(1, np.float32),
+                    is_terminal=np.zeros(1, bool),
+                    is_last=np.zeros(1, bool),
+                    is_first=np.zeros(1, bool),
+                )
+            )
     rings["device"].copy_to_device()
     num_draws = 2 if small else 200
 

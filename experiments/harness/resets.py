@@ -23,13 +23,19 @@ def replace(params: Any, fresh_params: Any, mask: Mask) -> Any:
 
 
 def restart(
-    inner: optax.GradientTransformation, num_updates: Any, mask: Mask
-) -> optax.GradientTransformation:
-    """`inner`, which begins again every `num_updates` for the leaves of a mask.
+    inner: optax.GradientTransformation, num_updates: int, mask: Mask
+) -> optax.GradientTransformationExtraArgs:
+    """`inner`, which begins again for the leaves of a mask.
 
     Adam's count begins again as well. With `nap_optax.reset_leaves` it would go on,
     because all leaves share it; zero moments and an old count make a leaf's first
-    updates three to six times as large.
+    updates too large, late in training three to six times where gradients are steady.
+
+    Args:
+      inner: the transformation, such as Adam.
+      num_updates: it begins again after so many, again and again, and also whenever
+        `update` gets `rewarm=True`.
+      mask: from the parameters to a tree of booleans: which leaves.
     """
 
     def others(params: Any) -> Any:

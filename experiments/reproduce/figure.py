@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from experiments.harness.family import Family
+from experiments.harness.messages import UserError
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.runs import Runs
 
@@ -35,11 +36,18 @@ class Preset:
         return range(self.first_seed, self.first_seed + (number or self.num_seeds))
 
     def with_settings(self, apart: Mapping[str, Any]) -> "Preset":
-        """The preset with settings that change no result, in arms that have them."""
+        """The preset with settings that change no result, in arms that have them.
+
+        Raises:
+          UserError: an arm cannot have one of them.
+        """
         arms = {}
         for name, config in self.arms.items():
             own = {field: apart[field] for field in apart if hasattr(config, field)}
-            arms[name] = dataclasses.replace(config, **own)
+            try:
+                arms[name] = dataclasses.replace(config, **own)
+            except ValueError as error:
+                raise UserError(str(error)) from None
         return dataclasses.replace(self, arms=arms)
 
 
@@ -116,7 +124,7 @@ class Figure:
           The preset, its arms with what is only known when data are looked at.
 
         Raises:
-          UserError: as of `Family.resolve`.
+          UserError: as of `Preset.with_settings` and `Family.resolve`.
         """
         own = self.presets[scale].with_settings(apart)
         arms = {name: self.family.resolve(own.arms[name]) for name in own.arms}

@@ -28,6 +28,8 @@ class RunOptions:
     """Directory of the data, for figures that need any: see the experiment's page."""
     download: bool = False
     """Fetches the data if they are missing."""
+    replay_on_device: bool = False
+    """Figures of Atari take the frames of batches from a copy on the device."""
     log: tuple[trackers.Name, ...] = ()
     """Trackers that get the metrics while runs go on: see docs/tracking.md."""
 
@@ -49,6 +51,7 @@ class RunOptions:
             apart={
                 "data_directory": self.data_directory,
                 "download": self.download,
+                "replay_on_device": self.replay_on_device,
                 "log": self.log,
             },
         )

@@ -31,12 +31,13 @@ class DeviceFrames:
         at_once = max(_PIECE // size, 1)
         for start in range(0, num_written, at_once):
             end = min(start + at_once, num_written)
-            # A copy: a CPU's device may read the memory of an argument later.
-            self.write(start, np.array(frames[start:end]))
+            self.write(start, frames[start:end])
 
     def write(self, start: int, frames: np.ndarray) -> None:
         """Writes consecutive rows, from `start` on."""
-        self._frames = _write(self._frames, frames.reshape(len(frames), -1), start)
+        # A copy, because a CPU's device may read the memory of an argument later.
+        new = np.array(frames.reshape(len(frames), -1))
+        self._frames = _write(self._frames, new, start)
 
     def take(self, rows: np.ndarray) -> jax.Array:
         """The frames of some rows, shape ``(*rows.shape, *frame_shape)``."""

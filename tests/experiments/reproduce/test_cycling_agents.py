@@ -7,6 +7,7 @@ from experiments.atari.environments.games import MINATAR_CHANCE
 from experiments.atari.optimizers import make_schedule
 from experiments.harness import arm_groups
 from experiments.harness.members import hyperparameters
+from experiments.harness.messages import UserError
 from experiments.reproduce import claims, registry
 from experiments.reproduce.cycling_agents import scores, sizes
 from experiments.reproduce.figures.lyle2025 import fig6, fig7, fig12
@@ -34,6 +35,15 @@ def made_up(arms, lines, scale=10):
             strict=True,
         )
     )
+
+
+def test_frames_may_be_on_the_device_where_they_could_be_elsewhere():
+    apart = {"replay_on_device": True, "data_directory": None}
+    figure = registry.find("lyle2025/fig7")
+    arms = figure.preset("paper", apart).arms
+    assert all(config.replay_on_device for config in arms.values())
+    with pytest.raises(UserError, match="left out with suite=minatar"):
+        figure.preset("laptop", apart)
 
 
 def test_a_score_is_relative_to_chance_and_to_the_best_line():
