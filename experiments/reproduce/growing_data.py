@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from experiments.warm_start.family import FAMILY
 from experiments.warm_start.figures import mark_data
 
 FRACTIONS = (0.1, 0.5, 1.0)
+FEWER = (FRACTIONS[0], FRACTIONS[-1])
+"""The fractions of a gap."""
 SEEDS = 5
 PAPER: dict[str, Any] = {"learning_rate": 1e-2, "eval_every": 100}
 """The paper's sizes, evaluated as often as in its figure 5. If it gives no rate for a
@@ -81,8 +84,8 @@ CONSTRAINTS = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
 MARGIN = 0.005
-"""The least median difference that counts, half a point. That is one standard error of
-an accuracy on 5000 images; differences are between pairs of runs on the same images."""
+"""The least median difference that counts, half a point. An accuracy on 10,000 images
+has this standard error; differences are between pairs of runs on the same images."""
 
 
 def name(line: str, fraction: float) -> str:
@@ -94,14 +97,15 @@ def arms(
     lines: Mapping[str, Mapping[str, Any]],
     scale: Mapping[str, Any],
     fractions: Sequence[float] = FRACTIONS,
+    more: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> dict[str, Config]:
-    """Each line from each initial fraction."""
+    """Each line from each initial fraction, and some lines from more of them."""
     return {
         name(line, fraction): Config(
             **{**scale, **settings, "initial_fraction": fraction}
         )
         for line, settings in lines.items()
-        for fraction in fractions
+        for fraction in (*fractions, *more.get(line, ()))
     }
 
 
@@ -282,6 +286,7 @@ def figure(
     *,
     fractions: Sequence[float] = FRACTIONS,
     fewer_fractions: Sequence[float] | None = None,
+    more: Mapping[str, Sequence[float]] = MappingProxyType({}),
     sizes: Mapping[Scale, Size] = SIZES,
     claims_of: Callable[[Mapping[str, Config]], tuple[Claim, ...]],
     draw: Callable[[Runs, Preset], Any],
@@ -296,6 +301,7 @@ def figure(
       lines: settings of each line, at each scale.
       fractions: initial fractions.
       fewer_fractions: initial fractions of the sizes that have fewer.
+      more: further fractions of some lines.
       sizes: sizes by scale.
       claims_of: makes the claims from the arms of a scale.
       draw: draws the figure.
@@ -305,7 +311,7 @@ def figure(
 
     def arms_of(size: Size) -> Mapping[str, Any]:
         fewer = fewer_fractions if size.fewer else None
-        return arms(lines, size.settings, fewer or fractions)
+        return arms(lines, size.settings, fewer or fractions, more)
 
     return Figure(
         name=figure_name,

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.reproduce import claims, growing_data, registry
 from experiments.reproduce.figures.lyle2025 import fig4, fig5b
+from experiments.reproduce.figures.nap import warm_start_methods
 from experiments.reproduce.runs import Runs
 
 STEPS = (100, 200)
@@ -41,6 +42,26 @@ def test_better_is_the_first_less_the_second():
     assert not claims.judge(
         growing_data.better_claim("free", "projected", 0.1, ""), runs
     ).holds
+
+
+def test_a_method_is_compared_with_a_start_from_all_data():
+    preset = registry.find("nap/warm_start_methods").presets["laptop"]
+    finals = dict.fromkeys(preset.arms, 0.5)
+    finals |= {"none, free, 100%": 0.75, "none, projected, 100%": 0.625}
+    rows = [
+        {"arm": arm, "seed": 0, "step": step, "test_accuracy": finals[arm]}
+        for arm, config in preset.arms.items()
+        for step in (config.phase_steps, config.num_steps)
+    ]
+    runs = Runs(rows, {"step_seconds": dict.fromkeys(preset.arms, 2.0)})
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in warm_start_methods.table(runs, preset).splitlines()
+    ]
+    gaps = {row[0]: row[4] for row in cells}
+    assert gaps["spectral, free, 10%"] == "0.250 [0.250, 0.250]"
+    assert gaps["spectral, projected, 10%"] == "0.125 [0.125, 0.125]"
+    assert gaps["none, free, 100%"] == "0.000 [0.000, 0.000]"
 
 
 def test_norm_growth_is_the_free_norm_over_the_projected_one():

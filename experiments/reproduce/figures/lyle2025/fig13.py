@@ -31,7 +31,7 @@ PAPER = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The claims, at both scales."""
+    """The claims, at all scales."""
 
     def narrower(rate: float, paper: str) -> Claim:
         return Claim(
@@ -58,7 +58,7 @@ FIGURE = growing_data.figure(
     "lyle2025/fig13",
     "warm start, re-warming beyond the first learning rate",
     LINES,
-    fewer_fractions=(0.1, 1.0),
+    fewer_fractions=growing_data.FEWER,
     claims_of=claims_of,
     draw=functools.partial(
         growing_data.draw_lines,

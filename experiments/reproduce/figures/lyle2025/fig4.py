@@ -65,7 +65,7 @@ def norm_growth(runs: Runs) -> Any:
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The claims, at both scales."""
+    """The claims, at all scales."""
     return (
         growing_data.gap_claim(
             "free", "early data hinder", at_least=0.02, paper=".061 (.738 less .677)"

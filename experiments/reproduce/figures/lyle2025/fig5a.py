@@ -35,7 +35,7 @@ METRICS = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The claims, at both scales."""
+    """The claims, at all scales."""
     return (
         *(
             growing_data.gap_claim(
@@ -65,7 +65,7 @@ FIGURE = growing_data.figure(
     "lyle2025/fig5a",
     "learning rates that differ by layer: what counts is how fast the features learn",
     LINES,
-    fewer_fractions=(0.1, 1.0),
+    fewer_fractions=growing_data.FEWER,
     sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=functools.partial(

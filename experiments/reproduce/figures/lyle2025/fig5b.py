@@ -16,7 +16,7 @@ from experiments.warm_start.figures import mark_data
 FRACTION = 0.1
 LINES: dict[str, dict[str, Any]] = {
     f"{constraint}, {label}": {"project": project, "schedule": schedule}
-    for constraint, project in (("projected", True), ("free", False))
+    for constraint, project in reversed(growing_data.CONSTRAINTS.items())
     for label, schedule in (("cusum", "cusum"), ("single cycle", "single_cycle"))
 }
 # Means of the last 20 evaluations read off figure 5 of arXiv 2507.20057.
@@ -68,7 +68,7 @@ def delay(runs: Runs, line: str, change: int) -> np.ndarray:
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The claims, at both scales."""
+    """The claims, at all scales."""
     change = next(iter(arms.values())).phase_steps
 
     def better(one: str, other: str) -> Claim:

@@ -22,7 +22,7 @@ PAPER = {
 
 
 def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
-    """The claims, at both scales."""
+    """The claims, at all scales."""
     return (
         growing_data.gap_claim(
             "projected", "it catches up", at_most=0.01, paper=".001 (.797 less .796)"

@@ -10,7 +10,6 @@ from experiments.reproduce.growing_data import CONSTRAINTS
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 
-FRACTIONS = (0.1, 1.0)
 SETTINGS: dict[str, dict[str, Any]] = {
     "rate .03": {"learning_rate": 3e-2},
     "rate .01, noise .2": {"learning_rate": 1e-2, "label_noise": 0.2},
@@ -54,7 +53,7 @@ FIGURE: Figure = growing_data.figure(
     "nap/warm_start_gap",
     "where early data hinder: noise in the labels and learning rates",
     LINES,
-    fractions=FRACTIONS,
+    fractions=growing_data.FEWER,
     sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=draw,

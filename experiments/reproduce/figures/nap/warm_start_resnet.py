@@ -19,7 +19,6 @@ SIZES: dict[Scale, growing_data.Size] = {
     ),
     "paper": growing_data.Size({**growing_data.PAPER, **RESNET, "eval_every": 500}),
 }
-FRACTIONS = (0.1, 1.0)
 METRICS = {
     metric: label for metric, label in fig4.METRICS.items() if metric != "update_norm"
 }
@@ -39,7 +38,7 @@ FIGURE: Figure = growing_data.figure(
     "warm start with ResNet-18, projected or free",
     fig4.LINES,
     sizes=SIZES,
-    fractions=FRACTIONS,
+    fractions=growing_data.FEWER,
     claims_of=claims_of,
     draw=functools.partial(growing_data.draw_lines, lines=fig4.LINES, metrics=METRICS),
     note="The paper names the network in its appendix and shows no curve of it.",
