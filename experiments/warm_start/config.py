@@ -71,8 +71,8 @@ class Config(RunConfig):
     label_noise: float = per_member(0.0)
     """Share of the training labels that is replaced by random ones, permanently."""
     augment: bool = False
-    """Shifts images by up to 4 pixels and mirrors them, at random. The paper does
-    not."""
+    """Shifts images by up to 4 pixels and mirrors them, at random. The paper
+    names none."""
     batch_size: int = 250
     """Number of examples of an update. With 250, 70 epochs of CIFAR-10 are the paper's
     14,000 updates."""

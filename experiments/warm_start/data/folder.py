@@ -42,7 +42,7 @@ class Listing(NamedTuple):
     """Names of the classes, in the order of their labels."""
     train: tuple[Image, ...]
     test: tuple[Image, ...]
-    """Test images; None if a part of the others has to be set aside."""
+    """Test images; none if a part of the others has to be set aside."""
     fingerprint: str
     """Digest of all names, sizes and times of change; if it changes, images may
     differ."""
