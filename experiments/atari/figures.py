@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import EngFormatter
+
 from experiments.atari.config import Config
 from experiments.harness import plots
 
@@ -12,7 +14,7 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
     """Returns, TD error, values, rate, norms and rank over frames, by seed."""
     stream = "advantages" if config.switches.dueling else "action_values"
     panels = {
-        "mean_return_last_100_episodes": "mean return of the\nlast 100 episodes",
+        "mean_return_last_100_episodes": "mean return",
         "td_error": "size of the TD error",
         "value": "value of the actions\nthat were taken",
         "learning_rate": "learning rate",
@@ -26,9 +28,23 @@ def draw_run(rows: Sequence[dict[str, Any]], config: Config, path: Path) -> None
         frames, values = plots.by_group(rows, "frames", metric)
         plots.line_with_spread(ax, frames, values, label="")
         plots.label(ax, x="frames", y=label)
-    axes[0, 0].set_title(
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    returns = axes[0, 0]
+    if all("mean_return_evaluation" in row for row in rows):
+        returns.lines[0].set_label("of the last 100 episodes")
+        frames, values = plots.by_group(rows, "frames", "mean_return_evaluation")
+        plots.line_with_spread(
+            returns,
+            frames,
+            values,
+            label=f"of {config.evaluation.episodes} evaluations",
+        )
+        returns.legend(fontsize="x-small", framealpha=0.5)
+    else:
+        returns.set(ylabel="mean return of the\nlast 100 episodes")
+    returns.set_title(
         f"{config.game} ({config.suite}), {config.agent}, "
-        f"{config.agent_steps_per_update:g} steps per update,\n"
+        f"steps per update: {config.agent_steps_per_update:g},\n"
         f"{config.learning_rate_schedule}, {'projected' if config.project else 'free'}",
         loc="left",
         fontsize="small",
