@@ -72,7 +72,7 @@ def table(runs: Runs, preset: Preset) -> str:
 
 def measure(preset: Preset) -> Mapping[str, Any]:
     """The time of one update with each method."""
-    return {"step_seconds": FAMILY.code().step_seconds(preset.arms)}
+    return {"step_seconds": FAMILY.code().step_seconds(preset.arms, num_rounds=20)}
 
 
 def draw(runs: Runs, preset: Preset) -> Any:
