@@ -33,11 +33,10 @@ from benchmarks.atari.setting import STACK, Setting
 from benchmarks.atari.torch_update import torch_update
 from benchmarks.options import Parser, count
 from experiments.atari.emulated.programs import Moment, Programs
-from experiments.atari.environments.ale import FRAME_SHAPE, Protocol
+from experiments.atari.environments.ale import Protocol
 from experiments.atari.environments.games_at_once import GamesAtOnce
 from experiments.atari.family import FAMILY
 from experiments.atari.replay import rows as ring
-from experiments.atari.replay.host import Replay
 from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
 
@@ -143,30 +142,19 @@ def compare_environments(game: str, num_steps: int, rounds: int) -> None:
 
 
 def measure_replay(setting: Setting, num_draws: int, rounds: int) -> None:
-    """Prints the size of a step, and the time of a batch, also from device frames."""
+    """Prints the size of a step, and the time of a batch."""
     agent = Ours(setting)
     agent.fill(setting.replay_steps)
-    replay = agent.member.replay
-    on_device = Replay(replay.layout, FRAME_SHAPE, frames=replay.rows.frames)
-    on_device.restore(replay.state())
-    on_device.copy_to_device()
+    replay, generator = agent.member.replay, np.random.default_rng(0)
 
-    def drawing(replay: Replay) -> Callable[[], None]:
-        generator = np.random.default_rng(0)
+    def draw() -> None:
+        for _ in range(num_draws):
+            replay.sample(generator, setting.batch_size)
 
-        def run() -> None:
-            for _ in range(num_draws):
-                batch = replay.sample(generator, setting.batch_size)
-                jax.block_until_ready(batch.frames)
-
-        return run
-
-    runs = {"host": drawing(replay), "device": drawing(on_device)}
-    times = in_turns(runs, rounds)
-    host, device = (1e3 * min(own) / num_draws for own in times.values())
+    seconds = min(in_turns({"draw": draw}, rounds)["draw"]) / num_draws
     print(
-        f"replay: {bytes_per_step(setting):,.0f} bytes a step, {host:.2f} ms for a "
-        f"batch of {setting.batch_size}; {device:.2f} ms with frames on the device"
+        f"replay: {bytes_per_step(setting):,.0f} bytes a step, "
+        f"{1e3 * seconds:.2f} ms for a batch of {setting.batch_size}"
     )
 
 
