@@ -56,7 +56,7 @@ def test_an_update_takes_what_memory_counts_and_not_many_times_as_much():
 
 def test_how_many_numbers_there_are_is_a_question_of_memory(monkeypatch):
     large = dataclasses.replace(CONFIG, modulus=2000, train_fraction=0.1)
-    monkeypatch.setattr(machine, "available", lambda: 8e9)
+    monkeypatch.setattr(machine, "available", lambda **_: 8e9)
     machine.require(memory(CONFIG))
     # The logits of the test set alone are 29 GB.
     with pytest.raises(UserError, match=r"needs at least .* GB of memory"):
