@@ -31,6 +31,7 @@ from flax import nnx
 from benchmarks.machine import matmul_flops, memory_bandwidth
 from benchmarks.options import Parser, count
 from benchmarks.products import product_flops
+from benchmarks.ratios import ratio
 from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.harness import command_line, memory
 from experiments.harness.members import init_members
@@ -322,13 +323,6 @@ def matmul_times(
     return [
         seconds(functools.partial(multiply, left, right), clock) for _ in range(repeats)
     ]
-
-
-def ratio(times: Sequence[float], others: Sequence[float]) -> str:
-    """The median of times over others, round by round, and the range."""
-    found = [own / other for own, other in zip(times, others, strict=True)]
-    low, high = min(found), max(found)
-    return f"{statistics.median(found):.2f} x [{low:.2f}, {high:.2f}]"
 
 
 if __name__ == "__main__":

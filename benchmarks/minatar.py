@@ -10,7 +10,6 @@ round, and compilation is not counted.
 """
 
 import dataclasses
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from unittest import mock
 import jax
 
 from benchmarks.options import Parser, count
+from benchmarks.ratios import ratio
 from benchmarks.sweep import at_once, compiled, one_after_the_other
 from experiments.atari.config import Config
 from experiments.atari.experiment import Experiment
@@ -51,12 +51,6 @@ def with_lax_conv(config: Config, rounds: int) -> Callable[[], Any]:
     convolve = jax.lax.conv_general_dilated
     with mock.patch.object(atari_q_networks, "convolve_small", convolve):
         return loop(config, 1, rounds, one_after_the_other)
-
-
-def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> str:
-    """The median and the range of paired ratios."""
-    pairs = [a / b for a, b in zip(numerators, denominators, strict=True)]
-    return f"{statistics.median(pairs):.2f} [{min(pairs):.2f}, {max(pairs):.2f}]"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,13 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     steps = rounds * config.round_steps
     print(f"one seed: {steps / min(times['ours']):,.0f} steps of the agent a second")
     print(
-        f"with lax.conv: {ratios(times['lax.conv'], times['ours'])} x the time "
+        f"with lax.conv: {ratio(times['lax.conv'], times['ours'])} the time "
         f"(to be {CONVOLUTION_FLOOR} at least)"
     )
     for name in ("mapped", "vectorised"):
         print(
-            f"{args.seeds} seeds, {name}: {ratios(times[name], times['single'])} x "
-            "the single runs"
+            f"{args.seeds} seeds, {name}: {ratio(times[name], times['single'])} the "
+            "single runs"
         )
 
 

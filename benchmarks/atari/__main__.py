@@ -32,11 +32,14 @@ from benchmarks.atari.peers import gymnasium_game
 from benchmarks.atari.setting import STACK, Setting
 from benchmarks.atari.torch_update import torch_update
 from benchmarks.options import Parser, count
-from experiments.atari.emulated.programs import Moment, Programs
+from benchmarks.ratios import ratio
+from experiments.atari.config import Config
+from experiments.atari.emulated.programs import Learning, Moment, Programs
 from experiments.atari.environments.ale import Protocol
 from experiments.atari.environments.games_at_once import GamesAtOnce
 from experiments.atari.family import FAMILY
 from experiments.atari.replay import rows as ring
+from experiments.atari.replay.rows import Batch
 from experiments.harness import command_line
 from experiments.harness.members import hyperparameters
 
@@ -166,8 +169,8 @@ def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
     agent = Ours(setting)
     agent.fill(setting.replay_steps)
     batch = agent.member.replay.sample(np.random.default_rng(0), setting.batch_size)
-    hyper, key = hyperparameters(agent.config), jax.random.key(0)
-    learning = agent.programs.init(key, hyper)
+    key = jax.random.key(0)
+    learning = agent.programs.init(key, hyperparameters(agent.config))
     observations, following = map(np.array, ring.observations(batch, STACK))
     theirs = torch_update(
         learning.learner.params,
@@ -180,16 +183,7 @@ def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
             following,
         ),
     )
-
-    def ours() -> None:
-        nonlocal learning
-        for index in range(num_updates):
-            moment = Moment(key, 1, index)
-            learning, _ = agent.programs.update(
-                learning, hyper, batch, 1000, moment, measures=False
-            )
-        jax.block_until_ready(learning)
-
+    ours = updating(agent.programs, learning, batch, num_updates)
     times = in_turns({"ours": ours, "torch": lambda: theirs(num_updates)}, rounds)
     per_update = {name: 1e3 * min(own) / num_updates for name, own in times.items()}
     print(
@@ -197,6 +191,24 @@ def compare_updates(setting: Setting, num_updates: int, rounds: int) -> None:
         f"{per_update['torch']:.1f}; ours takes "
         f"{ratio(times['ours'], times['torch'])} the time"
     )
+
+
+def updating(
+    programs: Programs, learning: Learning, batch: Batch, num_updates: int
+) -> Callable[[], None]:
+    """A function that makes some more updates on a batch at each call."""
+    hyper, key = hyperparameters(programs.config), jax.random.key(0)
+
+    def run() -> None:
+        nonlocal learning
+        for index in range(num_updates):
+            moment = Moment(key, 1, index)
+            learning, _ = programs.update(
+                learning, hyper, batch, 1000, moment, measures=False
+            )
+        jax.block_until_ready(learning)
+
+    return run
 
 
 def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
@@ -212,23 +224,12 @@ def measure_projection(setting: Setting, num_updates: int, rounds: int) -> None:
         ),
     }
 
-    def updating(config: Any) -> Callable[[], None]:
-        programs, hyper = Programs(config), hyperparameters(config)
-        key = jax.random.key(0)
-        learning = programs.init(key, hyper)
+    def begun(config: Config) -> Callable[[], None]:
+        programs = Programs(config)
+        learning = programs.init(jax.random.key(0), hyperparameters(config))
+        return updating(programs, learning, batch, num_updates)
 
-        def run() -> None:
-            nonlocal learning
-            for index in range(num_updates):
-                moment = Moment(key, 1, index)
-                learning, _ = programs.update(
-                    learning, hyper, batch, 1000, moment, measures=False
-                )
-            jax.block_until_ready(learning)
-
-        return run
-
-    times = in_turns({name: updating(own) for name, own in configs.items()}, rounds)
+    times = in_turns({name: begun(own) for name, own in configs.items()}, rounds)
     shares = [
         b / a - 1 for a, b in zip(times["plain"], times["projected"], strict=True)
     ]
@@ -251,12 +252,6 @@ def in_turns(
             if round_:
                 times[name].append(time.process_time() - started)
     return times
-
-
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
-    """Median and range of paired ratios."""
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
-    return f"{statistics.median(ratios):.2f} x [{min(ratios):.2f}, {max(ratios):.2f}]"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,8 +14,3 @@ def test_every_section_has_its_figures(capfd):
         "products with vectors: ",
     ):
         assert row in printed
-
-
-def test_a_ratio_is_taken_round_by_round():
-    found = lazy_rich.ratio([1.0, 20.0, 3.0], [2.0, 10.0, 6.0])
-    assert found == "0.50 x [0.50, 2.00]"

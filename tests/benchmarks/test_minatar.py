@@ -32,7 +32,3 @@ def test_the_peer_convolves(monkeypatch):
     minatar.with_lax_conv(config, 1)
     assert called
     assert atari_q_networks.convolve_small is before
-
-
-def test_ratios_are_paired():
-    assert minatar.ratios([1.0, 20, 3], [2.0, 10, 2]) == "1.50 [0.50, 2.00]"
