@@ -117,7 +117,8 @@ def _updates(name: AgentName, batch_size: int, num_steps: int) -> Callable[[], A
         suite="ale", agent=name, batch_size=batch_size, num_frames=200_000_000
     )
     agent = Agent(config, (*SCREEN, STACK), NUM_ACTIONS, stack=STACK)
-    learner = Learner(config, agent)
+    # As in runs, which renew the target network and measure apart from most updates.
+    learner = Learner(config, agent, renews_target=False)
     batch = _batch(config)
 
     @jax.jit
@@ -125,7 +126,7 @@ def _updates(name: AgentName, batch_size: int, num_steps: int) -> Callable[[], A
         def update(index: jax.Array, state: LearnerState) -> LearnerState:
             key = jax.random.fold_in(jax.random.key(0), index)
             size = jnp.int32(config.sizes.replay_steps)
-            return learner.update(state, hyper, batch, size, key)[0]
+            return learner.update(state, hyper, batch, size, key, measures=False)[0]
 
         return lax.fori_loop(0, num_steps, update, state)
 
