@@ -9,7 +9,7 @@ from experiments.atari.emulated import training
 from experiments.atari.emulated.programs import Programs
 from experiments.atari.experiment import Experiment
 from experiments.atari.figures import draw_run
-from experiments.atari.outcomes import require_finite, summarize
+from experiments.atari.outcomes import must_be_finite, require_finite, summarize
 from experiments.harness import sweep
 from experiments.harness.members import ArrayCode
 from experiments.harness.messages import UserError, tell
@@ -41,8 +41,8 @@ class AtariCode(ArrayCode[Config]):
     def acceptance(
         self, configs: Sequence[Any]
     ) -> Callable[[Mapping[str, Any]], None] | None:
-        """The seeds of one setting must be finite; of several, the others go on."""
-        if len({dataclasses.replace(config, seed=0) for config in configs}) > 1:
+        """The seeds of one setting must be finite."""
+        if not must_be_finite(configs):
             return None
 
         def accept(metrics: Mapping[str, Any]) -> None:

@@ -40,25 +40,29 @@ _RANGES: Ranges = (
         (
             *("num_frames", "cycle_frames", "num_envs", "batch_size", "n_step"),
             *("replay_steps", "target_period_frames", "exploration_frames"),
-            "reset_frames",
+            *("reset_frames", "max_episode_frames"),
         ),
     ),
     ({"at_least": 0}, ("learning_starts_frames", "stop_cycling_frames")),
     ({"at_least": 0, "at_most": 10_000}, ("evaluation_episodes", "max_noops")),
     ({"at_least": 0, "at_most": 1}, ("evaluation_epsilon",)),
     ({"at_least": 0}, ("weight_decay",)),
-    ({"above": 0}, ("learning_rate", "low_learning_rate", "agent_steps_per_update")),
+    ({"above": 0}, ("learning_rate", "low_learning_rate")),
+    ({"at_least": 1e-3, "at_most": 1e3}, ("agent_steps_per_update",)),
     ({"above": 0}, ("adam_eps", "v_max", "max_grad_norm")),
-    ({"at_least": 0, "at_most": 1}, ("discount", "final_epsilon", "warmup_fraction")),
+    ({"at_least": 0, "at_most": 1}, ("discount", "final_epsilon")),
     ({"at_least": 0, "at_most": 1}, ("sticky_actions", "importance_exponent")),
+    ({"at_least": 0, "below": 1}, ("warmup_fraction",)),
     ({"at_least": 0}, ("priority_exponent",)),
     ({"at_least": 2, "at_most": 10_000}, ("num_atoms",)),
 )
 
 
+MOST_IN_A_ROUND = 256
+"""Updates and steps of a round, which is compiled as a whole on MinAtar."""
 _OF_ATARI = (
     *("budget", "life_loss_is_terminal", "full_action_set", "max_noops"),
-    *("evaluation_epsilon", "replay_on_device"),
+    *("max_episode_frames", "evaluation_epsilon", "replay_on_device"),
 )
 """Fields that MinAtar does not read."""
 
@@ -189,6 +193,8 @@ class Config(RunConfig):
     uses."""
     max_noops: int = 30
     """An episode of Atari starts with 1 to this many frames without an action."""
+    max_episode_frames: int = 108_000
+    """An episode of Atari is cut short after this many frames: 30 minutes of play."""
     evaluation_episodes: int | None = None
     """Episodes that are played separately at each line of metrics, and not learned
     from: 3 on Atari. MinAtar has none."""
@@ -240,6 +246,14 @@ class Config(RunConfig):
             self.agent_steps_per_update,
             math.isclose(steps / updates, self.agent_steps_per_update),
             f"a multiple or a whole part of num_envs={self.num_envs}",
+        )
+        check(
+            "agent_steps_per_update",
+            self.agent_steps_per_update,
+            max(updates, self.game_steps) <= MOST_IN_A_ROUND,
+            f"such that a round has at most {MOST_IN_A_ROUND} updates and as many "
+            f"steps of each game; with num_envs={self.num_envs} it has {updates} and "
+            f"{self.game_steps}",
         )
         check(
             "learning_starts_frames",
@@ -339,6 +353,11 @@ class Config(RunConfig):
     def updates(self, frames: int) -> int:
         """How many updates come in some frames, at least 1."""
         return max(1, frames * self.round_updates // self.round_frames)
+
+    @property
+    def reset_updates(self) -> int:
+        """Updates between resets, which come when their frames are over."""
+        return -(-self.reset_frames * self.round_updates // self.round_frames)
 
     @property
     def learning_starts_round(self) -> int:

@@ -106,11 +106,12 @@ class Experiment:
         state = state._replace(key=key, round=state.round + 1)
         for play_key in keys:
             state = self._play(state, play_key)
-        starts = self.config.learning_starts_round
+        starts, ends = self.config.learning_starts_round, self.config.num_steps
         # Only what updates change passes the condition, which would copy a ring.
         changing = state.learner, state.ring.tree, state.ring.max_priority, state.sums
         learner, tree, max_priority, sums = jax.lax.cond(
-            state.round >= starts,
+            # Behind the last steps, what an update learns would play no more.
+            (state.round >= starts) & (state.round < ends),
             lambda changing: self._learn(state, changing, hyper),
             lambda changing: changing,
             changing,

@@ -18,14 +18,14 @@ STEP_SECONDS = {
     ("ale", "dqn"): 2e-3,
     ("ale", "rainbow"): 4e-3,
 }
-"""Seconds of a step of the agent on 2 cores."""
+"""Seconds of a step of the agent on one core."""
 UPDATE_SECONDS = {
     ("minatar", "dqn"): 8e-4,
     ("minatar", "rainbow"): 2e-3,
     ("ale", "dqn"): 3.7e-2,
     ("ale", "rainbow"): 8e-2,
 }
-"""Seconds of an update on 2 cores."""
+"""Seconds of an update on one core."""
 OBSERVATION = 10 * 10 * 10
 """Bytes of the largest one of MinAtar."""
 
@@ -87,7 +87,7 @@ FAMILY = Family(
     code=_code,
     group_name=lambda config: f"{config.suite}-{config.game}-{config.agent}",
     run_seconds=run_seconds,
-    cost="0.8 ms for an update of DQN on MinAtar, 37 on Atari",
+    cost="0.8 ms for an update of DQN on MinAtar, 37 on Atari, on one core",
     describe=describe,
     in_words=lambda rows, _: outcomes.in_words(rows),
     prepare=_keep_freed,

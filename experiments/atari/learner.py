@@ -9,7 +9,7 @@ import optax
 from experiments.atari import losses
 from experiments.atari.agent import Agent, Learned
 from experiments.atari.config import Config
-from experiments.atari.optimizers import OUTPUT_LAYERS, make_optimizer
+from experiments.atari.optimizers import HELD, OUTPUT_LAYERS, make_optimizer
 from experiments.atari.replay.rows import Batch
 from experiments.harness import resets
 from experiments.harness.members import Hyperparameters
@@ -43,7 +43,6 @@ class Learner:
         self.agent = agent
         self.renews_target = renews_target
         self.target_updates = config.updates(config.sizes.target_period_frames)
-        self._reset_updates = config.updates(config.reset_frames)
 
     def init(self, key: jax.Array, hyper: Hyperparameters) -> LearnerState:
         """Fresh parameters, of which the target network is a copy."""
@@ -131,8 +130,11 @@ class Learner:
             params = self.agent.init(key)
             if self.config.reset == "last_layers":
                 params = resets.replace(state.params, params, OUTPUT_LAYERS)
+            elif self.config.project:
+                # The target network gets them before anything projects them.
+                params = resets.at_norms_of(state.params, params, HELD)
             return state._replace(params=params, target_params=params)
 
         num = state.num_updates
-        is_due = (num > 0) & (num % self._reset_updates == 0)
+        is_due = (num > 0) & (num % self.config.reset_updates == 0)
         return jax.lax.cond(is_due, renewed, lambda state: state, state)

@@ -113,11 +113,10 @@ def _measured(*, on_demand: bool) -> optax.GradientTransformationExtraArgs:
 def _adam(config: Config) -> optax.GradientTransformation:
     """Adam, which begins again where weights are reset."""
     adam = optax.scale_by_adam(eps=config.switches.adam_eps)
-    reset_updates = config.updates(config.reset_frames)
     match config.reset:
         case "none":
             return adam
         case "full":
-            return nap_optax.restart(adam, nap_optax.every(reset_updates))
+            return nap_optax.restart(adam, nap_optax.every(config.reset_updates))
         case "last_layers":
-            return resets.restart(adam, reset_updates, OUTPUT_LAYERS)
+            return resets.restart(adam, config.reset_updates, OUTPUT_LAYERS)

@@ -1,5 +1,6 @@
 """What became of a run, in numbers and in a sentence."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,11 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
     return summary
 
 
+def must_be_finite(configs: Sequence[Config]) -> bool:
+    """Whether the seeds of one setting run; of several, the others go on."""
+    return len({dataclasses.replace(config, seed=0) for config in configs}) == 1
+
+
 def require_finite(config: Config, metrics: Mapping[str, Any]) -> None:
     """Stops a run that has diverged, before its state takes the place of a good one.
 
@@ -42,7 +48,8 @@ def require_finite(config: Config, metrics: Mapping[str, Any]) -> None:
     for name, value in numbers.items():
         if not math.isfinite(value):
             now = int(metrics["frames"])
-            before = max(0, now - config.eval_every * config.round_frames)
+            between_lines = config.eval_every * config.round_frames
+            before = (now - 1) // between_lines * between_lines
             raise UserError(
                 f"seed {config.seed}: {name} is not finite between frames {before:,} "
                 f"and {now:,}; the run stops and keeps the checkpoint before this: "

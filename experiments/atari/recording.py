@@ -1,6 +1,7 @@
 """An agent at play, as a GIF: from the checkpoint of a finished run."""
 
 import dataclasses
+import functools
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +25,6 @@ from experiments.harness.members import init_members
 from experiments.harness.messages import UserError
 from experiments.harness.run_files import CHECKPOINTS
 
-EPSILON = 0.05
-"""Share of random actions on MinAtar, as in evaluations of DQN on Atari."""
 MOST_FRAMES = 1_000
 MOST_BYTES = 8_000_000
 """Largest size of a GIF, so that a page can show it."""
@@ -62,36 +61,45 @@ def record(config: Config, directory: Path, path: Path) -> None:
         state = _at_end(directory, init_members(experiment, configs).state)
         params = jax.tree.map(lambda leaf: leaf[0], state.learner.params)
         act = actor(experiment.agent, params, config.seed)
-        frames, milliseconds = play(experiment.game, act), MILLISECONDS
+        frames = play(experiment.game, act, sticky_actions=config.sticky_actions)
+        milliseconds = MILLISECONDS
     write(itertools.islice(frames, MOST_FRAMES), path, milliseconds)
 
 
 def actor(agent: Agent, params: Any, seed: int) -> Act:
-    """Greedy actions, except for a small share of random ones."""
-    act = jax.jit(agent.act)
+    """The agent's actions in evaluations."""
+    act = jax.jit(functools.partial(agent.act, evaluates=True))
+    epsilon = jnp.float32(agent.config.evaluation.epsilon)
     keys = _keys(seed)
 
     def choose(observation: np.ndarray) -> int:
-        epsilon = jnp.float32(EPSILON)
         return int(act(params, jnp.asarray(observation)[None], next(keys), epsilon)[0])
 
     return choose
 
 
-def play(game: Game, act: Act, seed: int = 0) -> Iterator[np.ndarray]:
+def play(
+    game: Game, act: Act, seed: int = 0, *, sticky_actions: float = 0.0
+) -> Iterator[np.ndarray]:
     """The frames of an episode of a game on a device, shape ``(h, w, 3)`` uint8.
 
     Args:
       game: to be played.
       act: chooses the actions.
-      seed: of the game.
+      seed: of the game, and of which actions stick.
+      sticky_actions: probability that the previous action is repeated.
     """
     keys = _keys(seed)
+    sticks = np.random.default_rng(seed)
+    action: int | None = None
     observation, state = jax.jit(game.reset)(next(keys))
     step = jax.jit(game.step)
     while True:
         yield colored(np.asarray(observation))
-        played = step(next(keys), state, jnp.int32(act(np.asarray(observation))))
+        chosen = act(np.asarray(observation))
+        if action is None or sticks.random() >= sticky_actions:
+            action = chosen
+        played = step(next(keys), state, jnp.int32(action))
         if played.is_over:
             return
         observation, state = played.observation, played.state

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 import nap_optax
@@ -20,6 +21,15 @@ def replace(params: Any, fresh_params: Any, mask: Mask) -> Any:
         fresh_params,
         params,
     )
+
+
+def at_norms_of(params: Any, fresh_params: Any, mask: Mask) -> Any:
+    """`fresh_params`, whose leaves of a mask have the Frobenius norms of `params`."""
+
+    def scaled(is_held: bool, fresh: jax.Array, old: jax.Array) -> jax.Array:
+        return fresh * (_norm(old) / _norm(fresh)) if is_held else fresh
+
+    return jax.tree.map(scaled, mask(params), fresh_params, params)
 
 
 def restart(
@@ -43,3 +53,7 @@ def restart(
 
     restarted = nap_optax.restart(inner, nap_optax.every(num_updates))
     return optax.chain(optax.masked(restarted, mask), optax.masked(inner, others))
+
+
+def _norm(leaf: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(leaf.ravel())

@@ -56,6 +56,7 @@ class Programs:
             max_noops=config.max_noops,
             life_loss_is_terminal=config.life_loss_is_terminal is not False,
             full_action_set=config.full_action_set,
+            max_episode_frames=config.max_episode_frames,
         )
         self._agent = Agent(
             config,

@@ -57,6 +57,7 @@ class _Rounds:
     def __init__(self, run: RunDirectory, members: Sequence[Member]) -> None:
         self._run = run
         self._members = members
+        self._must_be_finite = outcomes.must_be_finite([m.config for m in members])
         self._files: list[Any] = []
 
     def __call__(
@@ -70,7 +71,8 @@ class _Rounds:
             after, measured = member.run(own, num_steps)
             # Not by `accept` of `session.run_to_end`, which sees a chunk's metrics once
             # the next chunk has been dispatched: here, played.
-            outcomes.require_finite(member.config, measured)
+            if self._must_be_finite:
+                outcomes.require_finite(member.config, measured)
             states.append(after)
             metrics.append(measured)
         for file in self._files:

@@ -168,7 +168,7 @@ class AtariGame:
         self._last_action = state["last_action"]
 
     def _frame(self) -> np.ndarray:
-        import cv2
+        import cv2  # is there: see `_load`
 
         if self.protocol.action_repeat > 1:
             np.maximum(self._screens[0], self._screens[1], out=self._screens[0])
@@ -181,11 +181,12 @@ class AtariGame:
 def _load(game: str, seed: int, protocol: Protocol) -> tuple[Any, list[int]]:
     """The emulator with a game, and the actions that can be chosen."""
     try:
+        import cv2  # noqa: F401, before a run directory is made
         from ale_py import ALEInterface, LoggerMode, roms
     except ImportError as error:
         raise UserError(
-            f"Atari needs ale-py ({error}): pip install -e '.[atari]', or play MinAtar "
-            "(--suite minatar)"
+            f"Atari needs ale-py and OpenCV ({error}): pip install -e '.[atari]', or "
+            "play MinAtar (--suite minatar)"
         ) from None
     ALEInterface.setLoggerMode(LoggerMode.Error)
     path = roms.get_rom_path(snake_case(game))

@@ -35,7 +35,8 @@ def draw_games(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
         ax.set_title(game, fontsize="small")
     last = axes.flat[len(of_games)]
     draw_aggregate(last, runs, preset, lines)
-    last.set_title("all games: IQM of the scores", fontsize="small")
+    title = f"all games: IQM of the scores\n(1: {scores.one_is(preset)})"
+    last.set_title(title, fontsize="small")
     for ax in axes.flat[len(of_games) + 1 :]:
         ax.remove()
     for row in axes:
@@ -63,7 +64,8 @@ def draw_aggregates(
     figure, axes = plots.figure(1, 2, width=5.0, height=3.4)
     left, right = axes[0]
     draw_aggregate(left, runs, preset, lines)
-    left.set(xlabel="frames", ylabel="IQM over the games")
+    score = f"IQM over the games\n(1: {scores.one_is(preset)})"
+    left.set(xlabel="frames", ylabel=score)
     finals = {
         label: scores.final(runs, preset.arms, line) for line, label in lines.items()
     }
@@ -81,7 +83,7 @@ def draw_aggregates(
             label=drawing.PAPER_LABEL,
         )
         drawing.legend(right)
-    right.set(ylabel="IQM over the games at the end,\nof each seed")
+    right.set(ylabel=f"{score},\nof each seed at the end")
     return figure
 
 

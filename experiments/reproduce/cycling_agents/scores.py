@@ -16,8 +16,9 @@ SCORE = "mean_return_last_100_episodes"
 MARGIN = 0.05
 """The least median difference of normalised scores that counts: a twentieth of the way
 from chance to the scale's 1."""
-BEST_LINE = "the best line of the figure"
-"""What a normalised score of MinAtar is relative to. Atari's is relative to people."""
+BEST_LINE = "the game's best line"
+"""What a normalised score of MinAtar is relative to: the highest mean return at the
+end, among the figure's runs. Atari's is relative to people."""
 LEAST_SCALE = 1.0
 """The least distance from chance to the scale's 1, in rewards, if nobody has
 learned."""
@@ -53,6 +54,12 @@ def _scale(runs: Runs, arms: Mapping[str, Config], game: str) -> tuple[float, fl
     chance = games.MINATAR_CHANCE[game]
     best = max(float(runs.late(arm, metric=SCORE, last=1).mean()) for arm in own)
     return chance, max(best, chance + LEAST_SCALE)
+
+
+def one_is(preset: Preset) -> str:
+    """What has a score of 1, to be stated with every score."""
+    is_atari = next(iter(preset.arms.values())).suite == "ale"
+    return games.BASELINE if is_atari else BEST_LINE
 
 
 def final(runs: Runs, arms: Mapping[str, Config], line: str) -> np.ndarray:
@@ -104,9 +111,10 @@ def lost_claim(
 
 def table(runs: Runs, preset: Preset, lines: Sequence[str]) -> str:
     """The aggregate of each line, and its raw returns if there are few games."""
-    estimates = aggregates.iqm(
-        {line: score_curves(runs, preset.arms, line)[1][..., -1] for line in lines}
-    )
+    finals = {line: score_curves(runs, preset.arms, line)[1][..., -1] for line in lines}
+    estimates = aggregates.iqm(finals)
+    # Games are its strata, so of one seed the bootstrap always draws the same.
+    has_interval = len(finals[lines[0]]) > 1
     of_games = by_game(preset.arms, lines[0])
     shown = list(of_games) if len(of_games) <= 6 else []
     rows = []
@@ -115,8 +123,8 @@ def table(runs: Runs, preset: Preset, lines: Sequence[str]) -> str:
         returns = [
             claims.spread(runs.late(own[game], metric=SCORE, last=1)) for game in shown
         ]
-        rows.append((line, f"{point:.2f} [{low:.2f}, {high:.2f}]", *returns))
-    is_atari = next(iter(preset.arms.values())).suite == "ale"
-    one = games.BASELINE if is_atari else BEST_LINE
-    header = ("line", f"IQM, 1 being {one} [95 %]", *shown)
+        interval = f" [{low:.2f}, {high:.2f}]" if has_interval else ""
+        rows.append((line, f"{point:.2f}{interval}", *returns))
+    level = " [95 %]" if has_interval else ""
+    header = ("line", f"IQM, 1 being {one_is(preset)}{level}", *shown)
     return claims.table(header, rows)

@@ -24,6 +24,12 @@ def test_rounds(steps_per_update, num_envs, expected):
     assert config.updates(100_000) == 100_000 / steps_per_update
 
 
+def test_a_reset_comes_when_its_frames_are_over():
+    assert Config(reset="full", reset_frames=12_250).reset_updates == 3_063
+    assert Config(reset="full", reset_frames=12_000).reset_updates == 3_000
+    assert Config(reset="full", reset_frames=1).reset_updates == 1
+
+
 def test_frames_of_atari_are_four_for_a_step():
     config = Config(suite="ale", num_frames=10**6, agent_steps_per_update=1.0)
     assert config.round_frames == 4
@@ -91,6 +97,17 @@ def test_evaluations_are_those_of_the_suite_and_the_agent():
             {"agent_steps_per_update": 2.5},
             "agent_steps_per_update=2.5: must be a multiple or a whole part of num_env",
         ),
+        ({"agent_steps_per_update": 1e-6}, "agent_steps_per_update=1e-06: must be at"),
+        (
+            {"agent_steps_per_update": 1 / 512},
+            "agent_steps_per_update=0.001953125: must be such that a round has at most "
+            "256 updates and as many steps of each game; with num_envs=1 it has 512 an",
+        ),
+        ({"agent_steps_per_update": 512}, "agent_steps_per_update=512: must be such "),
+        (
+            {"learning_rate_schedule": "one_cycle", "warmup_fraction": 1.0},
+            "warmup_fraction=1.0: must be at least 0 and less than 1",
+        ),
         ({"num_frames": 5_000}, "learning_starts_frames=5000: must be less than num_f"),
         ({"replay_steps": 16}, "replay_steps=16: must be at least 17 for each game"),
         ({"learning_rate": 0.0}, "learning_rate=0.0: must be greater than 0"),
@@ -101,6 +118,8 @@ def test_evaluations_are_those_of_the_suite_and_the_agent():
         ({"evaluation_epsilon": 2.0}, "evaluation_epsilon=2.0: must be at least 0 and"),
         ({"max_noops": -1}, "max_noops=-1: must be at least 0"),
         ({"budget": "short"}, "budget=short: must be left out with suite=minatar"),
+        ({"max_episode_frames": 0}, "max_episode_frames=0: must be at least 1"),
+        ({"max_episode_frames": 9}, "max_episode_frames=9: must be left out with su"),
         ({"max_noops": 10}, "max_noops=10: must be left out with suite=minatar"),
         ({"life_loss_is_terminal": True}, "life_loss_is_terminal=True: must be left o"),
         ({"cycle_frames": 10}, "cycle_frames=10: must be left out with learning_rate_"),

@@ -70,17 +70,24 @@ def test_the_target_network_is_a_copy_from_the_last_period(project):
         assert distance(state.target_params, copied) == 0, num
         assert num == 0 or distance(state.params, states[num - 1].params) > 0
     if project:
+        assert_on_their_spheres(states)
+
+
+def assert_on_their_spheres(states):
+    for params in ("params", "target_params"):
         norms = [
-            jnp.linalg.norm(state.target_params["action_values"]["hidden"]["kernel"])
+            jnp.linalg.norm(getattr(state, params)["action_values"]["hidden"]["kernel"])
             for state in states
         ]
         np.testing.assert_allclose(norms, norms[0], rtol=1e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reset", ["full", "last_layers"])
-def test_resets_renew_layers_and_the_target_network(reset):
-    _, _, states = build(reset=reset)
+@pytest.mark.parametrize(
+    ("reset", "project"), [("full", False), ("full", True), ("last_layers", False)]
+)
+def test_resets_renew_layers_and_the_target_network(reset, project):
+    _, _, states = build(reset=reset, project=project, normalize=project)
     # Due before the fifth update; a step moves a weight by hardly more than the rate.
     for num in range(1, 7):
         moved = jax.tree.map(
@@ -100,6 +107,8 @@ def test_resets_renew_layers_and_the_target_network(reset):
     counts = sorted(int(count) for _, count in adams)
     assert counts[0] == 1  # of the layers that were reset
     assert (5 in counts) == (reset == "last_layers")
+    if project:
+        assert_on_their_spheres(states)
 
 
 @pytest.mark.slow

@@ -1,11 +1,18 @@
 """A GIF of a run's agent."""
 
+import itertools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments.atari import __main__ as program
 from experiments.atari import recording
+from experiments.atari.agent import Agent
+from experiments.atari.config import Config
+from experiments.atari.environments.minatar import Played
 from helpers.checkout import programs
 
 
@@ -65,6 +72,42 @@ TINY = {
         (160, 210),
     ),
 }
+
+
+class Counting:
+    """A game of six steps that shows the last action."""
+
+    def reset(self, key):
+        return jnp.zeros((1, 1, 3), jnp.uint8), jnp.int32(0)
+
+    def step(self, key, state, action):
+        shown = jnp.zeros((1, 1, 3), jnp.uint8).at[0, 0, action].set(1)
+        is_over = state == 5
+        return Played(shown, state + 1, jnp.float32(0), is_over, is_over)
+
+
+@pytest.mark.parametrize(("sticky_actions", "carried_out"), [(0, 5), (1, 1)])
+def test_actions_stick_as_in_the_run(sticky_actions, carried_out):
+    frames = recording.play(
+        Counting(),
+        lambda observation: (int(observation[0, 0].argmax()) + 1) % 3,
+        sticky_actions=sticky_actions,
+    )
+    seen = [frame[0, 0].tolist() for frame in frames]
+    assert len(seen) == 6
+    assert sum(a != b for a, b in itertools.pairwise(seen)) == carried_out
+
+
+@pytest.mark.parametrize(("name", "num_actions"), [("rainbow", 1), ("dqn", 3)])
+def test_the_agent_plays_as_in_evaluations(name, num_actions):
+    noise = {"noise_scale": 100.0} if name == "rainbow" else {}
+    agent = Agent(Config(agent=name, **noise), (4, 4, 2), 3, stack=1)
+    act = recording.actor(agent, agent.init(jax.random.key(0)), 0)
+    observation = np.ones((4, 4, 2), np.uint8)
+    counts = np.bincount([act(observation) for _ in range(200)], minlength=3)
+    # A noisy one without noise, the other with a twentieth of random actions.
+    assert np.count_nonzero(counts) == num_actions
+    assert counts.max() >= 180
 
 
 @pytest.mark.slow

@@ -37,3 +37,11 @@ def test_count_and_moments_of_the_mask_begin_again():
         else:
             np.testing.assert_allclose(updates["head"], plain["head"], rtol=1e-6)
         np.testing.assert_allclose(updates["body"], plain["body"], rtol=1e-6)
+
+
+def test_fresh_leaves_of_the_mask_get_the_old_norms():
+    fresh = {"body": jnp.full(2, 3.0), "head": jnp.full((2, 2), 4.0)}
+    old = {"body": jnp.ones(2), "head": jnp.full((2, 2), -0.5)}
+    new = resets.at_norms_of(old, fresh, head)
+    np.testing.assert_array_equal(new["body"], fresh["body"])
+    np.testing.assert_allclose(new["head"], np.full((2, 2), 0.5), rtol=1e-6)

@@ -18,8 +18,8 @@ ARMS = sizes.arms(sizes.LAPTOP, (PROGRAM,))
 BETTER = {fig7.HIGH: (0.5, 0.25), fig7.STOPPED: (0.5, 0.75), fig7.CYCLIC: (0, 1)}
 
 
-def made_up(arms, lines, scale=10):
-    """Two seeds, which agree; a line's scores at two evaluations, in all games."""
+def made_up(arms, lines, scale=10, num_seeds=2):
+    """Seeds that agree; a line's scores at two evaluations, in all games."""
     return Runs(
         {
             "arm": name,
@@ -28,7 +28,7 @@ def made_up(arms, lines, scale=10):
             scores.SCORE: MINATAR_CHANCE[config.game] + scale * score,
         }
         for name, config in arms.items()
-        for seed in range(2)
+        for seed in range(num_seeds)
         for step, score in zip(
             (500, 1000),
             lines.get(name.removesuffix(f", {config.game}"), (0, 0)),
@@ -52,6 +52,19 @@ def test_a_score_is_relative_to_chance_and_to_the_best_line():
     assert frames.tolist() == [500, 1000]
     assert curves.shape == (2, 5, 2)
     np.testing.assert_allclose(curves, np.broadcast_to([3, 0.5], curves.shape))
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "level", "cell"),
+    [(1, "", "0.50"), (2, " [95 %]", "0.50 [0.50, 0.50]")],
+)
+def test_one_seed_has_no_interval(num_seeds, level, cell):
+    pytest.importorskip("rliable", reason="the extra [atari] is not installed")
+    preset = registry.find("lyle2025/fig7").presets["laptop"]
+    runs = made_up(preset.arms, {fig7.HIGH: (0, 0.5), fig7.LOW: (0, 1)}, 10, num_seeds)
+    lines = scores.table(runs, preset, [fig7.HIGH]).splitlines()
+    assert lines[0].startswith(f"| line | IQM, 1 being the game's best line{level} |")
+    assert lines[2].startswith(f"| {fig7.HIGH} | {cell} |")
 
 
 def test_where_nobody_has_learned_a_score_is_in_rewards():

@@ -83,7 +83,7 @@ def draw(runs: Runs, preset: Preset, lines: Mapping[str, str]) -> Any:
             plots.line_with_spread(bottom, frames, norms, label="", color=color)
         top.set_title(panel, fontsize="small")
         bottom.set(xlabel="frames")
-    axes[0, 0].set(ylabel="IQM of the scores,\nfive games")
+    axes[0, 0].set(ylabel=f"IQM of the scores\n(1: {scores.one_is(preset)})")
     axes[1, 0].set(ylabel="weight norm over the first,\nmean of the games")
     drawing.legend(axes[0, -1], of=axes[0, 0])
     return figure

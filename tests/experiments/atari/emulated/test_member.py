@@ -182,13 +182,40 @@ def test_the_replay_holds_what_was_played(programs, monkeypatch):
             assert not batch.is_valid or batch.rewards[0, 0] == clipped
 
 
-def test_evaluations_play_whole_episodes_and_change_nothing(programs):
-    config = dataclasses.replace(CONFIG, evaluation_episodes=2)
-    member, state = begun(Programs(config), config)
+def test_flags_reach_the_games():
+    flags = {
+        **{"sticky_actions": 0.25, "max_noops": 5, "life_loss_is_terminal": False},
+        **{"full_action_set": True, "max_episode_frames": 400},
+    }
+    (game,) = Programs(dataclasses.replace(CONFIG, **flags)).games([0])._games
+    assert {name: getattr(game.protocol, name) for name in flags} == flags
+
+
+def test_evaluations_play_whole_episodes_and_change_nothing(programs, monkeypatch):
+    # All actions are random, so that the untrained agent also earns something.
+    config = dataclasses.replace(CONFIG, evaluation_episodes=2, evaluation_epsilon=1.0)
+    evaluating, played = Programs(config), []
+    member, state = begun(evaluating, config)
+    new_games = evaluating.games
+
+    def recorded(seeds):
+        games = new_games(seeds)
+        step = games.step
+        games.step = lambda actions: (
+            played.append((actions, step(actions))) or (played[-1][1])
+        )
+        return games
+
+    monkeypatch.setattr(evaluating, "games", recorded)
     after, metrics = member.run(state, 10)
     member, state = begun(programs)
     assert_same(member.run(state, 10)[0], after)
-    assert metrics["mean_return_evaluation"] * 2 == round(
-        float(metrics["mean_return_evaluation"]) * 2
-    )
-    assert metrics["mean_return_evaluation"] >= 0
+    is_over = [bool(shown.is_over[0]) for _, shown in played]
+    assert sum(is_over) == 2
+    assert is_over[-1]
+    rewards = sum(float(shown.rewards[0]) for _, shown in played)
+    assert metrics["mean_return_evaluation"] == rewards / 2 > 0
+    # Of an episode with five lives.
+    assert sum(bool(shown.is_terminal[0]) for _, shown in played) == 10
+    counts = np.bincount([int(actions[0]) for actions, _ in played])
+    assert counts.min() > 0.15 * counts.sum()

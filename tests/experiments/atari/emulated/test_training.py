@@ -15,13 +15,14 @@ import pytest
 pytest.importorskip("ale_py", reason="the extra [atari] is not installed")
 
 from experiments.atari.config import Config
-from experiments.atari.emulated import sizes
+from experiments.atari.emulated import sizes, training
 from experiments.atari.emulated.member import Member
 from experiments.atari.emulated.programs import Programs
 from experiments.atari.family import FAMILY
 from experiments.harness import family, files, memory
 from experiments.harness.checkpoints import Checkpoints
 from experiments.harness.messages import UserError
+from experiments.harness.run_directory import RunDirectory
 from helpers.checkout.naive_replay import random_steps
 
 FRAMES = "arrays/frames_0"
@@ -98,6 +99,17 @@ def test_a_loss_that_is_not_finite_stops_and_the_checkpoint_stays(config, drawn_
     assert (config.run_directory / "checkpoints" / "20").is_dir()
     family.run(FAMILY, config)
     assert len(files.read_json_lines(config.run_directory / "metrics.jsonl")) == 10
+
+
+@pytest.mark.slow
+def test_of_several_settings_the_others_go_on(config, drawn_steps):
+    drawn_steps[24] = {"train_loss": np.nan}
+    configs = [config, dataclasses.replace(config, learning_rate=1e-3)]
+    labels = [{"arm": name, "seed": 0} for name in "ab"]
+    with RunDirectory(config.run_directory, config) as run:
+        training.train(run, Programs(config), configs, labels, ())
+    rows = files.read_json_lines(config.run_directory / "metrics.jsonl")
+    assert [row["arm"] for row in rows if row["step"] == 40] == ["a", "b"]
 
 
 @pytest.mark.slow
@@ -191,11 +203,12 @@ def test_too_little_disk_or_memory_is_one_line_before_anything_is_made(
     assert not config.run_directory.parent.exists()
 
 
-def test_an_emulator_that_is_missing_is_one_line_before_anything_is_made(
-    config, monkeypatch
+@pytest.mark.parametrize("name", ["ale_py", "cv2"])
+def test_what_is_not_installed_is_one_line_before_anything_is_made(
+    config, monkeypatch, name
 ):
-    monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(UserError, match=r"Atari needs ale-py .*pip install -e"):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=rf"needs ale-py .*{name}.*pip install -e"):
         family.run(FAMILY, config)
     assert not config.run_directory.parent.exists()
 
