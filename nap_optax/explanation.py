@@ -29,12 +29,12 @@ def explain(
     Args:
       tx: any transformation; its ``init`` is called.
       params: the parameters, as ``init`` takes them; not under ``jit``, because their
-        norms are read.
+        norms are read. Shapes do as well; their cells say ``norm of init``.
       file: where to print; ``None`` for the standard output.
 
     Raises:
-      ValueError: if ``tx`` is no transformation, ``params`` are shapes only, or
-        ``file`` is no file. Errors of ``tx.init`` pass through.
+      ValueError: if ``tx`` is no transformation or ``file`` is no file. Errors of
+        ``tx.init`` pass through.
 
     Examples:
       >>> import jax.numpy as jnp, optax

@@ -219,7 +219,7 @@ def siblings(pattern: str) -> Callable[[Any], Any]:
         _leaves.reject_hyperparameter(tree, "siblings", "groups")
         names, leaves = _leaves.named_leaves(tree)
         matching = [compiled.fullmatch(name) is not None for name in names]
-        if leaves and not any(matching):
+        if leaves and not any(matching) and not _leaves.is_part():
             raise ValueError(
                 f"pattern={_checks.shown(pattern)} of siblings matches none of "
                 f"{_listed(names)}: correct the pattern"

@@ -79,7 +79,8 @@ def nap(
 
     Returns:
       A transformation whose ``update`` needs ``params`` and takes ``value`` and
-      ``rewarm``.
+      ``rewarm``. With a constant rate and without ``reset_inner``, ``rewarm`` changes
+      nothing.
 
     Raises:
       ValueError: as :func:`nap_optax.project_weights` and

@@ -102,7 +102,7 @@ def _decay_scales_as(
         del extra_args
 
         def decayed(param: Any, update: Any, is_scale: bool) -> Any:
-            if update is None or not is_scale:
+            if update is None or not is_scale or not _leaves.is_floating(param):
                 return update
             dtype = jnp.result_type(update)  # not widened by a decay that is an array
             return update + jnp.asarray(decay, dtype) * jnp.asarray(param, dtype)

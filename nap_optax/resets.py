@@ -16,12 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nap_optax import _boxes, _checks, _leaves, _masks, _norms
+from nap_optax import _boxes, _checks, _leaves, _masks, _norms, _references
 
 __all__ = ["reset_leaves", "shrink_and_perturb"]
 
-# Fields of this library's states that keep values of the first parameters.
-_REFERENCES = frozenset({"initial_weights", "reference_norm", "target_norm"})
 _NUMBERS = (int, float, complex)
 
 
@@ -54,7 +52,7 @@ def shrink_and_perturb(
       perturb: the factor :math:`b \ge 0` of the fresh weights; may be traced.
       mask: which leaves: a tree of booleans, a prefix of one, or a function from the
         parameters to one. Default: all arrays of a floating-point dtype, as in the
-        paper (:func:`nap_optax.masks.floating`).
+        paper. Others stay, also if the mask selects them.
 
     Returns:
       The new parameters, in the dtypes of ``params``. Other leaves are copied.
@@ -75,11 +73,12 @@ def shrink_and_perturb(
     """
     for name, number in (("shrink", shrink), ("perturb", perturb)):
         _checks.finite(name, number, 0)
-    chosen = _masks.resolve(_float_arrays if mask is None else mask, params)
+    chosen = _masks.resolve(True if mask is None else mask, params)
     _check_shapes(params, fresh_params)
 
     def mixed(param: Any, fresh: Any, select: bool) -> Any:
-        if not select or not _is_numeric(param):
+        # A module's numbers that are no parameters, such as a dropout rate, stay.
+        if not select or not _is_float_array(param):
             return _copied(param)
         dtype = _norms.norm_dtype(param)
         new = jnp.asarray(shrink, dtype) * jnp.asarray(param, dtype) + jnp.asarray(
@@ -219,7 +218,7 @@ def _belonging(tx: optax.GradientTransformation, state: Any, chosen: Any) -> lis
             is_leaf=lambda _: True,  # the tree of all parameters, as one value
         )
     return [
-        select and not _is_reference(path)
+        select and not _references.is_reference(path)
         for path, select in jax.tree_util.tree_leaves_with_path(belongs)
     ]
 
@@ -246,10 +245,6 @@ def _children(node: Any) -> list[Any]:
     return jax.tree.leaves(node, is_leaf=lambda inner: inner is not node)
 
 
-def _is_reference(path: Any) -> bool:
-    return any(getattr(key, "name", None) in _REFERENCES for key in path)
-
-
 def _replaced(old: Any, new: Any) -> Any:
     """The new value, in the dtype of an old array; others than numbers stay."""
     if _is_array(old) and not _is_key(old):
@@ -263,17 +258,8 @@ def _copied(leaf: Any) -> Any:
     return jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf
 
 
-def _is_numeric(leaf: Any) -> bool:
-    return isinstance(leaf, _NUMBERS) or (_is_array(leaf) and not _is_key(leaf))
-
-
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _float_arrays(params: Any) -> Any:
-    # Not a module's numbers that are no parameters, such as a dropout rate.
-    return jax.tree.map(_is_float_array, params)
 
 
 def _is_float_array(leaf: Any) -> bool:

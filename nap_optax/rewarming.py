@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nap_optax import _checks, _leaves, _norms, detectors
+from nap_optax import _checks, _leaves, _norms, _references, detectors
 
 __all__ = [
     "RestartState",
@@ -164,10 +164,10 @@ def restart(
     Extra arguments also go to ``inner``. Alarms follow the rule of
     :func:`nap_optax.scale_by_rewarming`, so both act in the same update.
 
-    .. warning::
-        Do not wrap a transformation that stores a reference, such as
-        :func:`nap_optax.project_weights` or :func:`nap_optax.l2_init`: it would take
-        the current weights for the initial ones.
+    **References stay** those of ``init``: the radii of
+    :func:`nap_optax.project_weights`, the norms of :func:`nap_optax.hold_elr` and the
+    weights of :func:`nap_optax.l2_init`. A transformation of another library that
+    stores the first parameters would take the current ones for them.
 
     Args:
       inner: the transformation to restart.
@@ -225,8 +225,12 @@ def restart(
         )
         if value is not None:
             extra_args["value"] = value
-        inner_state = jax.tree.map(
-            lambda fresh, old: jnp.where(fired, fresh, old) if _is_array(old) else old,
+        inner_state = jax.tree_util.tree_map_with_path(
+            lambda path, fresh, old: (
+                jnp.where(fired, fresh, old)
+                if _is_array(old) and not _references.is_reference(path)
+                else old
+            ),
             inner.init(params),
             state.restarted_state,
         )

@@ -104,7 +104,11 @@ def warmup_cosine_decay(
 
     def schedule(count: Any) -> jax.Array:
         count, start = _as_float(_counted(count)), _as_float(warmup_steps)
-        share = (count - start) / (_as_float(decay_steps) - start)
+        decay = _as_float(decay_steps) - start
+        # Traced durations may be equal; then the value falls at once.
+        share = jnp.where(
+            decay > 0, (count - start) / jnp.where(decay > 0, decay, 1), 1
+        )
         decayed = _half_cosine(share, peak_value, end_value)
         rising = _warmed(count, peak_value, warmup_steps, init_value)
         return jnp.where(count < start, rising, decayed)

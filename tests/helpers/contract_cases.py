@@ -77,7 +77,7 @@ NO_NUMBER = {
 ADAM = {"none_gradients": "optax.scale_by_adam refuses a gradient that is None"}
 NO_MEMBER = "a group is projected as one: refused, with its own test"
 NO_VALUE = {"linen_train_state": "TrainState cannot pass the value it needs"}
-PROJECTION_STATIC = ("granularity", "mask", "groups", "every")
+PROJECTION_STATIC = ("granularity", "mask", "groups", "layer_axes", "every")
 REWARMING_STATIC = ("schedule", "detector", "flip_sign")
 NAP_STATIC = (
     "inner",
@@ -88,9 +88,13 @@ NAP_STATIC = (
     "radius",
     "granularity",
     "groups",
+    "layer_axes",
     "reset_inner",
 )
-HYPERBALL_STATIC = ("inner", "detector", "mask", "every", "granularity", "groups")
+HYPERBALL_STATIC = (
+    *("inner", "detector", "mask", "every"),
+    *("granularity", "groups", "layer_axes"),
+)
 LEAF_BY_LEAF_STATIC = ("inner", "leaves_at_once")
 SIGNAL = {"value": 1.5, "rewarm": True}
 # Some leaves, but not all, of every tree that the checks use.

@@ -173,6 +173,12 @@ def test_a_group_within_one_part_is_none_between_parts() -> None:
     jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
+def test_siblings_may_be_in_one_part_only() -> None:
+    tx = nap_optax.project_weights(groups=nap_optax.masks.siblings("block/.*"))
+    got, want = trained(leaf_by_leaf(tx, 2)), trained(tx)
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
 def test_init_under_eval_shape_refuses_too() -> None:
     with pytest.raises(ValueError, match="leaf_by_leaf"):
         jax.eval_shape(leaf_by_leaf(REFUSED["groups"]).init, tree(0))

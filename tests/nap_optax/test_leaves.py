@@ -182,6 +182,15 @@ def test_what_is_no_number_passes_through(case: Any) -> None:
     tx.update(updates, state, module, **case.update_kwargs)
 
 
+def test_what_is_no_number_passes_through_a_mask_that_selects_it() -> None:
+    tx = nap_optax.decay_scales(0.5, mask=masks.complement(masks.matrices))
+    module = whole_module()
+    got, _ = tx.update(module, tx.init(module), module)
+    for name in ("activation", "key", "count", "steps"):
+        assert got[name] is module[name]
+    np.testing.assert_array_equal(got["block"]["bias"], 1.5 * B)
+
+
 def test_a_rate_of_what_is_no_number_is_zero() -> None:
     module = whole_module()
     rates = nap_optax.effective_learning_rate(module, module)

@@ -14,8 +14,17 @@ import pytest
 import nap_optax
 from helpers.contract_cases import standard_promotion
 from helpers.projecting import norms
-from nap_optax import masks, reset_leaves, resets, shrink_and_perturb
+from nap_optax import _references, masks, reset_leaves, shrink_and_perturb
 
+OTHER_FIELDS = {
+    *("cusum_baseline", "cusum_down", "cusum_up"),
+    *("hyperball_inner_state", "hyperball_projection_state", "hyperball_rate_state"),
+    *("last_learning_rate", "last_rewarm_step", "num_restarts", "num_rewarms"),
+    *("page_hinkley_baseline", "page_hinkley_down", "page_hinkley_up"),
+    *("projection_step", "relative_update", "restart_detector_state", "restart_step"),
+    *("restarted_state", "rewarm_detector_state", "rewarming_step"),
+    *("singular_vector", "steps_since_rewarm"),
+}
 HEAD = masks.by_path([("head/.*", True), (".*", False)])
 
 
@@ -197,14 +206,16 @@ def test_references_stay(params: Any, fresh: Any, wrap: Any) -> None:
     assert not np.any(optax.tree.get(new_state, "mu")["head"]["kernel"])
 
 
-def test_references_are_fields_of_states() -> None:
+def test_every_field_of_a_state_is_a_reference_or_is_known_to_be_none() -> None:
     fields = {
         field
         for name in nap_optax.__all__
         if name.endswith("State")
         for field in getattr(nap_optax, name)._fields
     }
-    assert fields >= resets._REFERENCES
+    # A new field is either: else it would be set anew where a state starts again.
+    assert fields == _references.FIELDS | OTHER_FIELDS
+    assert not _references.FIELDS & OTHER_FIELDS
 
 
 def test_l2_init_pulls_a_reset_leaf_toward_the_first_weights(
@@ -472,7 +483,9 @@ def test_shrink_and_perturb_of_whole_modules() -> None:
         assert new["activation"] is jax.nn.relu
         assert new["key"] == module["key"]
         np.testing.assert_array_equal(new["head"]["kernel"], 1.0)
-    assert shrink_and_perturb(module, fresh, 0.5, 0.25)["rate"] == 1 / 8
+        for name in ("rate", "count", "inference"):
+            assert new[name] == module[name]
+            assert type(new[name]) is type(module[name])
 
 
 def test_a_state_of_other_parameters_is_refused(params: Any, fresh: Any) -> None:

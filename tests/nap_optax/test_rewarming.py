@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+import nap_optax
 from nap_optax import every, restart, scale_by_rewarming, schedules
 from nap_optax.detectors import Detector
 
@@ -248,6 +249,21 @@ def test_restart_is_a_fresh_adam_from_the_alarm_on() -> None:
     np.testing.assert_allclose(moments[3]["mu"], 0.1 * grads[3], rtol=1e-5)
     np.testing.assert_allclose(moments[3]["nu"], 0.001 * grads[3] ** 2, rtol=1e-4)
     assert int(moments[3]["count"]) == 1
+
+
+def test_restart_keeps_references() -> None:
+    inner = optax.chain(
+        nap_optax.l2_init(1.0), nap_optax.hold_elr(), nap_optax.project_weights()
+    )
+    first, later = {"w": jnp.eye(2)}, {"w": 3 * jnp.eye(2)}
+    tx = restart(inner)
+    state = tx.init(first)
+    for rewarm in (False, True):
+        _, state = tx.update(later, state, later, rewarm=rewarm)
+    assert int(state.num_restarts) == 1
+    for name in ("initial_weights", "reference_norm", "target_norm"):
+        want = optax.tree.get(inner.init(first), name)
+        jax.tree.map(np.testing.assert_array_equal, optax.tree.get(state, name), want)
 
 
 def test_restart_in_the_first_update_changes_nothing() -> None:

@@ -132,6 +132,17 @@ def test_traced_arguments_and_counts(name: str) -> None:
     np.testing.assert_allclose(jax.vmap(run)(*batch)[0], want, rtol=1e-6, atol=1e-7)
 
 
+def test_traced_durations_may_be_equal() -> None:
+    @jax.jit
+    def run(steps: jax.Array) -> jax.Array:
+        schedule = schedules.warmup_cosine_decay(
+            1.0, warmup_steps=steps, decay_steps=steps, end_value=0.2
+        )
+        return jax.vmap(schedule)(jnp.arange(4))
+
+    np.testing.assert_allclose(run(jnp.int32(2)), [0, 0.5, 0.2, 0.2])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_concrete_arrays_under_jit(name: str) -> None:
     # Closed over, they are concrete; what jax computes from them is traced.

@@ -159,7 +159,10 @@ def check_named_chain() -> np.ndarray:
 def check_masked() -> np.ndarray:
     left_out = run(optax.masked(nap(), {"kernel": False, "bias": True}))
     assert not is_held(left_out.norms())
-    return assert_works(optax.masked(nap(), KERNEL))
+    of_kernel = optax.masked(nap(), KERNEL)
+    updates, _ = of_kernel.update(TARGET, of_kernel.init(PARAMS), PARAMS)
+    np.testing.assert_array_equal(updates["bias"], TARGET["bias"])
+    return assert_works(of_kernel)
 
 
 @row("partition")

@@ -94,9 +94,9 @@ def kernel_alignment(
         if centered:
             kernel, other = _centred(kernel), _centred(other)
         inner = _inner
-    squared = inner(kernel, kernel) * inner(other, other)
-    is_usable = squared > 0
-    norms = jnp.sqrt(jnp.where(is_usable, squared, 1))
+    first, second = inner(kernel, kernel), inner(other, other)
+    is_usable = (first > 0) & (second > 0)
+    norms = jnp.sqrt(jnp.where(is_usable, first * second, 1))
     return jnp.where(is_usable, inner(kernel, other) / norms, jnp.nan)
 
 
