@@ -8,6 +8,7 @@ gathered files are those that one process would have written.
 
 import contextlib
 import itertools
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from experiments.harness.run_files import (
 )
 
 Member = tuple[str, int]
+PATIENCE_SECONDS = 60.0
+"""Longer than a gathering takes."""
 
 
 def units(family: Family[Any], group: Group, directory: Path) -> list[Unit]:
@@ -99,6 +102,16 @@ def gather(family: Family[Any], group: Group, directory: Path) -> bool:
     is_whole = _is_begun(whole) or bool(_in_parts(group, made))
     if is_whole or not all(arm_group.is_finished(family, part) for part in made):
         return False
+    with lock(directory, PATIENCE_SECONDS):
+        # Another process may have put them together before we got the lock.
+        if not arm_group.is_finished(family, whole):
+            _put_together(family, group, whole, made)
+    return True
+
+
+def _put_together(
+    family: Family[Any], group: Group, whole: Unit, made: Sequence[Unit]
+) -> None:
     _check_machines(made)
     runs = _rows(made, group)
     summaries = {part.path.name: read_summary(part.path, is_filled) for part in made}
@@ -111,14 +124,27 @@ def gather(family: Family[Any], group: Group, directory: Path) -> bool:
             for rows in zip(*runs, strict=True):
                 run.record(rows[0]["step"], rows)
             run.finish({GATHERED: summaries})
-    return True
 
 
 @contextlib.contextmanager
-def lock(directory: Path) -> Iterator[None]:
-    """Keeps other processes from making parts in a directory, within the context."""
+def lock(directory: Path, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Keeps other processes from making and gathering parts, within the context.
+
+    Args:
+      directory: of the run directories.
+      patience_seconds: for which to wait for another process.
+    """
     own = directory / PARTS
-    with own_directory.made(own), own_directory.locked(own / ".lock"):
+    last = time.monotonic() + patience_seconds
+    with own_directory.made(own), contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(own_directory.locked(own / ".lock"))
+                break
+            except own_directory.InUseError:
+                if time.monotonic() >= last:
+                    raise
+                time.sleep(0.1)
         yield
 
 

@@ -212,6 +212,8 @@ class RunDirectory:
             aside = self.path / ASIDE
             aside.mkdir(exist_ok=True)
             files.write_atomically(files.free_name(aside / METRICS), metrics)
+        # A damaged summary without a mark would be taken for that of a finished run.
+        (self.path / SUMMARY).unlink(missing_ok=True)
         (self.path / FINISHED).unlink(missing_ok=True)
         self._metrics = self._open_files.enter_context(
             files.open_for_append(path, size)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.harness import environment
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, counted
 from experiments.launch.jobs import Job
 from experiments.launch.options import Options
 from experiments.launch.work import PATIENCE_SECONDS, Piece, Work
@@ -171,14 +171,27 @@ class Local:
     wait for another. If one is killed, the others find the pieces that it has left.
     They wait as long as the holder of a lock lives, because on one machine a lock ends
     with its process.
+
+    Raises:
+      UserError: there are fewer GPUs than are asked for.
     """
 
     patience_seconds = math.inf
 
     def __init__(self, options: Options, folder: Path):
-        self._options = options
         self._folder = folder
-        self._at_once = options.at_once or max(1, environment.available_cores() // 2)
+        self._num_gpus = options.gpus
+        self._gpus = _own_gpus() if options.gpus else []
+        most = environment.available_cores() // 2
+        if options.gpus:
+            most = len(self._gpus) // options.gpus
+            if max(options.at_once, 1) > most:
+                raise UserError(
+                    f"gpus={options.gpus}, at_once={options.at_once or 1}: this "
+                    f"machine has {counted(len(self._gpus), 'GPU')} for them (--gpus, "
+                    "--at-once; CUDA_VISIBLE_DEVICES names others)"
+                )
+        self._at_once = options.at_once or max(1, most)
 
     def share(self, pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
         """Gives each process all pieces, beginning with another piece."""
@@ -188,17 +201,30 @@ class Local:
 
     def submit(self, works: Sequence[Work]) -> Iterator[tuple[Work, Job]]:
         """Starts works; they outlive this process, except after Ctrl-C."""
-        gpus = self._options.gpus
+        gpus = self._num_gpus
         for index, work in enumerate(works):
             executor = submitit().LocalExecutor(self._folder)
             executor.update_parameters(timeout_min=NO_LIMIT)
             if gpus:
-                own = range(index * gpus, (index + 1) * gpus)
-                executor.update_parameters(gpus_per_node=gpus, visible_gpus=list(own))
+                own = self._gpus[index * gpus : (index + 1) * gpus]
+                executor.update_parameters(gpus_per_node=gpus, visible_gpus=own)
             # On Ctrl-C submitit's controllers would print a traceback.
             with _stderr_in(self._folder / CONTROLLERS):
                 job = executor.submit(work)
             yield work, Job("local", job.job_id, str(self._folder))
+
+
+def _own_gpus() -> list[int]:
+    """The numbers of the GPUs that processes of this machine may have."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return list(range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+    try:
+        return [int(number) for number in named.split(",") if number]
+    except ValueError:
+        raise UserError(
+            f"CUDA_VISIBLE_DEVICES={named}: must be numbers for --engine local --gpus"
+        ) from None
 
 
 def states(jobs: Collection[Job]) -> dict[Job, State]:

@@ -64,7 +64,7 @@ class Options(RunOptions):
     cpus: int = 2
     """(slurm) Number of cores of a job."""
     gpus: int = 0
-    """Number of GPUs of a job."""
+    """Number of GPUs of a job. With 0, processes of this machine use its CPU."""
     sbatch: tuple[str, ...] = ()
     """(slurm) Further options of sbatch, such as account=plasticity exclusive."""
 

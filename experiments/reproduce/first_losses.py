@@ -22,7 +22,7 @@ def measure(family: Family[Any], preset: Preset) -> Mapping[str, Any]:
 
     code: Any = family.code()  # an `ArrayCode`: lazy runs are pure functions
     found: dict[str, list[float]] = {}
-    for group in groups(family, preset.arms, range(preset.num_seeds)):
+    for group in groups(family, preset.arms, preset.seeds()):
         members = [
             dataclasses.replace(preset.arms[member["arm"]], seed=member["seed"])
             for member in group.members

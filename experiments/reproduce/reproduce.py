@@ -54,10 +54,7 @@ def reproduce(
     }
     outcome = outcomes.sentence(became)
     beside = dataclasses.replace(preset, num_seeds=max(len(seeds), preset.num_seeds))
-    more = range(preset.num_seeds, len(seeds))
-    extra = _extra(
-        figure, beside, directory, of=[*preset.arms, *more], draw_only=draw_only
-    )
+    extra = _extra(figure, beside, directory, draw_only=draw_only)
     runs = Runs(rows, extra)
     verdicts = [claims.judge(claim, runs) for claim in preset.claims]
     table = figure.table(runs, preset) if figure.table else ""
@@ -79,28 +76,37 @@ def _extra(
     preset: Preset,
     directory: Path,
     *,
-    of: Sequence[str | int],
     draw_only: bool,
 ) -> dict[str, Any]:
     """What is measured beside the runs, once; remove the file to measure again.
 
     Args:
       figure: the figure.
-      preset: its scale, with the arms to measure.
+      preset: its scale, with the arms and the number of seeds to measure.
       directory: where the file is.
-      of: the arms, and the seeds that the figure does not have by itself.
       draw_only: measure nothing.
     """
     if figure.measure is None:
         return {}
     path = directory / "measured.json"
+    groups = arm_groups.groups(figure.family, preset.arms, ())
+    settings = [group.digest for group in groups]
     saved = _saved_measurement(path)
-    if saved.get("of") == of:  # else it is of other arms or seeds
+    is_of_these = saved.get("settings") == settings
+    if is_of_these and saved["num_seeds"] >= preset.num_seeds:
         return saved["measured"]
     if draw_only:
-        raise UserError(f"{path} is missing: run without --draw-only to measure it")
+        which = "of other arms or seeds" if saved else "missing"
+        raise UserError(f"{path} is {which}: run without --draw-only to measure it")
     measured = dict(figure.measure(preset))
-    text = files.dump_json({"of": of, "measured": measured}, indent=2)
+    text = files.dump_json(
+        {
+            "settings": settings,
+            "num_seeds": preset.num_seeds,
+            "measured": measured,
+        },
+        indent=2,
+    )
     files.write_atomically(path, f"{text}\n".encode())
     return measured
 
@@ -111,7 +117,10 @@ def _saved_measurement(path: Path) -> dict[str, Any]:
         saved = files.parse_json(files.read_bytes(path) or b"")
     except ValueError:
         return {}
-    is_right = isinstance(saved, dict) and isinstance(saved.get("measured"), dict)
+    kinds = {"settings": list, "num_seeds": int, "measured": dict}
+    is_right = isinstance(saved, dict) and all(
+        isinstance(saved.get(name), kind) for name, kind in kinds.items()
+    )
     return saved if is_right else {}
 
 

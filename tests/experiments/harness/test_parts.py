@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import pytest
@@ -152,6 +154,25 @@ def test_being_put_together_may_be_interrupted(whole, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*/summary.json"))
     arm_groups.run(FAMILY, ARMS, range(2), tmp_path)
     assert metrics(tmp_path) == metrics(whole)
+
+
+def test_one_process_at_a_time_puts_parts_together(whole, tmp_path, monkeypatch):
+    for unit in make(tmp_path, num_arms=2):
+        train(unit)
+    group = arm_groups.groups(FAMILY, ARMS, range(2))[0]
+    put_together, calls = parts._put_together, []
+    monkeypatch.setattr(parts, "_put_together", lambda *_: calls.append(1))
+    with ThreadPoolExecutor() as pool:
+        with parts.lock(tmp_path):
+            waiting = pool.submit(parts.gather, FAMILY, group, tmp_path)
+            time.sleep(0.3)
+            assert not waiting.done()
+            own = arm_group.unit_in(FAMILY, group, tmp_path)
+            put_together(FAMILY, group, own, parts._made(FAMILY, group, tmp_path))
+        assert waiting.result()
+    assert not calls
+    arm_groups.run(FAMILY, ARMS, range(2), tmp_path)
+    assert metrics(tmp_path).items() <= metrics(whole).items()
 
 
 def test_parts_of_other_settings_of_jax_are_not_put_together(tmp_path):

@@ -417,6 +417,17 @@ def test_a_summary_that_was_not_written_is_written_again(
     assert is_finished(tmp_path)
 
 
+def test_a_damaged_summary_is_none_after_a_kill(tmp_path):
+    stopped_at_2(tmp_path)
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))
+        run.finish({"accuracy": 0.5})
+    (tmp_path / "summary.json").write_text('{"accuracy": 0.7}')
+    with opened(tmp_path) as run:
+        run.restore(state_at(0))  # and is killed before it finishes
+    assert not is_finished(tmp_path)
+
+
 def test_damaged_metrics_of_a_finished_run_are_named(tmp_path):
     stopped_at_2(tmp_path)
     with opened(tmp_path) as run:

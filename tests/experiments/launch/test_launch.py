@@ -599,13 +599,29 @@ def test_local_processes_have_gpus_of_their_own(tmp_path, monkeypatch):
         return processes[-1]
 
     monkeypatch.setattr("submitit.local.local.start_controller", start)
-    engine = engines.Local(options(tmp_path, gpus=2, at_once=2), tmp_path / "jobs")
-    works = [Work((), 1.0)] * 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7,2,3")
+    engine = engines.Local(options(tmp_path, gpus=2), tmp_path / "jobs")
+    works = [Work((), 1.0)] * len(engine.share([None] * 9))
     numbers = [job.number for _, job in engine.submit(works)]
     assert numbers == [str(process.pid) for process in processes]
     for process in processes:
         process.wait()
-    assert started == ["0,1", "2,3"]
+    assert started == ["4,5", "7,2"]
+
+
+@pytest.mark.parametrize(
+    ("named", "changes", "message"),
+    [
+        ("", {}, "gpus=1, at_once=1: this machine has 0 GPUs for them (--gpus, --at-"),
+        ("3", {"at_once": 2}, "gpus=1, at_once=2: this machine has 1 GPU for them"),
+        ("GPU-8a", {}, "CUDA_VISIBLE_DEVICES=GPU-8a: must be numbers"),
+    ],
+)
+def test_gpus_that_are_not_there(tmp_path, monkeypatch, named, changes, message):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    with pytest.raises(UserError) as raised:
+        engines.Local(options(tmp_path, gpus=1, **changes), tmp_path / "jobs")
+    assert str(raised.value).startswith(message)
 
 
 def test_what_controls_local_processes_prints_into_a_file(tmp_path, monkeypatch, capfd):

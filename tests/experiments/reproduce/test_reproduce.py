@@ -195,11 +195,16 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
     path.write_text(json.dumps({"seconds": 9.0}))
     assert main(tiny, *argv)[0] == 0
     assert calls == [3, 3]
-    for junk in (b"", b"[]", b"\xff", b'{"of": ["fast", "wide", "slow"]}'):
+    for junk in (b"", b"[]", b"\xff", b'{"settings": ["7e"], "num_seeds": 2}'):
         path.write_bytes(junk)
         assert main(tiny, *argv, "--draw-only")[0] == 1
     assert main(tiny, *argv)[0] == 0
     assert calls == [3, 3, 3]
+    # More seeds are enough, other settings under the same names are not.
+    for changes, code in (({"num_seeds": 5}, 0), ({"settings": ["7e"] * 2}, 1)):
+        saved = json.loads(path.read_text()) | changes
+        path.write_text(json.dumps(saved))
+        assert main(tiny, *argv, "--draw-only")[0] == code
 
 
 @pytest.mark.parametrize(
