@@ -17,7 +17,8 @@ help:
 
 setup: $(VENV)/.installed
 
-# The stamp is written last, so an interrupted set-up starts over. A new pip finds the
+# The stamp is written last, so an interrupted set-up starts over. A whole environment is
+# kept, with the extras in it, if only the dependencies change. A new pip finds the
 # versions in half the time; pip compiles on one core, `compileall` on all of them, and
 # what it cannot compile is never imported.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -25,7 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: install Python 3.11 or newer, or run 'make PYTHON=/path/to/python3 ...'" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, run 'apt-get install python3-venv'" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once, less than a minute: 300 MB)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@{ test -e $@ && $(BIN)/python -c ''; } 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[experiments,dev]'
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true

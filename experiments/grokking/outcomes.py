@@ -42,7 +42,10 @@ class Outcome:
 
     @property
     def collapsed(self) -> bool:
-        """Whether it generalised and has lost that at the end."""
+        """Whether it generalised and was below `LOST` at one of the last evaluations.
+
+        A dip from which it returns before the end counts as well.
+        """
         return self.first_step is not None and self.lowest_end < LOST
 
     @property

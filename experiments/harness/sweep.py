@@ -19,14 +19,6 @@ from experiments.harness import backend
 InAxes = int | None | Sequence[int | None]
 
 
-def seeds(seed: int, num_seeds: int) -> jax.Array:
-    """Typed keys of `seed, seed + 1, …`, shape (num_seeds,).
-
-    So member i of a sweep is the single run with `seed + i`.
-    """
-    return jax.vmap(jax.random.key)(seed + np.arange(num_seeds))
-
-
 def stack(members: Sequence[Any]) -> Any:
     """Stacks pytrees of equal structure along a new leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)

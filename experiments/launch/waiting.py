@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from experiments.harness import arm_group
 from experiments.harness.arm_group import Unit
-from experiments.harness.messages import tell, warn
+from experiments.harness.messages import counted, tell, warn
 from experiments.launch import engines
 from experiments.launch.engines import State, UnknownError
 from experiments.launch.jobs import Job
 from experiments.launch.work import Piece
-from experiments.reproduce.listing import counted
 from experiments.reproduce.request import Request
 
 POLL_SECONDS = 10.0

@@ -97,11 +97,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def spread(values: Sequence[float] | np.ndarray, never: str = "never") -> str:
-    """The median, the lowest and the highest value, without NaN."""
+    """The median, the lowest and the highest value; says if some are NaN."""
     values = np.asarray(values, float)
     if np.isnan(values).any():
         left = values[~np.isnan(values)]
-        return spread(left, never) if len(left) else "-"
+        if not len(left):
+            return "-"
+        return f"{spread(left, never)} ({len(left)} of {len(values)})"
     middle, low, high = (
         number(float(value), never)
         for value in (np.median(values), min(values), max(values))

@@ -86,6 +86,14 @@ def by_constraint(
     return figure
 
 
+def same_heights(row: Any, margin: float = 0.0) -> None:
+    """Gives axes the same limits; a margin keeps a constant line off the axis."""
+    low = min(ax.get_ylim()[0] for ax in row)
+    high = max(ax.get_ylim()[1] for ax in row)
+    for ax in row:
+        ax.set_ylim(low - margin * (high - low), high)
+
+
 def seeds_by_group(ax: Any, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Draws a mark for each seed and a bar at the median, side by side in each place.
 

@@ -80,7 +80,7 @@ SHORTER: dict[Scale, Size] = {
     ),
 }
 """Sizes for figures of many arms: half as long on a laptop."""
-CONSTRAINTS = {"free": False, "projected": True}
+IS_PROJECTED = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
 PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
 MARGIN = 0.005
@@ -219,7 +219,8 @@ def draw_lines(
                 ax.set(ylabel=label)
         axes[0, column].set_title(line, fontsize="small")
         axes[-1, column].set(xlabel="updates")
-    _same_heights(axes)
+    for row in axes:
+        drawing.same_heights(row, margin=0.03)
     drawing.legend(axes[0, -1])
     return figure
 
@@ -246,7 +247,7 @@ def draw_seeds(
             written: measure(f"{place}, {constraint}")
             for place, written in places.items()
         }
-        for constraint in CONSTRAINTS
+        for constraint in IS_PROJECTED
     }
     drawing.seeds_by_group(axes[0, 0], groups)
     axes[0, 0].set(ylabel=label)
@@ -321,12 +322,3 @@ def figure(
         draw=draw,
         **{"table": table, **options},
     )
-
-
-def _same_heights(axes: Any) -> None:
-    for row in axes:
-        low = min(ax.get_ylim()[0] for ax in row)
-        high = max(ax.get_ylim()[1] for ax in row)
-        margin = 0.03 * (high - low)  # keeps a constant line off the axis
-        for ax in row:
-            ax.set_ylim(low - margin, high)

@@ -226,7 +226,7 @@ def draw_columns(
         axes[0, column].set_title(title, fontsize="small")
         axes[-1, column].set(xlabel="updates")
     for line in axes:
-        _same_heights(line)
+        drawing.same_heights(line)
     drawing.legend(axes[0, -1])
     return figure
 
@@ -246,10 +246,3 @@ def _rate(rate: str, size: Mapping[str, Any]) -> dict[str, Any]:
         mean = share + (1 - share) * (1 + FACTOR) / 2
         return {"learning_rate": base * mean, "tangential": rate == TANGENTIAL}
     return {}
-
-
-def _same_heights(row: Any) -> None:
-    low = min(ax.get_ylim()[0] for ax in row)
-    high = max(ax.get_ylim()[1] for ax in row)
-    for ax in row:
-        ax.set_ylim(low, high)

@@ -156,7 +156,8 @@ def _write_claims(
         figure.title,
         figure.presets[scale].note,
         claims.markdown(verdicts).rstrip(),
-        "Measured: the median over the seeds [lowest, highest].",
+        "Measured: the median over the seeds [lowest, highest]; (2 of 3) if that of "
+        "some seeds is no number.",
         table.rstrip(),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"

@@ -30,9 +30,9 @@ class Options:
     """Metrics to show, such as test_accuracy,weight_norm; by default the losses and
     accuracies there are."""
     where: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Condition on the runs to show, such as state=finished or learning_rate>0.01. Its
-    name is that of a column, a setting or a metric. The option may be given several
-    times."""
+    """Condition on the runs to show, such as state=finished or 'learning_rate>0.01'
+    (in quotes). Its name is that of a column, a setting or a metric. The option may be
+    given several times."""
     sort: str = "path"
     """Column, setting or metric that orders the runs."""
     descending: bool = False

@@ -128,7 +128,7 @@ def test_a_chunk_equals_its_steps_and_outlives_donation(assert_same_bits):
 @pytest.mark.usefixtures("loops_in_program")
 def test_a_sweep_equals_its_members(assert_same_bits):
     rates = jnp.asarray([0.1, 0.2, 0.3])
-    states = jax.vmap(new_state)(sweep.seeds(0, 3))
+    states = jax.vmap(new_state)(jax.vmap(jax.random.key)(jnp.arange(3)))
     swept = loop.compile_chunk(step_fn, evaluate_fn, in_axes=(0, 0))
     state, metrics = swept(states, rates, num_steps=5)
     alone = loop.compile_chunk(step_fn, evaluate_fn)

@@ -17,7 +17,8 @@ def member(key, scale, table):
 
 def arguments(num):
     table = jax.random.normal(jax.random.key(9), (5, 5))
-    return sweep.seeds(0, num), jnp.linspace(0.5, 1.5, num), table
+    keys = jax.vmap(jax.random.key)(jnp.arange(num))
+    return keys, jnp.linspace(0.5, 1.5, num), table
 
 
 def by_plain_loop(num):
@@ -146,11 +147,6 @@ def test_fork_copies_a_state(assert_same_bits):
     forked = sweep.fork(state, 2)
     assert forked["a"].shape == (2, 3)
     assert_same_bits(sweep.unstack(forked), [state, state])
-
-
-def test_a_member_is_the_run_with_its_own_seed(assert_same_bits):
-    assert_same_bits(sweep.seeds(5, 3)[2], jax.random.key(7))
-    assert_same_bits(sweep.seeds(5, 3)[:2], sweep.seeds(5, 2))
 
 
 def test_members_must_agree_on_their_number():

@@ -69,7 +69,7 @@ def build(config):
     import jax.numpy as jnp
     import optax
 
-    from experiments.harness import loop, sweep
+    from experiments.harness import loop
 
     tx = optax.chain(optax.clip(10.0), optax.scale_by_adam())
 
@@ -96,7 +96,7 @@ def build(config):
         in_axes=(0, None),
         has_convolutions=config.has_convolutions,
     )
-    keys = sweep.seeds(0, config.num_seeds)
+    keys = jax.vmap(jax.random.key)(jnp.arange(config.num_seeds))
     state = jax.vmap(lambda key: init(config, key))(keys)
     return chunk, state, jnp.linspace(-1.0, 1.0, config.width)
 

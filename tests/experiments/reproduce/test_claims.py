@@ -87,6 +87,8 @@ def test_a_line_says_all_there_is_to_say():
 
 def test_numbers_are_short():
     assert claims.spread([1200.4, 5, np.inf], never=">9") == "1200 [5, >9]"
+    assert claims.spread([1, np.nan, 3]) == "2 [1, 3] (2 of 3)"
+    assert claims.spread([np.nan] * 2) == "-"
     assert claims.number(0.98765) == "0.988"
 
 

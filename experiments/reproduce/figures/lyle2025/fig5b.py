@@ -16,7 +16,7 @@ from experiments.warm_start.figures import mark_data
 FRACTION = 0.1
 LINES: dict[str, dict[str, Any]] = {
     f"{constraint}, {label}": {"project": project, "schedule": schedule}
-    for constraint, project in reversed(growing_data.CONSTRAINTS.items())
+    for constraint, project in reversed(growing_data.IS_PROJECTED.items())
     for label, schedule in (("cusum", "cusum"), ("single cycle", "single_cycle"))
 }
 # Means of the last 20 evaluations read off figure 5 of arXiv 2507.20057.

@@ -6,7 +6,7 @@ from typing import Any
 from experiments.reproduce import growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
-from experiments.reproduce.growing_data import CONSTRAINTS
+from experiments.reproduce.growing_data import IS_PROJECTED
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 
@@ -17,7 +17,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 LINES: dict[str, dict[str, Any]] = {
     f"{setting}, {constraint}": {**settings, "project": project}
     for setting, settings in SETTINGS.items()
-    for constraint, project in CONSTRAINTS.items()
+    for constraint, project in IS_PROJECTED.items()
 }
 
 

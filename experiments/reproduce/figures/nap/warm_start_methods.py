@@ -6,7 +6,7 @@ from typing import Any, get_args
 from experiments.reproduce import claims, growing_data
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
-from experiments.reproduce.growing_data import CONSTRAINTS
+from experiments.reproduce.growing_data import IS_PROJECTED
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import DEFAULT_STRENGTHS, Config, Method
 from experiments.warm_start.family import FAMILY
@@ -16,7 +16,7 @@ METHODS = get_args(Method)
 LINES: dict[str, dict[str, Any]] = {
     f"{method}, {constraint}": {"method": method, "project": project}
     for method in METHODS
-    for constraint, project in CONSTRAINTS.items()
+    for constraint, project in IS_PROJECTED.items()
 }
 
 
@@ -95,7 +95,7 @@ FIGURE: Figure = growing_data.figure(
     draw=draw,
     table=table,
     measure=measure,
-    more={f"none, {constraint}": (1.0,) for constraint in CONSTRAINTS},
+    more={f"none, {constraint}": (1.0,) for constraint in IS_PROJECTED},
     note="Each method at its usual strength; none is tuned. From 10 % of the data; "
     "without a method from all of them as well.",
 )
