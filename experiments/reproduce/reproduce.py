@@ -156,8 +156,8 @@ def _write_claims(
         figure.title,
         figure.presets[scale].note,
         claims.markdown(verdicts).rstrip(),
-        "Measured: the median over the seeds [lowest, highest]; (2 of 3) if that of "
-        "some seeds is no number.",
+        "Measured: the median over the seeds [lowest, highest]. After it, (2 of 3) "
+        "means that one seed of three gave no number.",
         table.rstrip(),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
