@@ -10,6 +10,8 @@ from experiments.harness.config import RunConfig, per_member
 Optimizer = Literal["nap", "hyperball", "adamw"]
 Schedule = Literal["signal", "cusum", "single_cosine"]
 NUM_PHASES = 2
+EVALUATED_AT_ONCE = 128
+"""Pieces of text."""
 
 _RANGES: Ranges = (
     ({"at_least": 1}, ("phase_steps", "batch_size", "context", "validation_windows")),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from experiments.continual_pretraining.config import Config
+from experiments.continual_pretraining.config import EVALUATED_AT_ONCE, Config
 from experiments.continual_pretraining.optimizers import (
     make_optimizer,
     rewarms_with_corpus,
@@ -18,8 +18,6 @@ from experiments.harness import sweep
 from experiments.harness.matrices import layer_values, of_matrices
 from experiments.harness.members import Hyperparameters
 from models import ByteTransformer
-
-EVALUATED_AT_ONCE = 128
 
 
 class TrainState(NamedTuple):

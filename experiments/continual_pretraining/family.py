@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.continual_pretraining import corpora, outcomes
-from experiments.continual_pretraining.config import Config
+from experiments.continual_pretraining.config import EVALUATED_AT_ONCE, Config
 from experiments.harness.argument_errors import flag_of
 from experiments.harness.family import Family
 from experiments.harness.memory import Needs
@@ -47,10 +47,13 @@ def memory(config: Config) -> Needs:
     params = num_parameters(config)
     positions = config.batch_size * config.context
     pieces = len(corpora.NAMES) * config.validation_windows
+    # An evaluation keeps the widest units of one block only, but of more pieces.
+    widest = max(config.mlp_dim, config.num_heads * config.context)
+    evaluated = min(EVALUATED_AT_ONCE, pieces) * config.context * widest
     return Needs(
         shared=pieces * (config.context + 1),
         member=12 * params,
-        step=4 * (params + positions * units),
+        step=4 * max(params + positions * units, evaluated),
     )
 
 

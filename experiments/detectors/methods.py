@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import nap_optax
+from experiments.detectors.config import PEERS_TOLERANCE
 from experiments.detectors.streams import Direction, noise_scale
 from experiments.harness.messages import UserError
 
 Alarms = list[list[int]]
 Method = Callable[[np.ndarray, Direction], Alarms]
 
-# An offline method may place a change a little before its first value.
-TOLERANCE = {"ruptures (offline)": 10}
+TOLERANCE = {"ruptures (offline)": PEERS_TOLERANCE}
 
 
 def ours() -> dict[str, Method]:

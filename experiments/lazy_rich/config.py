@@ -80,6 +80,7 @@ class LazyConfig(RunConfig):
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw, which decays weights",
         )
+        self._check_unused()
         check(
             "tangential",
             self.tangential,
@@ -87,6 +88,17 @@ class LazyConfig(RunConfig):
             "off without projection: add --project",
         )
         self._check_cycles()
+
+    def _check_unused(self) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, is_used, without in (
+            ("momentum", self.optimizer == "momentum", "--optimizer momentum"),
+            ("adam_b2", self.optimizer in ("adam", "adamw"), "--optimizer adam"),
+            ("rewarm_factor", self.num_rewarms > 0, "--num-rewarms"),
+        ):
+            value = getattr(self, name)
+            is_left_out = is_used or value == defaults[name]
+            check(name, value, is_left_out, f"left out without {without}")
 
     def _check_cycles(self) -> None:
         check_range("rewarm_factor", self.rewarm_factor, above=0)

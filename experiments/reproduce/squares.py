@@ -29,7 +29,7 @@ METHOD = "Gradient descent on the {} network, computed for moments."
 NOTE = f"{DATA} {METHOD}".format(250, "centred")
 FEWER = Size(LAPTOP | {"num_train": 200}, f"{DATA} {METHOD}".format(200, "centred"))
 """Sizes of figures of one network, in which the test loss rises more."""
-KERNEL = 1e5
+KERNEL_ALPHA = 1e5
 """At this alpha the kernel does not change, so a network is its lazy limit.
 tests/experiments/lazy_rich compare it with the closed form."""
 EPSILON = 0.05

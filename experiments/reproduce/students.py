@@ -8,9 +8,9 @@ from experiments.reproduce.lazy_rich import Size
 
 LAPTOP = Size(
     {"num_steps": 12_000, "eval_every": 100},
-    "A student whose initial weights are doubled, AdamW with a decay of .05 and 200 "
-    "examples, for 12,000 updates; the paper leaves decay, rate and examples to Liu et "
-    "al. (2022).",
+    "A student whose initial weights are doubled, AdamW (with a decay of .05 where no "
+    "other is named) and 200 examples, for 12,000 updates; the paper leaves decay, "
+    "rate and examples to Liu et al. (2022).",
 )
 PAPER = Size({"num_steps": 50_000, "eval_every": 100})
 

@@ -8,12 +8,12 @@ from experiments.lazy_rich.hermite.config import Config
 
 
 def memory(config: Config) -> Needs:
-    """The least memory: weights now and at first, inputs, and an update's units."""
+    """The least memory: weights now and at first, inputs, and the units."""
     weights = config.dimension * config.width
     inputs = (config.num_train + config.num_test) * config.dimension
-    return Needs(
-        member=4 * (2 * weights + inputs), step=4 * config.num_train * config.width
-    )
+    # An update goes through the training set at once, an evaluation through both.
+    units = max(config.num_train, config.num_test) * config.width
+    return Needs(member=4 * (2 * weights + inputs), step=4 * units)
 
 
 def _title(config: Config) -> str:

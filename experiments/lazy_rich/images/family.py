@@ -33,7 +33,12 @@ def memory(config: Config) -> Needs:
     return Needs(
         shared=images,
         member=4 * 2 * num_params(config) + images,
-        step=4 * (num_params(config) + config.batch_size * (NUM_PIXELS + config.width)),
+        # An evaluation goes through each set at once.
+        step=4
+        * max(
+            num_params(config) + config.batch_size * (NUM_PIXELS + config.width),
+            max(config.num_train, config.num_test) * (NUM_PIXELS + config.width),
+        ),
     )
 
 

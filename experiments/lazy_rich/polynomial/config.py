@@ -6,6 +6,9 @@ from experiments.harness.checks import check, check_range
 from experiments.harness.config import per_member
 from experiments.lazy_rich.config import LazyConfig
 
+MOST_IN_KERNEL = 4096
+"""Most training examples whose kernel is computed; its eigenvalues take a minute."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(LazyConfig):

@@ -7,7 +7,7 @@ from experiments.harness.family import Family, Rows
 from experiments.harness.memory import Needs
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.families import DISPATCH_SECONDS, OPERATIONS_PER_SECOND
-from experiments.lazy_rich.polynomial.config import Config
+from experiments.lazy_rich.polynomial.config import MOST_IN_KERNEL, Config
 
 if TYPE_CHECKING:
     from experiments.harness.members import ArrayCode
@@ -22,14 +22,17 @@ def run_seconds(config: Config) -> float:
 
 
 def memory(config: Config) -> Needs:
-    """The least memory: a member's inputs, its state, and an update."""
+    """The least memory: a member's inputs, its state, and an update or the kernel."""
     d, p, n = config.dimension, config.num_train, config.width
     data = 4 * p * d
+    kernel = 4 * p**2 if p <= MOST_IN_KERNEL else 0
     if config.by_moments:
         few = min(n, d + 1)
         own = p * few + 2 * d * few + d**2
-        return Needs(member=data + 4 * own, step=4 * (p + d) * few)
-    return Needs(member=data + 4 * 2 * d * n, step=4 * (2 * p * n + d * n))
+        update = 4 * (p + d) * few
+        return Needs(member=data + 4 * own, step=max(update, kernel))
+    update = 4 * (2 * p * n + d * n)
+    return Needs(member=data + 4 * 2 * d * n, step=max(update, kernel))
 
 
 def describe(entry: Mapping[str, Any], config: Config) -> str:

@@ -13,7 +13,7 @@ from experiments.harness.members import hyperparameters
 from experiments.lazy_rich import outcomes
 from experiments.lazy_rich.config import LAZY_RATES
 from experiments.lazy_rich.polynomial import lazy_limit
-from experiments.lazy_rich.polynomial.config import Config
+from experiments.lazy_rich.polynomial.config import MOST_IN_KERNEL, Config
 from experiments.lazy_rich.polynomial.experiment import ByMoments
 from experiments.lazy_rich.polynomial.lazy_limit import LazyCurve
 from experiments.lazy_rich.polynomial.task import target_matrix
@@ -36,14 +36,17 @@ def summarize(rows: Rows, config: Config) -> dict[str, Any]:
 
 
 def lazy_curve(config: Config, seed: int, steps: np.ndarray) -> LazyCurve | None:
-    """Losses of the linearised network at the same rate; None if it diverges.
+    """Losses of the linearised network; None if it diverges or is not known.
 
-    Other optimizers have them too, for comparison.
+    It is known for gradient descent with a centred output and without readouts, where
+    the kernel of the examples is not too large.
     """
-    fixed, limit = _start(config, seed)
+    is_plain = config.optimizer == "gd" and config.center and not config.readouts
+    limit = largest_rate(config, seed) if is_plain else None
     # Close to the limit, rounding decides.
-    if config.learning_rate >= 0.999 * limit:
+    if limit is None or config.learning_rate >= 0.999 * limit:
         return None
+    fixed = _start(config, seed)[0]
     curve = lazy_limit.lazy_curve(
         jnp.asarray(steps),
         fixed.task.inputs,
@@ -60,10 +63,11 @@ def largest_rate(config: Config, seed: int) -> float | None:
     """The η₀ from which on the linearised network diverges.
 
     With momentum m it is 1 + m times that of gradient descent. None where there is
-    none in closed form: Adam's updates do not scale with the gradient, and the kernel
-    of trained readouts has other terms.
+    none in closed form, because Adam's updates do not scale with the gradient and the
+    kernel of trained readouts has other terms, and where the kernel is too large.
     """
-    if config.optimizer not in LAZY_RATES or config.readouts:
+    is_large = config.num_train > MOST_IN_KERNEL
+    if config.optimizer not in LAZY_RATES or config.readouts or is_large:
         return None
     momentum = config.momentum if config.optimizer == "momentum" else 0
     return (1 + momentum) * _start(config, seed)[1]

@@ -14,13 +14,15 @@ def num_params(config: Config) -> int:
 
 
 def memory(config: Config) -> Needs:
-    """The least memory: parameters now and at first, data, and an update's units."""
+    """The least memory: parameters now and at first, data, and the units."""
     numbers = config.num_inputs + config.num_outputs
     data = (config.num_train + config.num_test) * numbers
     units = 2 * config.width + config.num_outputs
     return Needs(
         member=4 * (2 * num_params(config) + data),
-        step=4 * (num_params(config) + config.num_train * units),
+        # An update goes through the training set at once, an evaluation through both.
+        step=4
+        * max(num_params(config) + config.num_train * units, config.num_test * units),
     )
 
 

@@ -137,6 +137,16 @@ def test_peers_find_a_large_jump():
         assert any(990 <= step < 1100 for step in alarms), name
 
 
+@pytest.mark.parametrize(
+    ("field", "least"), [("change_step", 11), ("curve_updates", 22)]
+)
+def test_a_change_comes_later_than_the_tolerance_of_the_peers(field, least):
+    Config(**{field: least})
+    with pytest.raises(ValueError, match=f"{field}={least - 1}: must be at least"):
+        Config(**{field: least - 1})
+    Config(**{field: least // 11}, peers=False)
+
+
 @pytest.mark.parametrize("field", ["num_streams", "num_updates", "curve_updates"])
 def test_config_ranges(field):
     with pytest.raises(ValueError, match=f"{field}=0: must be"):

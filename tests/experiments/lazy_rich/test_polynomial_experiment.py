@@ -182,6 +182,14 @@ def test_a_summary_has_the_lazy_limit_and_says_where_that_diverges():
     assert 0 < summary["lazy_train_loss"] < 0.75
     limit = summary["largest_lazy_learning_rate"]
     assert limit > CONFIG.learning_rate
+    for changes in (
+        *({"optimizer": "momentum"}, {"optimizer": "adam"}, {"center": False}),
+        *({"readouts": True}, {"num_train": 4097}),
+    ):
+        # Not of a network that is trained in another way, nor of too large a kernel.
+        other = dataclasses.replace(CONFIG, **changes)
+        summary = polynomial_outcomes.summarize(made, other)
+        assert summary["lazy_train_loss"] is summary["lazy_test_loss"] is None
     beyond = dataclasses.replace(CONFIG, learning_rate=2 * limit)
     made = rows([(0.05, 0.2), (0, 0)], diverges=True)
     summary = polynomial_outcomes.summarize(made, beyond)

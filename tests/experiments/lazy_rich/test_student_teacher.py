@@ -5,9 +5,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from experiments.harness.members import hyperparameters
+from experiments.lazy_rich.hermite.family import FAMILY as HERMITE
+from experiments.lazy_rich.images.family import FAMILY as IMAGES
 from experiments.lazy_rich.student_teacher.config import Config
+from experiments.lazy_rich.student_teacher.family import FAMILY as STUDENT_TEACHER
 from experiments.lazy_rich.student_teacher.family import num_params
 from experiments.lazy_rich.student_teacher.problem import Student
 from experiments.lazy_rich.training import Network, Training
@@ -56,3 +60,9 @@ def test_the_student_starts_larger_than_the_teacher():
         lambda a, b: np.testing.assert_allclose(3 * a, b, rtol=1e-6), one, three
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(one)) == num_params(CONFIG)
+
+
+@pytest.mark.parametrize("family", [STUDENT_TEACHER, HERMITE, IMAGES])
+def test_the_memory_of_an_evaluation_counts(family):
+    config = family.config_class(num_test=10_000)
+    assert family.memory(config).step >= 4 * config.num_test * config.width

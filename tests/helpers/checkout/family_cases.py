@@ -187,6 +187,9 @@ CASES = [
             (["--modulus", "1"], "modulus=1: must be at least 2"),
             (["--modulus", "2", "--train-fraction", "0.99"], "there are 4 in all"),
             (["--delay-steps", "5"], "delay_steps=5: must be 0 without re-warming"),
+            (["--momentum", ".5"], "momentum=0.5: must be left out without --optimize"),
+            (["--adam-b2", ".5"], "adam_b2=0.5: must be left out without --optimizer"),
+            (["--rewarm-factor", "5"], "must be left out without --num-rewarms"),
             (["--num-rewarms", "2000"], "at most a tenth of the 10000 updates"),
             (["--tangential"], "tangential=True: must be off without projection"),
             (["--scaling", "linear"], "invalid choice 'linear'"),
@@ -205,10 +208,10 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
-                **{"adam_b2": 0.9, "momentum": 0.5},
-                **{"init_scale": 3.0, "tolerance": 0.1},
+                **{"adam_b2": 0.9, "init_scale": 3.0, "tolerance": 0.1},
                 **{"num_rewarms": 2, "rewarm_factor": 3.0},
             },
+            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
         ],
         other_program={"center": True},
         mistakes=[
@@ -231,9 +234,9 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.1},
-                **{"adam_b2": 0.9, "momentum": 0.5},
-                **{"num_rewarms": 2, "rewarm_factor": 3.0},
-            }
+                **{"adam_b2": 0.9, "num_rewarms": 2, "rewarm_factor": 3.0},
+            },
+            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
         ],
         other_program={"center": True},
         mistakes=[
@@ -333,9 +336,10 @@ CASES = [
         differing=[
             {
                 **{"alpha": 3.0, "learning_rate": 0.3, "weight_decay": 0.2},
-                **{"adam_b2": 0.9, "momentum": 0.5, "init_scale": 3.0},
+                **{"adam_b2": 0.9, "init_scale": 3.0},
                 **{"num_rewarms": 2, "rewarm_factor": 3.0},
-            }
+            },
+            {"optimizer": "momentum", "momentum": 0.5, "weight_decay": 0.0},
         ],
         other_program={"center": True},
         mistakes=[

@@ -19,7 +19,7 @@ EARLY = 50
 def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
     return {
         name: Config(alpha=alpha, epsilon=squares.EPSILON, **size)
-        for name, alpha in ((NETWORK, 1.0), (KERNEL, squares.KERNEL))
+        for name, alpha in ((NETWORK, 1.0), (KERNEL, squares.KERNEL_ALPHA))
     }
 
 

@@ -23,7 +23,7 @@ NAMES = tuple(map(name, ALPHAS))
 
 def _arms(size: Mapping[str, Any]) -> dict[str, Config]:
     return {name(alpha): Config(alpha=alpha, **size) for alpha in ALPHAS} | {
-        KERNEL: Config(alpha=squares.KERNEL, **size)
+        KERNEL: Config(alpha=squares.KERNEL_ALPHA, **size)
     }
 
 

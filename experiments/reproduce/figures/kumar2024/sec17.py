@@ -49,7 +49,7 @@ CLAIMS = (
         falling=True,
     ),
     Claim(
-        says="the loss does not grok: the highest test loss over the initial one",
+        says="the test loss never rises: its highest value over the initial one",
         measure=lambda runs: first_losses.rise(runs, name(1e-3)),
         at_most=1.01,
         paper="unremarkable",

@@ -16,18 +16,16 @@ LINE: short.Line = ("projected", 1e-2, 0.01)
 NAME = short.name(*LINE)
 
 
-def share_generalised(runs: Runs) -> np.ndarray:
+def share_since_3000(runs: Runs) -> np.ndarray:
     """The share of the late evaluations at .95 or more, for each seed."""
     steps, values = runs.curve(NAME, "test_accuracy")
     return (values[:, steps >= 3000] >= 0.95).mean(axis=1)
 
 
-def _preset(updates: int, num_seeds: int, **settings: Any) -> Preset:
+def _preset(updates: int, num_seeds: int) -> Preset:
     return Preset(
         arms={
-            NAME: short.arm(
-                *LINE, num_steps=updates, warmup_steps=1000, eval_every=250, **settings
-            )
+            NAME: short.arm(*LINE, num_steps=updates, warmup_steps=1000, eval_every=250)
         },
         num_seeds=num_seeds,
         claims=(
@@ -46,7 +44,7 @@ def _preset(updates: int, num_seeds: int, **settings: Any) -> Preset:
             Claim(
                 says=f"{NAME}: it stays there: share of the evaluations from 3000 on "
                 "with a test accuracy of .95 or more",
-                measure=share_generalised,
+                measure=share_since_3000,
                 at_least=0.9,
                 paper="1 (.995 at 20,000, .996 at 100,000)",
             ),
