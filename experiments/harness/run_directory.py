@@ -329,6 +329,7 @@ class RunDirectory:
         if saved is None:
             self._refuse_no_run()
             return None
+        self._refuse_another_experiment(saved.get(ABOUT))
         self._refuse_another_config(saved["config"])
         self.summary = read_summary(self.path, self._summary_fits)
         self._other_settings = differing_settings(saved)
@@ -355,6 +356,15 @@ class RunDirectory:
                 f"{self.path} holds a run under other settings of JAX: "
                 f"{', '.join(self._other_settings)}; name another directory, or set "
                 "them as they are there to continue it"
+            )
+
+    def _refuse_another_experiment(self, saved: Any) -> None:
+        there = saved.get("experiment") if isinstance(saved, dict) else None
+        here = self._about.get("experiment")
+        if there and here and there != here:
+            raise UserError(
+                f"{self.path} holds a run of another experiment ({there}, and this one "
+                f"is {here}): name another directory"
             )
 
     def _refuse_another_config(self, saved: Mapping[str, Any]) -> None:

@@ -417,6 +417,14 @@ def test_a_summary_that_was_not_written_is_written_again(
     assert is_finished(tmp_path)
 
 
+def test_a_run_of_another_experiment_is_named(tmp_path):
+    with RunDirectory(tmp_path, Config(), about={"experiment": "atari"}):
+        pass
+    other = RunDirectory(tmp_path, Config(), about={"experiment": "grokking"})
+    with pytest.raises(UserError, match=r"another experiment \(atari, and .* grokking"):
+        other.__enter__()
+
+
 def test_a_damaged_summary_is_none_after_a_kill(tmp_path):
     stopped_at_2(tmp_path)
     with opened(tmp_path) as run:
