@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from experiments.atari.agents import (
     Switches,
 )
 from experiments.atari.environments.games import ATARI_GAMES, MINATAR_GAMES
-from experiments.harness.checks import Ranges, check, check_ranges
+from experiments.harness.checks import Ranges, check, check_ranges, check_unread
 from experiments.harness.config import RunConfig, per_member
 
 Suite = Literal["minatar", "ale"]
@@ -271,11 +272,8 @@ class Config(RunConfig):
         )
 
     def _check_unused(self) -> None:
-        """Refuses fields that were set, and that nothing would read."""
         switches, schedule = self.switches, self.learning_rate_schedule
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        defaults |= RATES[self.suite]._asdict()
-        for is_used, names, where in (
+        fields: list[tuple[bool, Sequence[str], str]] = [
             (self.suite == "ale", _OF_ATARI, "with suite=minatar"),
             (
                 schedule in ("cyclic", "cusum"),
@@ -303,11 +301,8 @@ class Config(RunConfig):
                 ("priority_exponent", "importance_exponent"),
                 "unless prioritized",
             ),
-        ):
-            for name in names:
-                value = getattr(self, name)
-                is_left_out = is_used or value == defaults[name]
-                check(name, value, is_left_out, f"left out {where}")
+        ]
+        check_unread(self, fields, RATES[self.suite]._asdict())
 
     @property
     def switches(self) -> Switches:

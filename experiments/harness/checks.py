@@ -94,6 +94,26 @@ def check_ranges(config: Any, ranges: Ranges) -> None:
                 check_range(name, getattr(config, name), **bounds)
 
 
+def check_unread(
+    config: Any,
+    fields: Sequence[tuple[bool, Sequence[str], str]],
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Raises `ValueError` for fields that were set, and that nothing would read.
+
+    Args:
+      config: a dataclass.
+      fields: whether fields are read, their names, and where they are not, in words.
+      defaults: of fields whose default depends on others.
+    """
+    own = {field.name: field.default for field in dataclasses.fields(config)}
+    own |= defaults or {}
+    for is_read, names, where in fields:
+        for name in names:
+            value = getattr(config, name)
+            check(name, value, is_read or value == own[name], f"left out {where}")
+
+
 def check(name: str, value: object, holds: bool, allowed: str) -> None:
     """Raises `ValueError` "name=value: must be <allowed> (--flag)" unless `holds`."""
     if not holds:

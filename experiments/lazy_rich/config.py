@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from experiments.harness.checks import check, check_range
+from experiments.harness.checks import check, check_range, check_unread
 from experiments.harness.config import RunConfig, per_member
 
 Optimizer = Literal["gd", "momentum", "adam", "adamw"]
@@ -80,7 +80,14 @@ class LazyConfig(RunConfig):
             self.weight_decay == 0 or self.optimizer == "adamw",
             "0 without --optimizer adamw, which decays weights",
         )
-        self._check_unused()
+        uses_adam, rewarms = self.optimizer in ("adam", "adamw"), self.num_rewarms > 0
+        uses_momentum = self.optimizer == "momentum"
+        fields = (
+            (uses_momentum, ("momentum",), "without --optimizer momentum"),
+            (uses_adam, ("adam_b2",), "without --optimizer adam"),
+            (rewarms, ("rewarm_factor",), "without --num-rewarms"),
+        )
+        check_unread(self, fields)
         check(
             "tangential",
             self.tangential,
@@ -88,17 +95,6 @@ class LazyConfig(RunConfig):
             "off without projection: add --project",
         )
         self._check_cycles()
-
-    def _check_unused(self) -> None:
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        for name, is_used, without in (
-            ("momentum", self.optimizer == "momentum", "--optimizer momentum"),
-            ("adam_b2", self.optimizer in ("adam", "adamw"), "--optimizer adam"),
-            ("rewarm_factor", self.num_rewarms > 0, "--num-rewarms"),
-        ):
-            value = getattr(self, name)
-            is_left_out = is_used or value == defaults[name]
-            check(name, value, is_left_out, f"left out without {without}")
 
     def _check_cycles(self) -> None:
         check_range("rewarm_factor", self.rewarm_factor, above=0)

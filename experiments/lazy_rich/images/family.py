@@ -30,15 +30,13 @@ def memory(config: Config) -> Needs:
     Your own set of images may be smaller than Fashion-MNIST.
     """
     images = (config.num_train + config.num_test) * NUM_PIXELS
+    units, params = NUM_PIXELS + config.width, num_params(config)
+    update = params + config.batch_size * units
+    evaluation = max(config.num_train, config.num_test) * units  # each set at once
     return Needs(
         shared=images,
-        member=4 * 2 * num_params(config) + images,
-        # An evaluation goes through each set at once.
-        step=4
-        * max(
-            num_params(config) + config.batch_size * (NUM_PIXELS + config.width),
-            max(config.num_train, config.num_test) * (NUM_PIXELS + config.width),
-        ),
+        member=4 * 2 * params + images,
+        step=4 * max(update, evaluation),
     )
 
 
