@@ -216,7 +216,7 @@ def test_killed_at_any_moment_it_ends_the_same(
 ):
     path = tmp_path / "run"
     moments = random.Random(0)
-    argv = [toy.__file__, "--run-dir", path, "--pause-seconds", "0.05"]
+    argv = [toy.__file__, "--run-dir", path, "--pause-seconds", "0.5"]
     for num_rows in (3, 9):
         process = start_python(*argv)
         wait_for_lines(process, path / "metrics.jsonl", num_rows)

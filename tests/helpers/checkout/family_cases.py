@@ -389,8 +389,8 @@ CASES = [
         family=PARITY,
         module="helpers.checkout.parity",
         tiny=PARITY.config_class(num_steps=40, eval_every=10, seed=3),
-        # A kill takes up to .4 seconds of it; its evaluations make it last for three.
-        long={"num_steps": 6_000},
+        # A kill takes up to .4 seconds of it; its evaluations make it last.
+        long={"num_steps": 30_000},
         num_kills=2,
         per_member="learning_rate",
         differing=[{"learning_rate": 0.3}],

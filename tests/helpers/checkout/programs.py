@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,9 @@ def start(module, argv, compiled, stderr=subprocess.DEVNULL, **environment):
 def kill_and_continue(start_process, path, num_kills, most_seconds=0.3):
     """Kills a command at random moments, continues it each time, and lets it end.
 
+    Where it ends before it is killed, which is a matter of the machine, it starts over
+    and is killed sooner.
+
     Args:
       start_process: starts or continues it.
       path: its run directory.
@@ -92,16 +96,23 @@ def kill_and_continue(start_process, path, num_kills, most_seconds=0.3):
       most_seconds: between a checkpoint and a kill.
     """
     moments = random.Random(0)
-    seen = 0
-    for _ in range(num_kills):
+    seen = kills = 0
+    while kills < num_kills:
         process = start_process()
         # Wait until it has left a checkpoint of its own, then some more.
         while process.poll() is None and _last_checkpoint(path) <= seen:
-            time.sleep(0.02)
+            time.sleep(0.002)
         time.sleep(moments.uniform(0, most_seconds))
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL  # else it ended before
-        seen = _last_checkpoint(path)
+        if process.wait() == -signal.SIGKILL:
+            kills += 1
+            seen = _last_checkpoint(path)
+            continue
+        assert process.returncode == 0
+        assert most_seconds > 0.001, "it is too short to be killed"
+        shutil.rmtree(path)
+        seen = kills = 0
+        most_seconds /= 4
     assert start_process().wait() == 0
     clock = files.read_json_lines(path / "clock.jsonl")
     starts = [
@@ -111,7 +122,7 @@ def kill_and_continue(start_process, path, num_kills, most_seconds=0.3):
     # Finished work is not done again. (A session that is killed as soon as it has saved
     # may leave no line in the clock.)
     assert starts == sorted(set(starts))
-    assert starts[-1] > seen
+    assert starts[-1] > seen or clock[-1]["step"] == seen  # killed after all its work
 
 
 def _last_checkpoint(path):
