@@ -101,12 +101,10 @@ class Work:
 
     def _error_of(self, piece: Piece) -> Exception | None:
         """Trains one piece; returns its error, so that the others are still trained."""
-        from submitit.core.utils import UncompletedJobError
-
         try:
             piece.train(self.checkpoint_seconds)
-        except UncompletedJobError:
-            raise  # the job has no time left
+        except _ends_of_jobs():
+            raise
         except Exception as error:
             if not isinstance(error, UserError):
                 traceback.print_exc()
@@ -118,6 +116,15 @@ class Work:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _ends_of_jobs() -> tuple[type[Exception], ...]:
+    """What ends a job without time left. On Ray there is no submitit to raise it."""
+    try:
+        from submitit.core.utils import UncompletedJobError
+    except ImportError:
+        return ()
+    return (UncompletedJobError,)
 
 
 def _together(failed: Sequence[Exception]) -> Exception:

@@ -380,6 +380,18 @@ def test_a_piece_that_fails_does_not_take_the_others_along(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_work_needs_no_submitit(tmp_path, monkeypatch):
+    """On Ray nobody has it."""
+    monkeypatch.setitem(sys.modules, "submitit.core.utils", None)
+
+    def train(family, unit, arms, **_):
+        raise UserError("no room")
+
+    monkeypatch.setattr(arm_group, "train", train)
+    with pytest.raises(UserError, match="no room"):
+        Work((piece(tmp_path),), 1.0)()
+
+
 def test_a_job_without_time_left_ends(tmp_path, monkeypatch):
     from submitit.core.utils import UncompletedJobError
 
