@@ -11,6 +11,7 @@ from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "rate .001": {"learning_rate": 1e-3},
     "rate .03": {"learning_rate": 3e-2},
     "rate .01, noise .2": {"learning_rate": 1e-2, "label_noise": 0.2},
 }

@@ -13,6 +13,8 @@ from experiments.warm_start.family import FAMILY
 
 FRACTION = 0.1
 METHODS = get_args(Method)
+REGULARIZERS = ("l2_init", "weight_clipping", "spectral", "weight_decay")
+"""Methods that act at every update: they also start from all of the data."""
 LINES: dict[str, dict[str, Any]] = {
     f"{method}, {constraint}": {"method": method, "project": project}
     for method in METHODS
@@ -34,6 +36,12 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
                 "none, projected", f"{method}, free", FRACTION, ""
             )
             for method in METHODS[1:]
+        ),
+        *(
+            growing_data.gap_claim(
+                f"{method}, free", "it catches up", at_most=0.01, paper=""
+            )
+            for method in REGULARIZERS
         ),
     )
 
@@ -95,7 +103,14 @@ FIGURE: Figure = growing_data.figure(
     draw=draw,
     table=table,
     measure=measure,
-    more={f"none, {constraint}": (1.0,) for constraint in IS_PROJECTED},
+    more={
+        line: (1.0,)
+        for line in (
+            *(f"none, {constraint}" for constraint in IS_PROJECTED),
+            *(f"{method}, free" for method in REGULARIZERS),
+        )
+    },
     note="Each method at its usual strength; none is tuned. From 10 % of the data; "
-    "without a method from all of them as well.",
+    "without a method, and with those that act at every update, from all of them as "
+    "well.",
 )
