@@ -66,8 +66,8 @@ def describe(entry: Mapping[str, Any], config: Config) -> str:
     is_grown = before is not None and config.initial_fraction < 1
     grown = f"{before:.3f} before the last data, " if is_grown else ""
     return (
-        f"test {grown}{entry['median_late_test_accuracy']:.3f} at the end (median of "
-        f"the last evaluations), train {entry['final_train_accuracy']:.3f}, "
+        f"test {grown}{entry['final_test_accuracy']:.3f} at the end, train "
+        f"{entry['final_train_accuracy']:.3f}, "
         f"{counted(entry['num_rewarms'], 're-warm')}"
     )
 

@@ -1,13 +1,11 @@
 """The outcome of a run."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.harness.outcomes import diverged_at
 from experiments.warm_start.config import Config
 
-LATE_EVALUATIONS = 3
 CHANCE = 1.5
 """Factor of the share of one class, up to which an accuracy may be chance."""
 
@@ -42,8 +40,5 @@ def summarize(rows: Sequence[Mapping[str, Any]], config: Config) -> dict[str, An
         "test_accuracy_before_the_last_data": before[-1] if before else None,
         "final_train_accuracy": rows[-1]["train_accuracy"],
         "final_test_accuracy": rows[-1]["test_accuracy"],
-        "median_late_test_accuracy": statistics.median(
-            row["test_accuracy"] for row in rows[-LATE_EVALUATIONS:]
-        ),
         "num_rewarms": rows[-1]["num_rewarms"],
     }

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from experiments.harness import files
 from experiments.harness.messages import UserError
 
-TRAIN = "train"
-TESTS = ("test", "val", "valid", "validation")
-"""Names of the test half's folder; the first that exists is taken."""
+TRAIN, TRAINS = "train", ("train", "training")
+TESTS = ("test", "testing", "val", "valid", "validation")
+"""Names of the halves' folders, in lower or upper case; the first that exists is
+taken."""
 SUFFIXES = frozenset(
     {
         *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"),
@@ -89,26 +90,29 @@ def listed(directory: Path) -> Listing:
 def _halves(directory: Path) -> tuple[Path, Path | None, list[str]]:
     """The folders of both halves, or the one folder of all; and all other folders."""
     there = _folders(directory)
-    divided = [
-        name for name in (TRAIN, *TESTS) if name in there and _folders(directory / name)
-    ]
-    tests = [name for name in TESTS if name in divided]
-    if TRAIN in divided and tests:
-        halves = (TRAIN, tests[0])
-        others = [str(directory / name) for name in there if name not in halves]
-        return directory / TRAIN, directory / tests[0], others
-    if TRAIN in divided:
+    divided = {
+        name.lower(): name
+        for name in there  # in this order, a name in lower case comes last
+        if name.lower() in (*TRAINS, *TESTS) and _folders(directory / name)
+    }
+    train = next((divided[name] for name in TRAINS if name in divided), None)
+    test = next((divided[name] for name in TESTS if name in divided), None)
+    if train and test:
+        others = [str(directory / name) for name in there if name not in (train, test)]
+        return directory / train, directory / test, others
+    if train:
         raise UserError(
-            f"{directory} has {TRAIN} and no folder of classes called "
+            f"{directory} has {train} and no folder of classes called "
             f"{', '.join(TESTS[:-1])} or {TESTS[-1]}: add one, or name "
-            f"{directory / TRAIN}, and a part of it is set aside to test on"
+            f"{directory / train}, and a part of it is set aside to test on"
         )
-    if divided:
-        raise UserError(f"{directory} has {divided[0]} and no {TRAIN}: add it")
-    if TRAIN in there and set(TESTS) & set(there):
+    if test:
+        raise UserError(f"{directory} has {test} and no {TRAIN}: add it")
+    halves = [name for name in there if name.lower() in TRAINS]
+    if halves and any(name.lower() in TESTS for name in there):
         raise UserError(
-            f"{directory / TRAIN} holds no folder: bring one for each class, with its "
-            "images"
+            f"{directory / halves[-1]} holds no folder: bring one for each class, with "
+            "its images"
         )
     return directory, None, []
 

@@ -46,7 +46,6 @@ def test_a_summary_says_where_a_seed_stood(tiny, run_program, tmp_path):
         "test_accuracy_before_the_last_data",
         "final_train_accuracy",
         "final_test_accuracy",
-        "median_late_test_accuracy",
         "num_rewarms",
         "steps_per_second",
         "wall_seconds",
@@ -177,7 +176,12 @@ def test_when_data_come_the_method_acts_on_that_update():
 def test_every_structure_trains(fields):
     config = dataclasses.replace(TINY, learning_rate=1e-3, **fields)
     before, after = steps(config, num_steps=config.num_steps)
-    assert float(after.loss_sum) / config.num_steps < np.log(10) + 0.5
+    # On the same batches as a network that stands still.
+    losses = [
+        float(steps(config, config.phase_steps, learning_rate=rate)[1].loss_sum)
+        for rate in (1e-3, 1e-9)
+    ]
+    assert losses[0] < 0.99 * losses[1]
     assert int(after.step) == config.num_steps
     moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), before.params, after.params)
     assert min(jax.tree.leaves(moved)) > 1e-5

@@ -3,7 +3,8 @@
 import pytest
 
 from experiments.warm_start.config import Config
-from experiments.warm_start.outcomes import in_words
+from experiments.warm_start.family import describe
+from experiments.warm_start.outcomes import in_words, summarize
 
 
 def rows(train, loss=0.5):
@@ -40,3 +41,14 @@ def test_a_run_in_words(train, words):
 def test_a_run_that_diverges_in_words():
     own = [*rows([0.9]), *rows([0.1, 0.1], loss=float("nan"))[1:]]
     assert in_words(own, Config()) == "diverged at update 1000"
+
+
+def test_the_end_is_the_last_evaluation():
+    """Where the rate has come down: with few evaluations those before are far off."""
+    config = Config(eval_every=14_000)  # once a phase
+    own = [{**row, "step": 28 * row["step"]} for row in rows([0.3, 0.7])]
+    entry = summarize(own, config)
+    assert entry["final_test_accuracy"] == 0.7
+    assert describe(entry, config).startswith(
+        "test 0.300 before the last data, 0.700 at the end, train 0.700"
+    )

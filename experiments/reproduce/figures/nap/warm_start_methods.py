@@ -8,12 +8,17 @@ from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import IS_PROJECTED
 from experiments.reproduce.runs import Runs
-from experiments.warm_start.config import DEFAULT_STRENGTHS, Config, Method
+from experiments.warm_start.config import (
+    DEFAULT_STRENGTHS,
+    RESET_METHODS,
+    Config,
+    Method,
+)
 from experiments.warm_start.family import FAMILY
 
 FRACTION = 0.1
 METHODS = get_args(Method)
-REGULARIZERS = ("l2_init", "weight_clipping", "spectral", "weight_decay")
+REGULARIZERS = tuple(own for own in METHODS[1:] if own not in RESET_METHODS)
 """Methods that act at every update: they also start from all of the data."""
 LINES: dict[str, dict[str, Any]] = {
     f"{method}, {constraint}": {"method": method, "project": project}

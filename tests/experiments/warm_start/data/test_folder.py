@@ -57,6 +57,19 @@ def test_the_other_half_has_usual_names(halves, name):
     assert folder.listed(halves).test[0].path == str(halves / name / "ant/1.png")
 
 
+@pytest.mark.parametrize("name", ["Train", "TRAINING"])
+@pytest.mark.parametrize("test", ["Test", "testing", "Val"])
+def test_halves_are_known_in_any_case(halves, name, test):
+    (halves / "train").rename(halves / name)
+    (halves / "test").rename(halves / test)
+    listing = folder.listed(halves)
+    assert listing.classes == ("ant", "bee")
+    assert listing.train[0].path == str(halves / name / "ant/1.png")
+    assert listing.test[0].path == str(halves / test / "ant/1.png")
+    shutil.copytree(halves / name, halves / "train")
+    assert folder.listed(halves).train[0].path == str(halves / "train/ant/1.png")
+
+
 def test_folders_alone_are_the_classes(tmp_path):
     # A class may be called as a half is.
     make(tmp_path, "bus/1.png", "train/1.png", "train/more/2.png", "train/a.txt")
@@ -122,7 +135,7 @@ def link(directory, to, name):
     [
         (drop, ["train", "test"], "holds no folder: bring one for each class"),
         (drop, ["train"], "has test and no train"),
-        (drop, ["test"], "no folder of classes called test, val, valid or validation"),
+        (drop, ["test"], "no folder of classes called test, testing, val, valid or"),
         (drop, ["train/ant", "test/ant"], "train holds one class, bee"),
         (drop, ["test/ant"], r"class ant is in .*train and not in .*test: bring both"),
         (add, ["test/cat/1.png"], "class cat is in .*test and not in .*train"),
@@ -141,9 +154,10 @@ def test_another_layout_is_one_line(halves, change, arguments, message):
     assert "\n" not in str(caught.value)
 
 
-def test_images_that_are_in_no_class_are_one_line(tmp_path):
-    make(tmp_path, "train/1.png", "test/1.png")
-    with pytest.raises(UserError, match="train holds no folder: bring one for each"):
+@pytest.mark.parametrize("train", ["train", "Train"])
+def test_images_that_are_in_no_class_are_one_line(tmp_path, train):
+    make(tmp_path, f"{train}/1.png", "test/1.png")
+    with pytest.raises(UserError, match=f"{train} holds no folder: bring one for each"):
         folder.listed(tmp_path)
 
 

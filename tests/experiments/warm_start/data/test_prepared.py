@@ -139,9 +139,11 @@ def test_what_was_prepared_in_another_format_is_one_line(folder):
 @needs_tensorflow
 def test_a_damaged_description_is_one_line(folder):
     data.load("cifar10", folder)
-    for path in (*folder.rglob("dataset_info.json"), *folder.rglob("arrays.npz")):
-        path.write_text("{")
-    with pytest.raises(UserError, match=r"cannot be read|damaged"):
+    (description,) = folder.rglob("dataset_info.json")
+    description.write_text("{")
+    (arrays,) = folder.rglob("arrays.npz")
+    arrays.unlink()  # else they are read in its place
+    with pytest.raises(UserError, match="cannot be read"):
         data.load("cifar10", folder)
 
 
