@@ -1,20 +1,18 @@
-"""Shared parts of the warm-start figures: arms by initial fraction, gaps, panels."""
+"""Shared parts of the warm-start figures: arms by initial fraction, claims on gaps."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from experiments.harness import plots
-from experiments.reproduce import claims, drawing
+from experiments.reproduce import claims
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset, Scale, presets
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
 from experiments.warm_start.family import FAMILY
-from experiments.warm_start.figures import mark_data
 
 FRACTIONS = (0.1, 0.5, 1.0)
 FEWER = (FRACTIONS[0], FRACTIONS[-1])
@@ -82,7 +80,6 @@ SHORTER: dict[Scale, Size] = {
 """Sizes for figures of many arms: half as long on a laptop."""
 IS_PROJECTED = {"free": False, "projected": True}
 """Whether the weights are projected, by the name of an arm's part."""
-PAPER_LABEL = f"{drawing.PAPER_LABEL},\nof CIFAR-10"
 MARGIN = 0.005
 """The least median difference that counts, half a point. An accuracy on 10,000 images
 has this standard error; differences are between pairs of runs on the same images."""
@@ -120,7 +117,8 @@ def final(runs: Runs, line: str, fraction: float) -> np.ndarray:
 
 def gap(runs: Runs, line: str) -> np.ndarray:
     """Final test accuracy from all data minus that from a tenth of them, by seed."""
-    return final(runs, line, 1.0) - final(runs, line, 0.1)
+    least, most = FEWER
+    return final(runs, line, most) - final(runs, line, least)
 
 
 def gap_claim(
@@ -176,108 +174,6 @@ def table(runs: Runs, preset: Preset) -> str:
 def accuracies(values: np.ndarray) -> str:
     """The median, the lowest and the highest accuracy, with three decimals."""
     return f"{np.median(values):.3f} [{values.min():.3f}, {values.max():.3f}]"
-
-
-def draw_lines(
-    runs: Runs,
-    preset: Preset,
-    lines: Iterable[str],
-    *,
-    metrics: Mapping[str, str],
-    paper: Mapping[str, drawing.Points] | None = None,
-) -> Any:
-    """Draws a column per line, a row per metric and a colour per initial fraction.
-
-    Args:
-      runs: the metrics.
-      preset: the preset of the figure.
-      lines: the lines, with the titles of the columns.
-      metrics: the metrics on the vertical axes, with their labels.
-      paper: test accuracies of the paper's figure by arm, from `points`.
-    """
-    titles = list(lines)
-    figure, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
-    for column, line in enumerate(titles):
-        own = {
-            name(line, fraction): f"from {fraction:.0%}"
-            for fraction in FRACTIONS
-            if name(line, fraction) in preset.arms
-        }
-        for row, (metric, label) in enumerate(metrics.items()):
-            ax = axes[row, column]
-            shown = paper if metric == "test_accuracy" else None
-            drawing.panel(
-                ax,
-                runs,
-                own,
-                metric=metric,
-                paper=points(preset, own, shown or {}),
-                paper_label=PAPER_LABEL,
-            )
-            mark_data(ax, preset.arms[name(line, FRACTIONS[0])])
-            if column == 0:
-                ax.set(ylabel=label)
-        axes[0, column].set_title(line, fontsize="small")
-        axes[-1, column].set(xlabel="updates")
-    for row in axes:
-        drawing.same_heights(row, margin=0.03)
-    drawing.legend(axes[0, -1])
-    return figure
-
-
-def draw_seeds(
-    places: Mapping[str, str],
-    measure: Callable[[str], np.ndarray],
-    *,
-    label: str,
-    height: float,
-) -> Any:
-    """Draws one number for each seed, free and projected side by side.
-
-    Args:
-      places: the places on the horizontal axis, with their labels.
-      measure: gives the values by seed of a line, "<place>, free" or
-        "<place>, projected".
-      label: the label of the vertical axis.
-      height: the height of the figure, in inches.
-    """
-    figure, axes = plots.figure(1, 1, width=8.0, height=height)
-    groups = {
-        constraint: {
-            written: measure(f"{place}, {constraint}")
-            for place, written in places.items()
-        }
-        for constraint in IS_PROJECTED
-    }
-    drawing.seeds_by_group(axes[0, 0], groups)
-    axes[0, 0].set(ylabel=label)
-    return figure
-
-
-def at_the_end(values: Mapping[str, float]) -> dict[str, drawing.Points]:
-    """Points of the paper for arms of which only the last value is known."""
-    return {arm: [(1.0, value)] for arm, value in values.items()}
-
-
-def points(
-    preset: Preset, arms: Iterable[str], paper: Mapping[str, drawing.Points]
-) -> dict[str, drawing.Points]:
-    """The paper's points of some arms on the axis of our runs.
-
-    Args:
-      preset: the preset of the figure.
-      arms: names of arms.
-      paper: points (share of the run, value) for the arms that have any. Our phases are
-        shorter, but the data arrive in the middle of both.
-
-    Returns:
-      Points (updates, value).
-    """
-    return {
-        arm: [(x * preset.arms[arm].num_steps, y) for x, y in paper[arm]]
-        for arm in arms
-        if arm in paper
-    }
 
 
 def figure(

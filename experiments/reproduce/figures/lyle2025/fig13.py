@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce import growing_data
+from experiments.reproduce import growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.warm_start.config import Config
 
@@ -61,10 +61,10 @@ FIGURE = growing_data.figure(
     fewer_fractions=growing_data.FEWER,
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines,
+        growing_panels.draw_lines,
         lines=LINES,
         metrics={"test_accuracy": "test accuracy"},
-        paper=growing_data.at_the_end(PAPER),
+        paper=growing_panels.at_the_end(PAPER),
     ),
     note="Projected. The paper's text says an order of magnitude above the first "
     "rate, its figure twice; this is twice.",

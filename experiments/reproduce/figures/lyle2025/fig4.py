@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce import drawing, growing_data
+from experiments.reproduce import drawing, growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.runs import Runs
 from experiments.warm_start.config import Config
@@ -91,6 +91,6 @@ FIGURE = growing_data.figure(
     LINES,
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines, lines=LINES, metrics=METRICS, paper=PAPER
+        growing_panels.draw_lines, lines=LINES, metrics=METRICS, paper=PAPER
     ),
 )

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce import growing_data
+from experiments.reproduce import growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.warm_start.config import Config
 
@@ -69,10 +69,10 @@ FIGURE = growing_data.figure(
     sizes=growing_data.SHORTER,
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines,
+        growing_panels.draw_lines,
         lines=LINES,
         metrics=METRICS,
-        paper=growing_data.at_the_end(PAPER),
+        paper=growing_panels.at_the_end(PAPER),
     ),
     note="Projected. Our even ratio keeps the mean rate of all weights at the "
     "schedule's; the paper's rate of 0.1 is the share of each layer's L1 norm.",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import plots
-from experiments.reproduce import drawing, growing_data
+from experiments.reproduce import drawing, growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Preset
 from experiments.reproduce.runs import Runs
@@ -96,9 +96,9 @@ def draw(runs: Runs, preset: Preset) -> Any:
     own = {growing_data.name(line, FRACTION): line for line in LINES}
     # Free and projected networks have the same rate, so it is drawn once.
     projected = {arm: line for arm, line in own.items() if "projected" in line}
-    paper = growing_data.points(preset, own, PAPER_CURVES)
+    paper = growing_panels.points(preset, own, PAPER_CURVES)
     top, bottom = axes[:, 0]
-    drawing.panel(top, runs, own, paper=paper, paper_label=growing_data.PAPER_LABEL)
+    drawing.panel(top, runs, own, paper=paper, paper_label=growing_panels.PAPER_LABEL)
     drawing.panel(bottom, runs, projected, metric="learning_rate")
     for ax, label in ((top, "test accuracy"), (bottom, "learning rate, projected")):
         mark_data(ax, next(iter(preset.arms.values())))

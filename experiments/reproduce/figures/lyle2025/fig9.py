@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 
-from experiments.reproduce import growing_data
+from experiments.reproduce import growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figures.lyle2025 import fig4 as aligned
 from experiments.warm_start.config import Config
@@ -40,9 +40,9 @@ FIGURE = growing_data.figure(
     LINES,
     claims_of=claims_of,
     draw=functools.partial(
-        growing_data.draw_lines,
+        growing_panels.draw_lines,
         lines=LINES,
         metrics=aligned.METRICS,
-        paper=growing_data.at_the_end(PAPER),
+        paper=growing_panels.at_the_end(PAPER),
     ),
 )

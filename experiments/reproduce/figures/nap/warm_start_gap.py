@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce import growing_data
+from experiments.reproduce import growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import IS_PROJECTED
@@ -40,7 +40,7 @@ def claims_of(arms: Mapping[str, Config]) -> tuple[Claim, ...]:
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Draws the gap in each setting, with a mark for each seed."""
-    figure = growing_data.draw_seeds(
+    figure = growing_panels.draw_seeds(
         {setting: setting.replace(", ", "\n") for setting in SETTINGS},
         lambda line: growing_data.gap(runs, line),
         label="final test accuracy from 100 %\nless that from 10 %",

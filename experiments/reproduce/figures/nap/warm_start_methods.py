@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from experiments.reproduce import claims, growing_data
+from experiments.reproduce import claims, growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Preset
 from experiments.reproduce.growing_data import IS_PROJECTED
@@ -90,7 +90,7 @@ def measure(preset: Preset) -> Mapping[str, Any]:
 
 def draw(runs: Runs, preset: Preset) -> Any:
     """Draws the final test accuracy of each method, with a mark for each seed."""
-    return growing_data.draw_seeds(
+    return growing_panels.draw_seeds(
         {method: method.replace("_", "\n") for method in METHODS},
         lambda line: growing_data.final(runs, line, FRACTION),
         label="test accuracy at the end",

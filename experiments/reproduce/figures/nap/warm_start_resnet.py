@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.reproduce import growing_data
+from experiments.reproduce import growing_data, growing_panels
 from experiments.reproduce.claims import Claim
 from experiments.reproduce.figure import Figure, Scale
 from experiments.reproduce.figures.lyle2025 import fig4
@@ -40,6 +40,8 @@ FIGURE: Figure = growing_data.figure(
     sizes=SIZES,
     fractions=growing_data.FEWER,
     claims_of=claims_of,
-    draw=functools.partial(growing_data.draw_lines, lines=fig4.LINES, metrics=METRICS),
+    draw=functools.partial(
+        growing_panels.draw_lines, lines=fig4.LINES, metrics=METRICS
+    ),
     note="The paper names the network in its appendix and shows no curve of it.",
 )
