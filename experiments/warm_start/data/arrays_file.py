@@ -25,7 +25,7 @@ from numpy.lib import format as npy
 
 from experiments.harness import files
 from experiments.harness.images.data_sets import Images, Labelled, Spec
-from experiments.harness.messages import UserError
+from experiments.harness.messages import UserError, warn
 
 _ABOUT, _CHECKSUMS = "about.json", "checksums"
 _MOST_ABOUT = 10**6
@@ -69,6 +69,16 @@ def write(path: Path, images: Images, **about: Any) -> None:
                 npy.write_array(contents, array, allow_pickle=False)
         said = files.seal({**about, _CHECKSUMS: _checksums(archive)})
         archive.writestr(zipfile.ZipInfo(_ABOUT), files.dump_json(said))
+
+
+def keep(path: Path, images: Images, **about: Any) -> bool:
+    """Writes the arrays for the next time, or warns; returns whether it could."""
+    try:
+        write(path, images, **about)
+    except OSError as error:
+        warn(f"{path} cannot be kept for the next time: {error.strerror}")
+        return False
+    return True
 
 
 def read_about(path: Path) -> Mapping[str, Any]:

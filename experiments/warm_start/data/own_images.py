@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.harness import files
 from experiments.harness.images.data_sets import FoundSpec, Images, Labelled
-from experiments.harness.messages import UserError, tell, warn
+from experiments.harness.messages import UserError, tell
 from experiments.warm_start.data import arrays_file, decoding, folder, order
 from experiments.warm_start.data.folder import Listing
 
@@ -92,11 +92,7 @@ def decode(listing: Listing, surveyed: FoundSpec) -> FoundSpec:
     """
     found, images = _decoded(listing, surveyed)
     path = listing.directory / ARRAYS
-    try:
-        arrays_file.write(path, images, listing=_key(listing), found=found)
-    except OSError as error:
-        warn(f"{path} cannot be kept for the next time: {error.strerror}")
-    else:
+    if arrays_file.keep(path, images, listing=_key(listing), found=found):
         _decoded.cache_clear()
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness.images.data_sets import SPECS, Images, Labelled, Spec
-from experiments.harness.messages import UserError, tell, warn
+from experiments.harness.messages import UserError, tell
 from experiments.warm_start.data import arrays_file, order
 
 ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz"}
@@ -52,10 +52,7 @@ def load(
         _prepare(builder, directory, download=download)
     tell(f"decoding {dataset}, once")
     images = order.in_order(_decode(builder))
-    try:
-        arrays_file.write(arrays, images, **_IN_ORDER)
-    except OSError as error:
-        warn(f"{arrays} cannot be kept for the next time: {error.strerror}")
+    arrays_file.keep(arrays, images, **_IN_ORDER)
     return images
 
 
