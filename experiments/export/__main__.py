@@ -37,7 +37,8 @@ class Options:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check("directories", self.directories, bool(self.directories), "one or more")
+        if not self.directories:
+            raise ValueError("name one directory of runs or more")
         check("to", self.to, bool(self.to), "one tracker or more")
 
 

@@ -121,9 +121,13 @@ def _given_values(flag: str, argv: Sequence[str]) -> str:
 
 
 def _known_flags(config_class: type, prefix: str = "") -> Iterator[str]:
-    hints = typing.get_type_hints(config_class)
+    from tyro.conf import Positional
+
+    hints = typing.get_type_hints(config_class, include_extras=True)
     for field in dataclasses.fields(config_class):
         kind, name = hints[field.name], prefix + field.name
+        if Positional in getattr(kind, "__metadata__", ()):
+            continue
         if dataclasses.is_dataclass(kind):
             yield from _known_flags(typing.cast(type, kind), f"{name}.")
             continue

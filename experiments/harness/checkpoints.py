@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -180,19 +181,30 @@ def _quiet() -> Iterator[None]:
     """
     logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [log.level for log in logs]
-    report = sys.unraisablehook
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
 
-    def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            report(unraisable)
+    def report_unraisable(said: "sys.UnraisableHookArgs") -> None:
+        if not _is_late(said.exc_value):
+            unraisable(said)
+
+    def report_uncaught(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not _is_late(error):
+            uncaught(kind, error, trace)
 
     for log in logs:
         log.setLevel(logging.CRITICAL + 1)
-    sys.unraisablehook = report_others
+    sys.unraisablehook, sys.excepthook = report_unraisable, report_uncaught
     yield
-    sys.unraisablehook = report
+    sys.unraisablehook, sys.excepthook = unraisable, uncaught
     for log, level in zip(logs, levels, strict=True):
         log.setLevel(level)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Whether a thread of orbax found that the others have ended."""
+    return str(error) == "Event loop is closed"
 
 
 @contextlib.contextmanager

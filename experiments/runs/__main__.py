@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from experiments.harness import found_runs
-from experiments.harness.checks import check
 from experiments.harness.command_line import parse, run
 from experiments.harness.messages import UserError, tell
 from experiments.runs import columns, csv_text, reading, selection, table
@@ -51,7 +50,8 @@ class Options:
         Raises:
           ValueError: names the field, the value and what is allowed.
         """
-        check("directories", self.directories, bool(self.directories), "one or more")
+        if not self.directories:
+            raise ValueError("name one directory of runs or more")
         for condition in self.where:
             selection.parse(condition)
 

@@ -26,6 +26,7 @@ SUFFIXES = frozenset(
 """Suffixes of images; a file with another suffix is no image."""
 MOST_CLASSES = 10_000
 """The most classes; more are a mistake, such as a folder for each image."""
+_DEEPEST = 50
 
 
 class Image(NamedTuple):
@@ -72,6 +73,8 @@ def listed(directory: Path) -> Listing:
                 "class (--data-directory)"
             )
         train, test, others = _halves(directory)
+        above = {directory, train, test or train}
+        others += [path for own in sorted(above) for path in _images_in(own)]
         halves = [_half(half) for half in (train, test) if half is not None]
     _check_classes(train, halves[0].classes)
     if test is not None:
@@ -130,7 +133,7 @@ def _half(directory: Path) -> _Half:
     for label, name in enumerate(classes):
         before = len(images)
         for path in sorted(_files(directory / name)):
-            if os.path.splitext(path)[1].lower() not in SUFFIXES:
+            if not _is_image(path):
                 ignored.append(path)
                 continue
             images.append(Image(path, label))
@@ -148,6 +151,17 @@ def _folders(directory: Path) -> list[str]:
     return sorted(name for name in names if not _is_hidden(name))
 
 
+def _images_in(directory: Path) -> list[str]:
+    """Images beside the folders of classes, which belong to none."""
+    with os.scandir(directory) as entries:
+        own = [entry for entry in entries if not _is_hidden(entry.name)]
+    return sorted(one.path for one in own if _is_image(one.name) and one.is_file())
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
 def _files(
     directory: str | Path, above: Sequence[tuple[int, int]] = ()
 ) -> Iterator[str]:
@@ -156,8 +170,11 @@ def _files(
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise UserError(
-            f"{directory} leads back to a folder that it is in: remove this link"
+            f"{directory} leads back to a folder that it is in: remove the link in "
+            "this path"
         )
+    if len(above) > _DEEPEST:
+        raise UserError(f"{directory} is in more than {_DEEPEST} folders of one class")
     with os.scandir(directory) as entries:
         seen = [entry for entry in entries if not _is_hidden(entry.name)]
     for entry in seen:

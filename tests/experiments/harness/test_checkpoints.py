@@ -221,13 +221,17 @@ def test_a_full_disk_is_an_os_error_and_keeps_what_is_there(
 
 def test_threads_that_failed_too_stay_silent_after_an_error(monkeypatch):
     reported = []
-    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda said: reported.append(said.exc_value)
+    )
+    monkeypatch.setattr(sys, "excepthook", lambda _, error, __: reported.append(error))
     with pytest.raises(OSError, match="full"), checkpoints_module._quiet():
         raise OSError("full")
     for message in ("Event loop is closed", "something else"):
         error = RuntimeError(message)
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
-    assert [str(one.exc_value) for one in reported] == ["something else"]
+        sys.excepthook(RuntimeError, error, None)
+    assert [str(error) for error in reported] == ["something else"] * 2
 
 
 def test_a_pipe_in_an_older_checkpoint_is_refused(checkpoints, tmp_path):

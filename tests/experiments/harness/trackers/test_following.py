@@ -195,8 +195,12 @@ def test_one_run_that_fails_does_not_stop_others(
 @pytest.mark.parametrize(
     ("argv", "end"),
     [
-        ([], (2, "directories=(): must be one or more")),
+        ([], (2, "name one directory of runs or more")),
         (["runs"], (2, "to=(): must be one tracker or more")),
+        (
+            ["runs", "--to", "wandb", "--directories=x"],
+            (2, "unknown flag --directories; see"),
+        ),
         (["runs", "--to", "mlflow"], (2, "invalid choice 'mlflow'")),
         (["runs", "--to", "tensorboard"], (1, "runs cannot be read")),
         ([".", "--to", "tensorboard"], (1, "there are no runs in .")),

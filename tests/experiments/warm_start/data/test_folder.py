@@ -154,6 +154,18 @@ def test_another_layout_is_one_line(halves, change, arguments, message):
     assert "\n" not in str(caught.value)
 
 
+def test_images_beside_the_classes_are_told(halves):
+    make(halves, "1.png", "train/2.png", "test/3.png", "train/notes.txt")
+    loose = ("1.png", "test/3.png", "train/2.png")
+    assert folder.listed(halves).ignored == tuple(str(halves / own) for own in loose)
+
+
+def test_folders_without_end_are_one_line(halves):
+    make(halves, f"train/ant/{'x/' * 60}1.png")
+    with pytest.raises(UserError, match="in more than 50 folders of one class"):
+        folder.listed(halves)
+
+
 @pytest.mark.parametrize("train", ["train", "Train"])
 def test_images_that_are_in_no_class_are_one_line(tmp_path, train):
     make(tmp_path, f"{train}/1.png", "test/1.png")
