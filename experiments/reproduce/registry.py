@@ -10,6 +10,8 @@ from typing import Any
 from experiments.reproduce import figures
 from experiments.reproduce.figure import Figure, Scale
 
+LIST = "python -m experiments.reproduce --list"
+
 
 @functools.cache
 def known() -> dict[str, Figure]:
@@ -29,12 +31,14 @@ def find(name: str) -> Figure:
       ValueError: there is no such figure.
     """
     if not name:
-        raise ValueError(f"name a figure: {suggestion('')}")
+        raise ValueError(f"name a figure: {LIST} names all")
     if name in known():
         return known()[name]
     figure = None if "/" in name else _of_module(name)
     if figure is None:
-        raise ValueError(f"no figure {name!r} here; there are {suggestion(name)}")
+        close = difflib.get_close_matches(name, known(), n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"no figure {name!r} here{meant}: {LIST} names all")
     return figure
 
 
@@ -45,12 +49,6 @@ def check_scale(figure: Figure, scale: Scale) -> None:
         raise ValueError(
             f"scale={scale}: must be one of {scales} for {figure.name} (--scale)"
         )
-
-
-def suggestion(name: str) -> str:
-    """The known names, the most similar one first, for a message."""
-    close = difflib.get_close_matches(name, known(), n=1)
-    return ", ".join(dict.fromkeys([*close, *known()]))
 
 
 def natural(name: str) -> list[Any]:

@@ -577,7 +577,7 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "name a figure: kumar2024/fig"),
+        ([], "name a figure: python -m experiments.reproduce --list"),
         (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here"),
         (["no.such.module"], "no figure 'no.such.module' here"),
         (

@@ -210,8 +210,9 @@ def test_what_is_measured_beside_the_runs_is_measured_once(finished):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here; there are test/tiny"),
-        ([], "name a figure: test/tiny"),
+        (["lyle2025/fig99"], "no figure 'lyle2025/fig99' here: python -m"),
+        (["tests/tiny"], "'tests/tiny' here (did you mean test/tiny?): python -m"),
+        ([], "name a figure: python -m experiments.reproduce --list names all"),
         (["test/tiny", "--scale", "huge"], "invalid choice 'huge'"),
         (
             ["test/tiny", "--seeds", "-1"],
