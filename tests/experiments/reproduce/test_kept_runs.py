@@ -10,6 +10,15 @@ from experiments.reproduce import registry
 from experiments.reproduce.reproduce import reproduce
 from helpers.checkout.programs import ROOT
 
+HOLDING = {
+    "lyle2025_fig5a": 2,
+    "lyle2025_fig6": 1,
+    "nap_minatar_cycles": 1,
+    "nap_warm_start_gap": 4,
+    "nap_warm_start_methods": 12,
+    "nap_warm_start_resnet": 1,
+}
+"""How many claims hold, as the pages tell, of the figures of which all runs are kept."""
 ARCHIVES = sorted((ROOT / "docs" / "runs").glob("*.tar.xz"))
 
 
@@ -31,4 +40,5 @@ def test_kept_runs_are_taken_and_draw_a_figure_that_is_whole(archive, tmp_path, 
             pytest.importorskip("rliable", reason="the extra [atari] is not installed")
         verdicts = reproduce(figure, scale or "laptop", tmp_path, draw_only=True)
         assert len(verdicts) == len(preset.claims)
+        assert sum(verdict.holds for verdict in verdicts) == HOLDING[name]
         assert ".png" in capsys.readouterr().out
