@@ -33,7 +33,7 @@ def draw_lines(
       paper: test accuracies of the paper's figure by arm, from `points`.
     """
     titles = list(lines)
-    panels, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
+    figure, axes = plots.figure(len(metrics), len(titles), width=3.6, height=2.4)
     for column, line in enumerate(titles):
         own = {
             name(line, fraction): f"from {fraction:.0%}"
@@ -59,7 +59,7 @@ def draw_lines(
     for row in axes:
         drawing.same_heights(row, margin=0.03)
     drawing.legend(axes[0, -1])
-    return panels
+    return figure
 
 
 def draw_seeds(
@@ -78,7 +78,7 @@ def draw_seeds(
       label: the label of the vertical axis.
       height: the height of the figure, in inches.
     """
-    panels, axes = plots.figure(1, 1, width=8.0, height=height)
+    figure, axes = plots.figure(1, 1, width=8.0, height=height)
     groups = {
         constraint: {
             written: measure(f"{place}, {constraint}")
@@ -88,7 +88,7 @@ def draw_seeds(
     }
     drawing.seeds_by_group(axes[0, 0], groups)
     axes[0, 0].set(ylabel=label)
-    return panels
+    return figure
 
 
 def at_the_end(values: Mapping[str, float]) -> dict[str, drawing.Points]:

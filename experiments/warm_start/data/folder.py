@@ -27,6 +27,7 @@ SUFFIXES = frozenset(
 MOST_CLASSES = 10_000
 """The most classes; more are a mistake, such as a folder for each image."""
 _DEEPEST = 50
+"""The most folders within folders of a class."""
 
 
 class Image(NamedTuple):
