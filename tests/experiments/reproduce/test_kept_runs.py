@@ -18,7 +18,7 @@ HOLDING = {
     "nap_warm_start_methods": 12,
     "nap_warm_start_resnet": 1,
 }
-"""How many claims hold, as the pages tell, of the figures of which all runs are kept."""
+"""How many claims hold, as the pages tell, where all runs of a figure are kept."""
 ARCHIVES = sorted((ROOT / "docs" / "runs").glob("*.tar.xz"))
 
 
