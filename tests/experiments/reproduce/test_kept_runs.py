@@ -15,7 +15,7 @@ HOLDING = {
     "lyle2025_fig6": 1,
     "nap_minatar_cycles": 1,
     "nap_warm_start_gap": 4,
-    "nap_warm_start_methods": 12,
+    "nap_warm_start_methods": 11,
     "nap_warm_start_resnet": 1,
 }
 """How many claims hold, as the pages tell, where all runs of a figure are kept."""
