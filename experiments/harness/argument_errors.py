@@ -6,13 +6,14 @@ that follows the terminal; here they are captured in a fixed layout and read.
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import os
 import re
 import typing
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+
+from experiments.harness.messages import nearest
 
 _KINDS = {"INT": "an integer", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
 
@@ -69,9 +70,7 @@ def explain_unknown(unknown: Sequence[str], config_class: type) -> str:
     if not flags:
         return f"unexpected argument {unknown[0]!r}"
     flag = flag_of(flags[0].partition("=")[0].lstrip("-"))
-    known = list(_known_flags(config_class))
-    close = difflib.get_close_matches(flag, known, n=1, cutoff=0.7)
-    return f"unknown flag {flag}" + (f" (did you mean {close[0]}?)" if close else "")
+    return f"unknown flag {flag}" + nearest(flag, _known_flags(config_class), 0.7)
 
 
 def _post_init_message(stop: SystemExit) -> str | None:

@@ -1,7 +1,9 @@
 """Messages to the user besides results: one line at a time, on stderr."""
 
 import contextlib
+import difflib
 import sys
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -27,6 +29,12 @@ def printable(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, such as "1 arm" or "2 arms"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A question for the known name that is nearest, if one is; else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def print_line(text: str) -> None:

@@ -1,12 +1,12 @@
 """Finds the figures: `lyle2025/fig3` is the module `figures/lyle2025/fig3.py`."""
 
-import difflib
 import functools
 import importlib
 import pkgutil
 import re
 from typing import Any
 
+from experiments.harness.messages import nearest
 from experiments.reproduce import figures
 from experiments.reproduce.figure import Figure, Scale
 
@@ -36,8 +36,7 @@ def find(name: str) -> Figure:
         return known()[name]
     figure = None if "/" in name else _of_module(name)
     if figure is None:
-        close = difflib.get_close_matches(name, known(), n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
+        meant = nearest(name, known())
         raise ValueError(f"no figure {name!r} here{meant}: {LIST} names all")
     return figure
 

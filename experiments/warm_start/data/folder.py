@@ -13,7 +13,7 @@ from typing import NamedTuple
 from experiments.harness import files
 from experiments.harness.messages import UserError
 
-TRAIN, TRAINS = "train", ("train", "training")
+TRAINS = ("train", "training")
 TESTS = ("test", "testing", "val", "valid", "validation")
 """Names of the halves' folders, in lower or upper case; the first that exists is
 taken."""
@@ -111,7 +111,7 @@ def _halves(directory: Path) -> tuple[Path, Path | None, list[str]]:
             f"{directory / train}, and a part of it is set aside to test on"
         )
     if test:
-        raise UserError(f"{directory} has {test} and no {TRAIN}: add it")
+        raise UserError(f"{directory} has {test} and no {TRAINS[0]}: add it")
     halves = [name for name in there if name.lower() in TRAINS]
     if halves and any(name.lower() in TESTS for name in there):
         raise UserError(
@@ -147,16 +147,16 @@ def _half(directory: Path) -> _Half:
 
 
 def _folders(directory: Path) -> list[str]:
-    with os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if entry.is_dir()]
-    return sorted(name for name in names if not _is_hidden(name))
+    return sorted(entry.name for entry in _visible(directory) if entry.is_dir())
 
 
 def _images_in(directory: Path) -> list[str]:
     """Images beside the folders of classes, which belong to none."""
-    with os.scandir(directory) as entries:
-        own = [entry for entry in entries if not _is_hidden(entry.name)]
-    return sorted(one.path for one in own if _is_image(one.name) and one.is_file())
+    return sorted(
+        entry.path
+        for entry in _visible(directory)
+        if _is_image(entry.name) and entry.is_file()
+    )
 
 
 def _is_image(name: str) -> bool:
@@ -176,18 +176,21 @@ def _files(
         )
     if len(above) > _DEEPEST:
         raise UserError(f"{directory} is in more than {_DEEPEST} folders of one class")
-    with os.scandir(directory) as entries:
-        seen = [entry for entry in entries if not _is_hidden(entry.name)]
-    for entry in seen:
+    for entry in _visible(directory):
         if entry.is_dir():
             yield from _files(entry.path, (*above, here))
         else:
             yield entry.path
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a name is that of a hidden file, as in archives of macOS."""
-    return name.startswith(".") or name == "__MACOSX"
+def _visible(directory: str | Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, without hidden files and those of macOS's archives."""
+    with os.scandir(directory) as entries:
+        return [
+            entry
+            for entry in entries
+            if not entry.name.startswith(".") and entry.name != "__MACOSX"
+        ]
 
 
 def _mark(path: str, directory: Path) -> bytes:

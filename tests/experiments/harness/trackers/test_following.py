@@ -21,7 +21,7 @@ TINY = FAMILY.config_class(
 )
 LOGGED = dataclasses.replace(TINY, log=("tensorboard",))
 LONG = dataclasses.replace(LOGGED, num_steps=6_000)
-"""It lasts for seconds, because it evaluates so often, and needs no other program."""
+"""It lasts, because it evaluates so often, and needs no other program."""
 AGAIN = "python -m experiments.export '/"
 """What logs a run, whose path needs quotes for a shell."""
 
