@@ -133,8 +133,8 @@ class Experiment:
         config, params = self.config, state.params
         phase = jnp.maximum(state.step - 1, 0) // config.phase_steps
         num_available = hyper.examples_by_phase[phase]
-        train_accuracy, features = self._fixed_points(
-            params, split, arrays, num_available
+        features, train_accuracy, changes = self.changes(
+            state, split, arrays, num_available
         )
         weights = layer_values(
             jax.tree.map(optax.tree.norm, of_matrices(params, params))
@@ -147,12 +147,7 @@ class Experiment:
             "train_accuracy": train_accuracy,
             "test_accuracy": self._test_accuracy(params, arrays),
             "num_available": num_available,
-            "feature_covariance_change": metrics.feature_covariance_change(
-                _pooled(state.reference), _pooled(features)
-            ),
-            "activation_pattern_change": metrics.activation_pattern_change(
-                _flat(state.reference), _flat(features)
-            ),
+            **changes,
             "dormant_fraction": metrics.dormant_fraction(features),
             "weight_norm": optax.tree.norm(list(weights.values())),
             "update_norm": optax.tree.norm(update_norms),
@@ -168,6 +163,30 @@ class Experiment:
             reference=features,
         )
         return state, results
+
+    def changes(
+        self,
+        state: TrainState,
+        split: Split,
+        arrays: Arrays,
+        num_available: Any = NUM_FIXED_POINTS,
+    ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        """Features of the fixed points, the accuracy on them, and how they changed.
+
+        A part of `evaluate`, whose time `benchmarks.images.metrics` measures.
+        """
+        accuracy, features = self._fixed_points(
+            state.params, split, arrays, num_available
+        )
+        results = {
+            "feature_covariance_change": metrics.feature_covariance_change(
+                _pooled(state.reference), _pooled(features)
+            ),
+            "activation_pattern_change": metrics.activation_pattern_change(
+                _flat(state.reference), _flat(features)
+            ),
+        }
+        return features, accuracy, results
 
     def _new_model(self, rngs: nnx.Rngs) -> ImageClassifier:
         model = {"cnn": CifarCNN, "resnet18": ResNet18}[self.config.model]

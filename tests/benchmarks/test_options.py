@@ -1,8 +1,9 @@
-"""Every option of every benchmark with extreme and wrong values."""
+"""Each benchmark: extreme and wrong values of each option, and the least to measure."""
 
 import importlib
 import os
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,21 @@ FOUND = [
     in (importlib.util.find_spec(module.name).loader.get_source(module.name))
     and module.name != "benchmarks.options"
 ]
+LEAST = {
+    "grokking_step": ("--rounds=1 --steps=1", "nap_optax "),
+    "images.convolutions": ("--rounds=1 --batch=1", "inputs, Winograd "),
+    "images.metrics": ("--rounds=1 --updates=1", "changes: "),
+    "images.operations": ("--rounds=1 --batch=1", "all, one after the other"),
+    "images.step": (
+        "--models=cifar_cnn --cores=1 --rounds=1 --steps=1 --batch=1",
+        "ours ",
+    ),
+    "import_time": ("--rounds=1", "median "),
+    "projection": ("--rounds=1 --steps=1", "persistent state"),
+    "sweep": ("--rounds=1 --steps=1 --seeds=1", "batch, vectorised: "),
+}
+"""The quickest options, and what is printed last or among the last, of the benchmarks
+that have no test file of their own."""
 BAD = ["0", "-1", "1.5", "nan", "", "x", "2147483648", str(10**12), str(10**30)]
 
 
@@ -71,8 +87,20 @@ def test_a_bad_value_is_one_line(name, monkeypatch, capsys):
         print(f"\n{name}: {counts}")
 
 
-def test_all_command_lines_are_known():
+def test_all_command_lines_are_known_and_measured_in_a_test():
     assert len(FOUND) == 15
+    for name in FOUND:
+        _, topic, *_ = name.split(".")
+        own = Path(__file__).with_name(f"test_{topic}.py")
+        assert name.removeprefix("benchmarks.") in LEAST or own.exists(), name
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", LEAST)
+def test_the_least_is_measured(name, capfd):
+    options, printed = LEAST[name]
+    importlib.import_module(f"benchmarks.{name}").main(options.split())
+    assert printed in capfd.readouterr().out
 
 
 def test_a_platform_that_is_not_here_is_one_line(run_python):
