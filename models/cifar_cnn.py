@@ -12,6 +12,7 @@ from flax import nnx
 
 from models.images import Features, ImageClassifier, check_image_shape, check_size
 from models.layers import conv, conv_norm, identity, linear, relu
+from models.normalization import ChannelNorm
 
 __all__ = ["CifarCNN"]
 
@@ -34,6 +35,10 @@ class CifarCNN(ImageClassifier):
     with variance 1 / (inputs), so that its squared Frobenius norm is about the number
     of its outputs.
 
+    With ``normalize_hidden`` there is a LayerNorm over the units before the hidden
+    layer's ReLU too. The paper's appendix names none there, but its section 2.3 says
+    that Normalize-and-Project has one before each nonlinearity.
+
     The paper gives neither strides nor the hidden width. Under projection, its Figure 4
     shows a parameter norm of 20.1 throughout. With 300 hidden units the norm of all
     kernels is √(3 · 32 + 300 + 10) = 20.15, so we take 300. The strides do not show in
@@ -41,8 +46,8 @@ class CifarCNN(ImageClassifier):
 
     A convolution's kernel can be multiplied by c > 0 without changing the function, if
     the following variance is far above ε = 1e-6. So can a normalisation's ``scale`` and
-    ``bias`` together, if a normalised convolution follows. Multiplying the hidden or
-    the last kernel by c multiplies the logits by c.
+    ``bias`` together, if a normalised layer follows. Multiplying the last kernel by c
+    multiplies the logits by c; so does the hidden kernel, unless it is normalised.
 
     :meth:`features` are ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height,
     width, channels)`` after the strides so far, and ``hidden``, shape ``(n,
@@ -56,13 +61,14 @@ class CifarCNN(ImageClassifier):
       hidden_dim: units of the hidden layer.
       normalize: whether to have the three normalisations; if not, each is the identity
         and has no parameters.
+      normalize_hidden: whether to normalise the hidden layer as well.
       rngs: random number generators for the initial parameters.
 
     Raises:
-      ValueError: if a size or stride is not an int of at least 1 (``channels``: of at
-        least 2 if normalised, because one channel alone is normalised to 0), or
-        ``image_shape`` or ``strides`` does not have three; when called, if the images
-        are not floating or of another shape.
+      ValueError: if a size or stride is not an int of at least 1 (``channels`` and
+        ``hidden_dim``: of at least 2 if normalised, because one alone is normalised to
+        0), or ``image_shape`` or ``strides`` does not have three; when called, if the
+        images are not floating or of another shape.
 
     Examples:
       >>> import jax
@@ -88,12 +94,13 @@ class CifarCNN(ImageClassifier):
         strides: Sequence[int] = (2, 2, 1),
         hidden_dim: int = 300,
         normalize: bool = True,
+        normalize_hidden: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
         check_image_shape(image_shape)
         check_size("num_classes", num_classes)
         check_size("channels", channels, 2 if normalize else 1)
-        check_size("hidden_dim", hidden_dim)
+        check_size("hidden_dim", hidden_dim, 2 if normalize_hidden else 1)
         _check_strides(strides)
         height, width, inputs = image_shape
         for stride in strides:
@@ -106,6 +113,9 @@ class CifarCNN(ImageClassifier):
         self.conv_2, self.norm_2 = layer(channels, channels, *third)
         normal = nnx.initializers.lecun_normal()
         self.hidden = linear(height * width * channels, hidden_dim, normal, rngs)
+        self.norm_hidden = (
+            ChannelNorm(hidden_dim, rngs=rngs) if normalize_hidden else identity
+        )
         self.logits = linear(hidden_dim, num_classes, normal, rngs)
 
     def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
@@ -117,7 +127,8 @@ class CifarCNN(ImageClassifier):
 
     def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
         """The hidden layer and the logits."""
-        units = jax.nn.relu(self.hidden(hidden.reshape(len(hidden), -1)))
+        units = self.norm_hidden(self.hidden(hidden.reshape(len(hidden), -1)))
+        units = jax.nn.relu(units)
         return self.logits(units), {"hidden": units}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.harness.checks import FLOAT32_MAX, check, check_range
+from experiments.harness.checks import FLOAT32_MAX, check, check_range, check_unread
 from experiments.harness.config import RunConfig, per_member
 from experiments.warm_start.data import SPECS, FoundSpec, Spec
 
@@ -54,6 +54,9 @@ class Config(RunConfig):
     model: Model = "cnn"
     """Network: the paper's small CNN or its ResNet-18, without biases in linear
     transforms."""
+    normalize_hidden: bool = False
+    """LayerNorm before the ReLU of the CNN's hidden layer, as Normalize-and-Project has
+    before each nonlinearity. The paper's appendix names none there."""
     initial_fraction: float = per_member(0.1, "examples_by_phase")
     """Share of the training examples that is available from the beginning. The paper
     has 0.1, 0.5 and 1."""
@@ -147,6 +150,10 @@ class Config(RunConfig):
             self.num_phases,
             self.num_phases > 1 or self.initial_fraction == 1,
             "at least 2, or the data are never added",
+        )
+        only_of_cnn = ("normalize_hidden",)
+        check_unread(
+            self, [(self.model == "cnn", only_of_cnn, f"with model={self.model}")]
         )
         self._check_folder()
         if self.is_resolved:

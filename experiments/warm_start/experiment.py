@@ -189,9 +189,15 @@ class Experiment:
         return features, accuracy, results
 
     def _new_model(self, rngs: nnx.Rngs) -> ImageClassifier:
-        model = {"cnn": CifarCNN, "resnet18": ResNet18}[self.config.model]
-        spec = self.config.spec
-        return model(spec.image_shape, spec.num_classes, rngs=rngs)
+        config = self.config
+        sizes = config.spec.image_shape, config.spec.num_classes
+        match config.model:
+            case "cnn":
+                return CifarCNN(
+                    *sizes, normalize_hidden=config.normalize_hidden, rngs=rngs
+                )
+            case "resnet18":
+                return ResNet18(*sizes, rngs=rngs)
 
     def _fresh_params(self, key: jax.Array, hyper: Hyperparameters) -> Any:
         model = self._new_model(nnx.Rngs(key))

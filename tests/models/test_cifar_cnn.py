@@ -28,15 +28,22 @@ CONVOLUTIONS = ("conv_0", "conv_1", "conv_2")
 
 
 @functools.cache  # so that tests share what was compiled
-def build(normalize=True, dtype=jnp.float32, epsilon=True):
+def build(normalize=True, dtype=jnp.float32, epsilon=True, normalize_hidden=False):
     def model():
-        model = CifarCNN(SHAPE, 4, normalize=normalize, rngs=nnx.Rngs(0), **SIZES)
+        model = CifarCNN(
+            SHAPE,
+            4,
+            normalize=normalize,
+            normalize_hidden=normalize_hidden,
+            rngs=nnx.Rngs(0),
+            **SIZES,
+        )
         return model if epsilon else without_epsilon(model)
 
     return split(model, dtype)
 
 
-def reference(params, images, normalize):
+def reference(params, images, normalize, normalize_hidden):
     """Logits and features, in numpy."""
     p = jax.tree.map(np.asarray, nnx.to_pure_dict(params))
     h, features = np.asarray(images), {}
@@ -50,22 +57,27 @@ def reference(params, images, normalize):
         h = convolution(h, p[name]["kernel"], stride, (0, 0))
         h = relu(layer_norm(h, p[norm]) if normalize else h)
         features[name] = h
-    hidden = relu(h.reshape(len(h), -1) @ p["hidden"]["kernel"])
+    hidden = h.reshape(len(h), -1) @ p["hidden"]["kernel"]
+    hidden = relu(layer_norm(hidden, p["norm_hidden"]) if normalize_hidden else hidden)
     features["hidden"] = hidden
     return hidden @ p["logits"]["kernel"], features
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(
+    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
+)
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(jnp.float32, 2e-5), (jnp.float64, 1e-11)]
 )
-def test_values_equal_plain_numpy(normalize, dtype, tolerance):
+def test_values_equal_plain_numpy(normalize, normalize_hidden, dtype, tolerance):
     with jax.enable_x64(dtype == jnp.float64):
-        apply, params = build(normalize, dtype)
+        apply, params = build(normalize, dtype, normalize_hidden=normalize_hidden)
         images = random_images(3, SHAPE, dtype)
         logits, features = apply(params, images, "logits_and_features")
         assert logits.dtype == dtype
-        expected_logits, expected = reference(params, images, normalize)
+        expected_logits, expected = reference(
+            params, images, normalize, normalize_hidden
+        )
         np.testing.assert_allclose(
             logits, expected_logits, rtol=tolerance, atol=tolerance
         )
@@ -95,10 +107,12 @@ def test_features_are_those_of_the_forward_pass():
     np.testing.assert_allclose(features["hidden"] @ last, logits, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalize", [False, True])
-def test_parameter_names_and_shapes(normalize):
+@pytest.mark.parametrize(
+    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
+)
+def test_parameter_names_and_shapes(normalize, normalize_hidden):
     """No bias but those of the normalisations."""
-    _, params = build(normalize)
+    _, params = build(normalize, normalize_hidden=normalize_hidden)
     expected = {
         "conv_0/kernel": (5, 5, 2, 6),
         "conv_1/kernel": (3, 3, 6, 6),
@@ -109,6 +123,8 @@ def test_parameter_names_and_shapes(normalize):
     if normalize:
         for i in range(3):
             expected |= {f"norm_{i}/scale": (6,), f"norm_{i}/bias": (6,)}
+    if normalize_hidden:
+        expected |= {"norm_hidden/scale": (7,), "norm_hidden/bias": (7,)}
     shapes = {path: leaf.shape for path, leaf in leaves_by_path(params).items()}
     assert shapes == expected
 
@@ -156,8 +172,10 @@ def test_initial_norms_and_the_total_of_the_paper():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*CONVOLUTIONS, "hidden", "logits"])
-@pytest.mark.parametrize("normalize", [False, True])
-def test_scaling_one_kernel(name, normalize):
+@pytest.mark.parametrize(
+    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
+)
+def test_scaling_one_kernel(name, normalize, normalize_hidden):
     """Invariant before a normalisation; else the logits are multiplied as well.
 
     Exactly so with ε = 0. With ε = 1e-6, whose share of the variance of a position
@@ -166,25 +184,28 @@ def test_scaling_one_kernel(name, normalize):
     factor = 3.0
     with jax.enable_x64(True):
         images = random_images(3, SHAPE, jnp.float64)
-        invariant = normalize and name in CONVOLUTIONS
+        normalized = (normalize and name in CONVOLUTIONS) or (
+            normalize_hidden and name == "hidden"
+        )
         for epsilon, tolerance in ((False, 1e-11), (True, 3e-5)):
-            apply, params = build(normalize, jnp.float64, epsilon)
+            apply, params = build(normalize, jnp.float64, epsilon, normalize_hidden)
             logits = apply(params, images)
             other = apply(scaled(params, {f"{name}/kernel"}, factor), images)
-            expected = logits if invariant else factor * logits
+            expected = logits if normalized else factor * logits
             np.testing.assert_allclose(other, expected, rtol=tolerance, atol=tolerance)
         assert jnp.abs(logits).max() > 0.1
 
 
+@pytest.mark.parametrize("normalize_hidden", [False, True])
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_scaling_a_normalization(index):
+def test_scaling_a_normalization(index, normalize_hidden):
     """Scale and offset together, if a normalised layer follows; neither one alone."""
     names = {f"norm_{index}/scale", f"norm_{index}/bias"}
     with jax.enable_x64(True):
-        apply, params = build(True, jnp.float64, epsilon=False)
+        apply, params = build(True, jnp.float64, False, normalize_hidden)
         images = random_images(3, SHAPE, jnp.float64)
         logits = apply(params, images)
-        expected = 3 * logits if index == 2 else logits
+        expected = 3 * logits if index == 2 and not normalize_hidden else logits
         together = apply(scaled(params, names, 3.0), images)
         np.testing.assert_allclose(together, expected, rtol=1e-10)
         for name in names:
@@ -272,6 +293,10 @@ def test_arrays_that_are_not_its_images(shape, dtype, method):
         (
             {"channels": 0, "normalize": False},
             r"channels must be an int of at least 1, got 0\.",
+        ),
+        (
+            {"hidden_dim": 1, "normalize_hidden": True},
+            r"hidden_dim must be an int of at least 2, got 1\.",
         ),
         ({"hidden_dim": 2.5}, r"hidden_dim must be an int of at least 1, got 2\.5\."),
         ({"hidden_dim": True}, r"hidden_dim must be an int of at least 1, got True\."),
