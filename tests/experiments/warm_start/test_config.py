@@ -105,6 +105,10 @@ def test_what_a_folder_has_too_little_of_is_named(changes, message):
             {"num_train_examples": 100, "initial_fraction": 1.0},
             "batch_size=250: must be at most the 100 training examples",
         ),
+        (
+            {"normalize_hidden": True, "model": "resnet18"},
+            "normalize_hidden=True: must be left out with model=resnet18",
+        ),
         ({"growth": 3.0}, "growth=3.0: must be left out with schedule=aligned"),
         (
             {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},

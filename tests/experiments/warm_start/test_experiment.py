@@ -161,6 +161,12 @@ def test_when_data_come_the_method_acts_on_that_update():
     assert int(optax.tree.get(after.opt_state, "num_restarts")) == 1
 
 
+def test_the_hidden_layer_is_normalised_if_asked():
+    for config in (TINY, dataclasses.replace(TINY, normalize_hidden=True)):
+        params = steps(config, num_steps=0)[1].params
+        assert ("norm_hidden" in params) == config.normalize_hidden
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
@@ -169,6 +175,7 @@ def test_when_data_come_the_method_acts_on_that_update():
         {"method": "last_layer_reset", "schedule": "five_cycles"},
         {"method": "l2_init", "layer_rates": "slow_features"},
         {"method": "weight_clipping", "project": False},
+        {"normalize_hidden": True},
         {"method": "spectral", "augment": True, "label_noise": 0.3},
         {"schedule": "cusum", "layer_rates": "even_ratio", "num_phases": 3},
     ],
