@@ -62,6 +62,7 @@ class CifarCNN(ImageClassifier):
       normalize: whether to have the three normalisations; if not, each is the identity
         and has no parameters.
       normalize_hidden: whether to normalise the hidden layer as well.
+      offsets: whether normalisations have ``bias``.
       rngs: random number generators for the initial parameters.
 
     Raises:
@@ -95,6 +96,7 @@ class CifarCNN(ImageClassifier):
         hidden_dim: int = 300,
         normalize: bool = True,
         normalize_hidden: bool = False,
+        offsets: bool = True,
         rngs: nnx.Rngs,
     ) -> None:
         check_image_shape(image_shape)
@@ -106,7 +108,7 @@ class CifarCNN(ImageClassifier):
         for stride in strides:
             height, width = math.ceil(height / stride), math.ceil(width / stride)
         self.image_shape = tuple(image_shape)
-        layer = partial(_layer, normalize=normalize, rngs=rngs)
+        layer = partial(_layer, normalize=normalize, offsets=offsets, rngs=rngs)
         first, second, third = zip(KERNEL_SIZES, strides, strict=True)
         self.conv_0, self.norm_0 = layer(inputs, channels, *first)
         self.conv_1, self.norm_1 = layer(channels, channels, *second)
@@ -114,7 +116,9 @@ class CifarCNN(ImageClassifier):
         normal = nnx.initializers.lecun_normal()
         self.hidden = linear(height * width * channels, hidden_dim, normal, rngs)
         self.norm_hidden = (
-            ChannelNorm(hidden_dim, rngs=rngs) if normalize_hidden else identity
+            ChannelNorm(hidden_dim, use_bias=offsets, rngs=rngs)
+            if normalize_hidden
+            else identity
         )
         self.logits = linear(hidden_dim, num_classes, normal, rngs)
 
@@ -139,12 +143,14 @@ def _layer(
     stride: int,
     *,
     normalize: bool,
+    offsets: bool,
     rngs: nnx.Rngs,
 ) -> tuple[nnx.Conv, Callable[[jax.Array], jax.Array]]:
     """A convolution, and the function that follows it."""
+    sizes = inputs, outputs, size, stride
     if normalize:
-        return conv_norm(inputs, outputs, size, stride, padding="SAME", rngs=rngs)
-    return conv(inputs, outputs, size, stride, padding="SAME", rngs=rngs), identity
+        return conv_norm(*sizes, padding="SAME", use_bias=offsets, rngs=rngs)
+    return conv(*sizes, padding="SAME", rngs=rngs), identity
 
 
 def _check_strides(strides: Any) -> None:

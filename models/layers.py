@@ -148,11 +148,13 @@ def conv_norm(
     rngs: nnx.Rngs,
     convolution: Callable[..., jax.Array] = convolve,
     kernel_init: nnx.Initializer = lecun_normal,
+    use_bias: bool = True,
 ) -> tuple[nnx.Conv, CenteredChannelNorm]:
     """A convolution and the LayerNorm over its outputs: ``norm(conv(x))``.
 
     The two belong together. The convolution is already centred, so the LayerNorm does
     not compute a mean. Together they are the function of the two plain layers.
+    ``use_bias`` is whether the LayerNorm has an offset.
     """
     centered_conv = conv(
         inputs,
@@ -164,7 +166,7 @@ def conv_norm(
         kernel_init=kernel_init,
         rngs=rngs,
     )
-    return centered_conv, CenteredChannelNorm(outputs, rngs=rngs)
+    return centered_conv, CenteredChannelNorm(outputs, use_bias=use_bias, rngs=rngs)
 
 
 def linear(

@@ -42,13 +42,21 @@ class ChannelNorm(nnx.LayerNorm):
     Args:
       channels: length of the last axis.
       epsilon: number added to the variance.
+      use_bias: whether to have ``bias``; without, β = 0.
       rngs: random number generators; none is used.
     """
 
     _is_centered = False
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6, rngs: nnx.Rngs) -> None:
-        super().__init__(channels, epsilon=epsilon, rngs=rngs)
+    def __init__(
+        self,
+        channels: int,
+        *,
+        epsilon: float = 1e-6,
+        use_bias: bool = True,
+        rngs: nnx.Rngs,
+    ) -> None:
+        super().__init__(channels, epsilon=epsilon, use_bias=use_bias, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """Normalises each position.
@@ -61,10 +69,11 @@ class ChannelNorm(nnx.LayerNorm):
           to; float16 and bfloat16 are normalised in float32.
         """
         assert self.scale is not None
-        assert self.bias is not None
         of_channels = (1,) * (x.ndim - 1) + (-1,)
         scale = self.scale[...].reshape(of_channels)
-        bias = self.bias[...].reshape(of_channels)
+        bias = jnp.zeros_like(scale)
+        if self.bias is not None:
+            bias = self.bias[...].reshape(of_channels)
         precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         normalized = jax.lax.platform_dependent(
             precise,

@@ -57,6 +57,8 @@ class Config(RunConfig):
     normalize_hidden: bool = False
     """LayerNorm before the ReLU of the CNN's hidden layer, as Normalize-and-Project has
     before each nonlinearity. The paper's appendix names none there."""
+    offsets: bool = True
+    """Learnt offsets of the CNN's LayerNorms. Projection does not hold them."""
     initial_fraction: float = per_member(0.1, "examples_by_phase")
     """Share of the training examples that is available from the beginning. The paper
     has 0.1, 0.5 and 1."""
@@ -151,7 +153,7 @@ class Config(RunConfig):
             self.num_phases > 1 or self.initial_fraction == 1,
             "at least 2, or the data are never added",
         )
-        only_of_cnn = ("normalize_hidden",)
+        only_of_cnn = ("normalize_hidden", "offsets")
         check_unread(
             self, [(self.model == "cnn", only_of_cnn, f"with model={self.model}")]
         )

@@ -194,7 +194,10 @@ class Experiment:
         match config.model:
             case "cnn":
                 return CifarCNN(
-                    *sizes, normalize_hidden=config.normalize_hidden, rngs=rngs
+                    *sizes,
+                    normalize_hidden=config.normalize_hidden,
+                    offsets=config.offsets,
+                    rngs=rngs,
                 )
             case "resnet18":
                 return ResNet18(*sizes, rngs=rngs)

@@ -151,6 +151,17 @@ def test_number_of_parameters(image_shape, options, expected):
     assert sum(leaf.size for leaf in leaves) == expected
 
 
+def test_normalisations_without_offsets():
+    def model():
+        return CifarCNN(normalize_hidden=True, offsets=False, rngs=nnx.Rngs(0))
+
+    paths = leaves_by_path(nnx.state(nnx.eval_shape(model), nnx.Param))
+    norms = ("norm_0", "norm_1", "norm_2", "norm_hidden")
+    assert {path for path in paths if path.startswith("norm")} == {
+        f"{norm}/scale" for norm in norms
+    }
+
+
 @pytest.mark.slow
 def test_initial_norms_and_the_total_of_the_paper():
     params = jax.jit(lambda: nnx.state(CifarCNN(rngs=nnx.Rngs(1)), nnx.Param))()

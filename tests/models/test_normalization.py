@@ -62,6 +62,23 @@ def test_values_and_parameters_are_those_of_flax(channels):
     np.testing.assert_allclose(apply(graph, params, x), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_without_an_offset_it_is_that_of_flax(x):
+    options = {"use_bias": False, "epsilon": EPSILON, "rngs": nnx.Rngs(0)}
+    ours, flax = ChannelNorm(6, **options), nnx.LayerNorm(6, **options)
+    for module in (ours, flax):
+        module.scale[...] = jnp.linspace(0.5, 2.0, 6)
+
+    def loss(module, x):
+        return jnp.sum(jnp.sin(module(x)))
+
+    for graded in (0, 1):
+        gradients = [
+            nnx.grad(loss, argnums=graded)(module, x) for module in (ours, flax)
+        ]
+        pure = [nnx.to_pure_dict(g) if graded == 0 else g for g in gradients]
+        chex.assert_trees_all_close(*pure, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_gradients_are_those_of_flax(channels):

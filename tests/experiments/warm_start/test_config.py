@@ -109,6 +109,10 @@ def test_what_a_folder_has_too_little_of_is_named(changes, message):
             {"normalize_hidden": True, "model": "resnet18"},
             "normalize_hidden=True: must be left out with model=resnet18",
         ),
+        (
+            {"offsets": False, "model": "resnet18"},
+            "offsets=False: must be left out with model=resnet18",
+        ),
         ({"growth": 3.0}, "growth=3.0: must be left out with schedule=aligned"),
         (
             {"num_phases": 1, "initial_fraction": 1.0, "method": "full_reset"},

@@ -161,10 +161,15 @@ def test_when_data_come_the_method_acts_on_that_update():
     assert int(optax.tree.get(after.opt_state, "num_restarts")) == 1
 
 
-def test_the_hidden_layer_is_normalised_if_asked():
-    for config in (TINY, dataclasses.replace(TINY, normalize_hidden=True)):
-        params = steps(config, num_steps=0)[1].params
-        assert ("norm_hidden" in params) == config.normalize_hidden
+@pytest.mark.parametrize("normalize_hidden", [False, True])
+@pytest.mark.parametrize("offsets", [False, True])
+def test_the_network_has_the_normalisations_asked_for(normalize_hidden, offsets):
+    config = dataclasses.replace(
+        TINY, normalize_hidden=normalize_hidden, offsets=offsets
+    )
+    params = steps(config, num_steps=0)[1].params
+    assert ("norm_hidden" in params) == normalize_hidden
+    assert ("bias" in params["norm_0"]) == offsets
 
 
 @pytest.mark.slow
@@ -175,7 +180,7 @@ def test_the_hidden_layer_is_normalised_if_asked():
         {"method": "last_layer_reset", "schedule": "five_cycles"},
         {"method": "l2_init", "layer_rates": "slow_features"},
         {"method": "weight_clipping", "project": False},
-        {"normalize_hidden": True},
+        {"normalize_hidden": True, "offsets": False},
         {"method": "spectral", "augment": True, "label_noise": 0.3},
         {"schedule": "cusum", "layer_rates": "even_ratio", "num_phases": 3},
     ],
