@@ -42,7 +42,8 @@ class CifarCNN(ImageClassifier):
     The paper gives neither strides nor the hidden width. Under projection, its Figure 4
     shows a parameter norm of 20.1 throughout. With 300 hidden units the norm of all
     kernels is √(3 · 32 + 300 + 10) = 20.15, so we take 300. The strides do not show in
-    the norm; 2, 2 and 1 are our choice.
+    the norm; 2, 2 and 1 are our choice. Nor does it show whether maxima over windows of
+    positions follow the ReLUs (``windows``). By default none do.
 
     A convolution's kernel can be multiplied by c > 0 without changing the function, if
     the following variance is far above ε = 1e-6. So can a normalisation's ``scale`` and
@@ -50,7 +51,7 @@ class CifarCNN(ImageClassifier):
     multiplies the logits by c; so does the hidden kernel, unless it is normalised.
 
     :meth:`features` are ``conv_0``, ``conv_1`` and ``conv_2``, shape ``(n, height,
-    width, channels)`` after the strides so far, and ``hidden``, shape ``(n,
+    width, channels)`` after the strides and windows so far, and ``hidden``, shape ``(n,
     hidden_dim)``.
 
     Args:
@@ -58,6 +59,8 @@ class CifarCNN(ImageClassifier):
       num_classes: number of classes.
       channels: output channels of each convolution.
       strides: strides of the three convolutions.
+      windows: sides of the squares of positions whose maxima are taken after each
+        convolution, and their strides; padded as the convolutions are.
       hidden_dim: units of the hidden layer.
       normalize: whether to have the three normalisations; if not, each is the identity
         and has no parameters.
@@ -68,8 +71,8 @@ class CifarCNN(ImageClassifier):
     Raises:
       ValueError: if a size or stride is not an int of at least 1 (``channels`` and
         ``hidden_dim``: of at least 2 if normalised, because one alone is normalised to
-        0), or ``image_shape`` or ``strides`` does not have three; when called, if the
-        images are not floating or of another shape.
+        0), or ``image_shape``, ``strides`` or ``windows`` does not have three; when
+        called, if the images are not floating or of another shape.
 
     Examples:
       >>> import jax
@@ -93,6 +96,7 @@ class CifarCNN(ImageClassifier):
         *,
         channels: int = 32,
         strides: Sequence[int] = (2, 2, 1),
+        windows: Sequence[int] = (1, 1, 1),
         hidden_dim: int = 300,
         normalize: bool = True,
         normalize_hidden: bool = False,
@@ -103,11 +107,13 @@ class CifarCNN(ImageClassifier):
         check_size("num_classes", num_classes)
         check_size("channels", channels, 2 if normalize else 1)
         check_size("hidden_dim", hidden_dim, 2 if normalize_hidden else 1)
-        _check_strides(strides)
+        _check_three("strides", strides)
+        _check_three("windows", windows)
         height, width, inputs = image_shape
-        for stride in strides:
+        for stride in (*strides, *windows):
             height, width = math.ceil(height / stride), math.ceil(width / stride)
         self.image_shape = tuple(image_shape)
+        self.windows = tuple(windows)
         layer = partial(_layer, normalize=normalize, offsets=offsets, rngs=rngs)
         first, second, third = zip(KERNEL_SIZES, strides, strict=True)
         self.conv_0, self.norm_0 = layer(inputs, channels, *first)
@@ -124,9 +130,10 @@ class CifarCNN(ImageClassifier):
 
     def _trunk(self, images: jax.Array) -> tuple[jax.Array, Features]:
         """The three convolutions."""
-        conv_0 = relu(self.norm_0(self.conv_0(images)))
-        conv_1 = relu(self.norm_1(self.conv_1(conv_0)))
-        conv_2 = relu(self.norm_2(self.conv_2(conv_1)))
+        first, second, third = self.windows
+        conv_0 = _maxima(relu(self.norm_0(self.conv_0(images))), first)
+        conv_1 = _maxima(relu(self.norm_1(self.conv_1(conv_0))), second)
+        conv_2 = _maxima(relu(self.norm_2(self.conv_2(conv_1))), third)
         return conv_2, {"conv_0": conv_0, "conv_1": conv_1, "conv_2": conv_2}
 
     def _head(self, hidden: jax.Array) -> tuple[jax.Array, Features]:
@@ -153,8 +160,15 @@ def _layer(
     return conv(*sizes, padding="SAME", rngs=rngs), identity
 
 
-def _check_strides(strides: Any) -> None:
-    if not isinstance(strides, Sequence) or len(strides) != len(KERNEL_SIZES):
-        raise ValueError(f"strides must be three ints, got {strides!r}.")
-    for stride in strides:
-        check_size(f"each of strides={strides!r}", stride)
+def _maxima(inputs: jax.Array, side: int) -> jax.Array:
+    """Maxima over squares of positions, of each channel."""
+    if side == 1:
+        return inputs
+    return nnx.max_pool(inputs, (side, side), (side, side), padding="SAME")
+
+
+def _check_three(name: str, sizes: Any) -> None:
+    if not isinstance(sizes, Sequence) or len(sizes) != len(KERNEL_SIZES):
+        raise ValueError(f"{name} must be three ints, got {sizes!r}.")
+    for size in sizes:
+        check_size(f"each of {name}={sizes!r}", size)

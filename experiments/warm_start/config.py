@@ -13,6 +13,7 @@ from experiments.warm_start.data import SPECS, FoundSpec, Spec
 
 Dataset = Literal["cifar10", "fashion_mnist", "folder"]
 Model = Literal["cnn", "resnet18"]
+Downsampling = Literal["strides", "max_pool"]
 Schedule = Literal["aligned", "five_cycles", "single_cycle", "cusum", "growing"]
 LayerRates = Literal["constant", "fast_features", "slow_features", "even_ratio"]
 Method = Literal[
@@ -54,6 +55,9 @@ class Config(RunConfig):
     model: Model = "cnn"
     """Network: the paper's small CNN or its ResNet-18, without biases in linear
     transforms."""
+    downsampling: Downsampling = "strides"
+    """How the CNN halves the sides of images after each of its first two convolutions:
+    by strides, or by maxima over 2 x 2 positions. The paper tells neither."""
     normalize_hidden: bool = False
     """LayerNorm before the ReLU of the CNN's hidden layer, as Normalize-and-Project has
     before each nonlinearity. The paper's appendix names none there."""
@@ -153,7 +157,7 @@ class Config(RunConfig):
             self.num_phases > 1 or self.initial_fraction == 1,
             "at least 2, or the data are never added",
         )
-        only_of_cnn = ("normalize_hidden", "offsets")
+        only_of_cnn = ("downsampling", "normalize_hidden", "offsets")
         check_unread(
             self, [(self.model == "cnn", only_of_cnn, f"with model={self.model}")]
         )

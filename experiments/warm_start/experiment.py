@@ -25,6 +25,11 @@ from nap_optax import metrics
 
 NUM_FIXED_POINTS = 1000
 EVALUATED_AT_ONCE = 500
+DOWNSAMPLING: dict[str, dict[str, Any]] = {
+    "strides": {"strides": (2, 2, 1)},
+    "max_pool": {"strides": (1, 1, 1), "windows": (2, 2, 1)},
+}
+"""Arguments of the CNN."""
 FEATURES = {"cnn": "hidden", "resnet18": "block_7"}
 """The layer for the change of features: the last one before the output layer."""
 
@@ -195,6 +200,7 @@ class Experiment:
             case "cnn":
                 return CifarCNN(
                     *sizes,
+                    **DOWNSAMPLING[config.downsampling],
                     normalize_hidden=config.normalize_hidden,
                     offsets=config.offsets,
                     rngs=rngs,

@@ -151,6 +151,26 @@ def test_number_of_parameters(image_shape, options, expected):
     assert sum(leaf.size for leaf in leaves) == expected
 
 
+def test_maxima_over_windows_in_place_of_strides():
+    def model(**options):
+        return CifarCNN(SHAPE, 4, strides=(1, 1, 1), **options, **SIZES, rngs=rngs)
+
+    rngs, images = nnx.Rngs(0), random_images(3, SHAPE)
+    pooled = model(windows=(2, 3, 1)).features(images)
+    assert {name: array.shape for name, array in pooled.items()} == {
+        "conv_0": (3, 5, 3, 6),
+        "conv_1": (3, 2, 1, 6),
+        "conv_2": (3, 2, 1, 6),
+        "hidden": (3, 7),
+    }
+    rngs = nnx.Rngs(0)
+    plain = np.asarray(model().features(images)["conv_0"])
+    # SAME: 9 positions have one of padding after them, which is below all maxima.
+    padded = np.pad(plain, [(0, 0), (0, 1), (0, 0), (0, 0)], constant_values=-1)
+    expected = padded.reshape(3, 5, 2, 3, 2, 6).max((2, 4))
+    np.testing.assert_allclose(pooled["conv_0"], expected, rtol=1e-6)
+
+
 def test_normalisations_without_offsets():
     def model():
         return CifarCNN(normalize_hidden=True, offsets=False, rngs=nnx.Rngs(0))
@@ -313,6 +333,11 @@ def test_arrays_that_are_not_its_images(shape, dtype, method):
         ({"hidden_dim": True}, r"hidden_dim must be an int of at least 1, got True\."),
         ({"strides": (2, 2)}, r"strides must be three ints, got \(2, 2\)\."),
         ({"strides": 2}, r"strides must be three ints, got 2\."),
+        ({"windows": (2, 2)}, r"windows must be three ints, got \(2, 2\)\."),
+        (
+            {"windows": (2, 0, 1)},
+            r"each of windows=\(2, 0, 1\) must be an int of at least 1, got 0\.",
+        ),
         (
             {"strides": (2, 0, 1)},
             r"each of strides=\(2, 0, 1\) must be an int of at least 1, got 0\.",

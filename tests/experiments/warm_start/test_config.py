@@ -110,6 +110,10 @@ def test_what_a_folder_has_too_little_of_is_named(changes, message):
             "normalize_hidden=True: must be left out with model=resnet18",
         ),
         (
+            {"downsampling": "max_pool", "model": "resnet18"},
+            "downsampling=max_pool: must be left out with model=resnet18",
+        ),
+        (
             {"offsets": False, "model": "resnet18"},
             "offsets=False: must be left out with model=resnet18",
         ),

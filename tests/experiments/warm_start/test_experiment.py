@@ -180,7 +180,7 @@ def test_the_network_has_the_normalisations_asked_for(normalize_hidden, offsets)
         {"method": "last_layer_reset", "schedule": "five_cycles"},
         {"method": "l2_init", "layer_rates": "slow_features"},
         {"method": "weight_clipping", "project": False},
-        {"normalize_hidden": True, "offsets": False},
+        {"normalize_hidden": True, "offsets": False, "downsampling": "max_pool"},
         {"method": "spectral", "augment": True, "label_noise": 0.3},
         {"schedule": "cusum", "layer_rates": "even_ratio", "num_phases": 3},
     ],
