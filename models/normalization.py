@@ -43,7 +43,7 @@ class ChannelNorm(nnx.LayerNorm):
       channels: length of the last axis.
       epsilon: number added to the variance.
       use_bias: whether to have ``bias``; without, β = 0.
-      rngs: random number generators; none is used.
+      rngs: random number generators. No value depends on them.
     """
 
     _is_centered = False
@@ -57,6 +57,8 @@ class ChannelNorm(nnx.LayerNorm):
         rngs: nnx.Rngs,
     ) -> None:
         super().__init__(channels, epsilon=epsilon, use_bias=use_bias, rngs=rngs)
+        if not use_bias:
+            rngs.params()  # so that later layers start alike with and without
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """Normalises each position.

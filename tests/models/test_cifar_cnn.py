@@ -20,6 +20,7 @@ from helpers.checkout.images import (
     split,
     without_epsilon,
 )
+from models import cifar_cnn
 from models.cifar_cnn import CifarCNN
 
 SHAPE = (9, 6, 2)
@@ -164,11 +165,53 @@ def test_maxima_over_windows_in_place_of_strides():
         "hidden": (3, 7),
     }
     rngs = nnx.Rngs(0)
-    plain = np.asarray(model().features(images)["conv_0"])
-    # SAME: 9 positions have one of padding after them, which is below all maxima.
-    padded = np.pad(plain, [(0, 0), (0, 1), (0, 0), (0, 0)], constant_values=-1)
-    expected = padded.reshape(3, 5, 2, 3, 2, 6).max((2, 4))
+    plain = model().features(images)["conv_0"]
+    expected = nnx.max_pool(plain, (2, 2), (2, 2), padding="SAME")
     np.testing.assert_allclose(pooled["conv_0"], expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [1, 2, 3, 4])
+def test_maxima_and_their_gradients_are_those_of_flax(side):
+    """Here 9 x 6 positions, so some windows are padded before, after or both."""
+    inputs = jax.random.normal(jax.random.key(0), (2, 9, 6, 3)) - 3
+    window = (side, side)
+    both = (
+        lambda x: cifar_cnn._maxima(x, side),
+        lambda x: nnx.max_pool(x, window, window, padding="SAME"),
+    )
+    values = [jax.jit(fn)(inputs) for fn in both]
+    np.testing.assert_array_equal(*values)
+    weights = jax.random.normal(jax.random.key(1), values[0].shape)
+    gradients = [
+        jax.jit(jax.grad(lambda x, fn=fn: jnp.sum(fn(x) * weights)))(inputs)
+        for fn in both
+    ]
+    np.testing.assert_array_equal(*gradients)
+
+
+OPTIONS = [
+    {"normalize_hidden": True},
+    {"offsets": False},
+    {"offsets": False, "normalize_hidden": True},
+    {"normalize": False},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_initial_kernels_do_not_depend_on_normalisations(options):
+    """So that networks with and without are compared seed by seed."""
+    plain, other = (
+        leaves_by_path(
+            nnx.state(CifarCNN(SHAPE, 4, **SIZES, **some, rngs=nnx.Rngs(0)), nnx.Param)
+        )
+        for some in ({}, options)
+    )
+    kernels = [path for path in plain if path.endswith("kernel")]
+    same = [np.array_equal(plain[path], other[path]) for path in kernels]
+    assert all(same) == options.get("normalize", True)
+    assert same[kernels.index("conv_0/kernel")]
 
 
 def test_normalisations_without_offsets():
