@@ -1,4 +1,4 @@
-"""Performance against peers and against the machine's limits; never part of the tests.
+"""Performance against peers and against the machine's limits; no test asserts a time.
 
 Each module, `python -m benchmarks.<name>`, prints a table and its floor, the time that
 the machine's limits allow.

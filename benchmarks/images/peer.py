@@ -91,6 +91,7 @@ def torch_layer_norm(channels: int) -> Any:
 
 
 def torch_cifar_cnn(model: CifarCNN) -> Any:
+    """The network of the defaults, which alone is timed."""
     import torch
     from torch import nn
 

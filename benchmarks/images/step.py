@@ -192,7 +192,10 @@ def with_flax_norms(model: Any) -> Any:
         for name, child in list(vars(module).items()):
             if isinstance(child, ChannelNorm):
                 norm = nnx.LayerNorm(
-                    child.num_features, epsilon=child.epsilon, rngs=nnx.Rngs(0)
+                    child.num_features,
+                    epsilon=child.epsilon,
+                    use_bias=child.use_bias,
+                    rngs=nnx.Rngs(0),
                 )
                 setattr(module, name, norm)
     return model

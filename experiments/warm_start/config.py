@@ -62,7 +62,8 @@ class Config(RunConfig):
     """LayerNorm before the ReLU of the CNN's hidden layer, as Normalize-and-Project has
     before each nonlinearity. The paper's appendix names none there."""
     offsets: bool = True
-    """Learnt offsets of the CNN's LayerNorms. Projection does not hold them."""
+    """Learnt offsets of the CNN's LayerNorms. Projection holds neither them nor the
+    scales."""
     initial_fraction: float = per_member(0.1, "examples_by_phase")
     """Share of the training examples that is available from the beginning. The paper
     has 0.1, 0.5 and 1."""

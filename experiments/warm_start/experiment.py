@@ -138,7 +138,7 @@ class Experiment:
         config, params = self.config, state.params
         phase = jnp.maximum(state.step - 1, 0) // config.phase_steps
         num_available = hyper.examples_by_phase[phase]
-        features, train_accuracy, changes = self.changes(
+        train_accuracy, features, changes = self.changes(
             state, split, arrays, num_available
         )
         weights = layer_values(
@@ -176,7 +176,7 @@ class Experiment:
         arrays: Arrays,
         num_available: Any = NUM_FIXED_POINTS,
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        """Features of the fixed points, the accuracy on them, and how they changed.
+        """Accuracy on the fixed points, their features, and how these changed.
 
         A part of `evaluate`, whose time `benchmarks.images.metrics` measures.
         """
@@ -191,7 +191,7 @@ class Experiment:
                 _flat(state.reference), _flat(features)
             ),
         }
-        return features, accuracy, results
+        return accuracy, features, results
 
     def _new_model(self, rngs: nnx.Rngs) -> ImageClassifier:
         config = self.config

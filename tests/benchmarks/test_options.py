@@ -25,9 +25,10 @@ LEAST = {
     "images.operations": ("--rounds=1 --batch=1", "all, one after the other"),
     "images.step": (
         "--models=cifar_cnn --cores=1 --rounds=1 --steps=1 --batch=1",
-        "ours ",
+        "\nours ",
     ),
     "import_time": ("--rounds=1", "median "),
+    "machine": ("--repeats=1", "memory bandwidth "),
     "projection": ("--rounds=1 --steps=1", "persistent state"),
     "sweep": ("--rounds=1 --steps=1 --seeds=1", "batch, vectorised: "),
 }

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from experiments.harness import family, files
 from experiments.harness.members import hyperparameters
@@ -168,8 +169,23 @@ def test_the_network_has_the_normalisations_asked_for(normalize_hidden, offsets)
         TINY, normalize_hidden=normalize_hidden, offsets=offsets
     )
     params = steps(config, num_steps=0)[1].params
-    assert ("norm_hidden" in params) == normalize_hidden
-    assert ("bias" in params["norm_0"]) == offsets
+    norms = {name for name in params if name.startswith("norm")}
+    assert ("norm_hidden" in norms) == normalize_hidden
+    assert all(("bias" in params[name]) == offsets for name in norms)
+
+
+@pytest.mark.parametrize(
+    ("downsampling", "expected"),
+    [("strides", ((2, 2), 1)), ("max_pool", ((1, 1), 2))],
+)
+def test_images_are_halved_as_asked(downsampling, expected):
+    model = Experiment(dataclasses.replace(TINY, downsampling=downsampling))._new_model(
+        nnx.Rngs(0)
+    )
+    strides = [tuple(layer.strides) for layer in (model.conv_0, model.conv_1)]
+    assert [*zip(strides, model.windows[:2], strict=True)] == [expected, expected]
+    assert model.windows[2] == 1
+    assert model.hidden.kernel[...].shape == (7 * 7 * 32, 300)
 
 
 @pytest.mark.slow
