@@ -26,6 +26,9 @@ from models.cifar_cnn import CifarCNN
 SHAPE = (9, 6, 2)
 SIZES = {"channels": 6, "hidden_dim": 7}
 CONVOLUTIONS = ("conv_0", "conv_1", "conv_2")
+EACH_NORMALIZATION = pytest.mark.parametrize(
+    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
+)
 
 
 @functools.cache  # so that tests share what was compiled
@@ -64,9 +67,7 @@ def reference(params, images, normalize, normalize_hidden):
     return hidden @ p["logits"]["kernel"], features
 
 
-@pytest.mark.parametrize(
-    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
-)
+@EACH_NORMALIZATION
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(jnp.float32, 2e-5), (jnp.float64, 1e-11)]
 )
@@ -108,9 +109,7 @@ def test_features_are_those_of_the_forward_pass():
     np.testing.assert_allclose(features["hidden"] @ last, logits, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
-)
+@EACH_NORMALIZATION
 def test_parameter_names_and_shapes(normalize, normalize_hidden):
     """No bias but those of the normalisations."""
     _, params = build(normalize, normalize_hidden=normalize_hidden)
@@ -153,20 +152,18 @@ def test_number_of_parameters(image_shape, options, expected):
 
 
 def test_maxima_over_windows_in_place_of_strides():
-    def model(**options):
-        return CifarCNN(SHAPE, 4, strides=(1, 1, 1), **options, **SIZES, rngs=rngs)
+    def features(**options):
+        options |= {"strides": (1, 1, 1), "rngs": nnx.Rngs(0)}
+        return CifarCNN(SHAPE, 4, **options, **SIZES).features(random_images(3, SHAPE))
 
-    rngs, images = nnx.Rngs(0), random_images(3, SHAPE)
-    pooled = model(windows=(2, 3, 1)).features(images)
+    pooled = features(windows=(2, 3, 1))
     assert {name: array.shape for name, array in pooled.items()} == {
         "conv_0": (3, 5, 3, 6),
         "conv_1": (3, 2, 1, 6),
         "conv_2": (3, 2, 1, 6),
         "hidden": (3, 7),
     }
-    rngs = nnx.Rngs(0)
-    plain = model().features(images)["conv_0"]
-    expected = nnx.max_pool(plain, (2, 2), (2, 2), padding="SAME")
+    expected = nnx.max_pool(features()["conv_0"], (2, 2), (2, 2), padding="SAME")
     np.testing.assert_allclose(pooled["conv_0"], expected, rtol=1e-6)
 
 
@@ -190,16 +187,17 @@ def test_maxima_and_their_gradients_are_those_of_flax(side):
     np.testing.assert_array_equal(*gradients)
 
 
-OPTIONS = [
-    {"normalize_hidden": True},
-    {"offsets": False},
-    {"offsets": False, "normalize_hidden": True},
-    {"normalize": False},
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normalize_hidden": True},
+        {"offsets": False},
+        {"offsets": False, "normalize_hidden": True},
+        {"normalize": False},
+    ],
+    ids=str,
+)
 def test_initial_kernels_do_not_depend_on_normalisations(options):
     """So that networks with and without are compared seed by seed."""
     plain, other = (
@@ -246,9 +244,7 @@ def test_initial_norms_and_the_total_of_the_paper():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*CONVOLUTIONS, "hidden", "logits"])
-@pytest.mark.parametrize(
-    ("normalize", "normalize_hidden"), [(False, False), (True, False), (True, True)]
-)
+@EACH_NORMALIZATION
 def test_scaling_one_kernel(name, normalize, normalize_hidden):
     """Invariant before a normalisation; else the logits are multiplied as well.
 
