@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 EXAMPLE_SECONDS = {"cnn": 1.2e-4, "resnet18": 1.7e-2}
 """Time of an update for each example of up to 32 x 32 pixels, on 2 cores; see
 `benchmarks/images/step.py`."""
-DOWNSAMPLING_TIMES = {"strides": 1, "max_pool": 9}
-"""Time of an update of the CNN, over that with strides, on one core."""
+DOWNSAMPLING_TIMES = {"strides": 1, "max_pool": 4}
+"""Time of an update of the CNN, over that with strides, on one core; see
+`benchmarks/images/downsampling.py`."""
 PIXEL_BYTES = {"cnn": 127, "resnet18": 255}
 """Least bytes that an update keeps for each pixel of each example."""
 FORWARD_SHARE = 1 / 3

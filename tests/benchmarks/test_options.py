@@ -21,6 +21,7 @@ FOUND = [
 LEAST = {
     "grokking_step": ("--rounds=1 --steps=1", "nap_optax "),
     "images.convolutions": ("--rounds=1 --batch=1", "inputs, Winograd "),
+    "images.downsampling": ("--rounds=1 --updates=1 --batch=1", "ratio: "),
     "images.metrics": ("--rounds=1 --updates=1", "changes: "),
     "images.operations": ("--rounds=1 --batch=1", "all, one after the other"),
     "images.step": (
@@ -89,7 +90,7 @@ def test_a_bad_value_is_one_line(name, monkeypatch, capsys):
 
 
 def test_all_command_lines_are_known_and_measured_in_a_test():
-    assert len(FOUND) == 15
+    assert len(FOUND) == 16
     for name in FOUND:
         _, topic, *_ = name.split(".")
         own = Path(__file__).with_name(f"test_{topic}.py")
